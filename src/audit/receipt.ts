@@ -1,0 +1,1 @@
+export { assertReceipt, type Receipt, type ReceiptScope } from './mint.ts';

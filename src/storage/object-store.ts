@@ -1,0 +1,48 @@
+/**
+ * Where sealed objects lie. Moves ciphertext and never holds a key. Two implementations (file system, S3) and one
+ * contract suite (test/contract/object-store.test.ts) that both pass, plain and behind a flaky wrapper.
+ */
+declare const objectKeyBrand: unique symbol;
+/** A key made by {@link objectKeyOf} only: two UUIDs, so no number, name or path of a caller can be in it. */
+export type ObjectKey = string & { readonly [objectKeyBrand]: true };
+
+export type ObjectSlice = {
+  /** Bytes in order; must be consumed or destroyed. Ending early without an error means the slice is complete. */
+  readonly body: AsyncIterable<Buffer>;
+  /** Length of the whole object as the store reports it, for the check against the row before a header is sent. */
+  readonly totalBytes: number;
+};
+
+export type StoredObject = { readonly key: ObjectKey; readonly bytes: number; readonly modifiedAt: Date };
+
+export interface ObjectStore {
+  readonly kind: 'file' | 's3';
+  /**
+   * Stores a new object; when it resolves, the object survives a power cut. An object is never half visible: on any
+   * failure (including `signal`) nothing is left under `key`. Refuses an existing key with `conflict`.
+   * `bytes` is the exact sealed length when it is known beforehand; the store refuses a body of another length.
+   */
+  put(
+    key: ObjectKey,
+    body: AsyncIterable<Uint8Array>,
+    options: { readonly bytes?: number; readonly signal: AbortSignal },
+  ): Promise<{ readonly bytes: number }>;
+  /** Bytes [start, end) of the object; `not_found` when there is none. */
+  get(
+    key: ObjectKey,
+    options: { readonly start?: number; readonly end?: number; readonly signal: AbortSignal },
+  ): Promise<ObjectSlice>;
+  /** Length, or null when there is no such object. */
+  head(key: ObjectKey): Promise<{ readonly bytes: number } | null>;
+  /** Removes the object and every older version of it. Removing what is not there succeeds. */
+  delete(key: ObjectKey): Promise<void>;
+  /** Every object in key order, for the sweeper and the inventory. */
+  list(options?: { readonly after?: ObjectKey }): AsyncIterable<StoredObject>;
+  /** Removes what interrupted uploads left behind (temporary files, multipart uploads) when older than `olderThan`. */
+  sweep(olderThan: Date): Promise<{ readonly removed: number }>;
+  /** Throws `storage_unavailable` when objects cannot be written and read now; `storage_full` below the floor of free space. */
+  check(): Promise<void>;
+  /** Free bytes below the store, or null where the store has no such notion (S3). */
+  freeBytes(): Promise<number | null>;
+  close(): Promise<void>;
+}
