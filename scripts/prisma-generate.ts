@@ -1,1 +1,1 @@
-console.log("later")
+console.log('later');

@@ -12,7 +12,7 @@ export type Receipt = {
   readonly action: AuditAction;
   readonly organisation: string | null;
   /** Recordings whose sealed content this entry covers. */
-  readonly recordings: ReadonlySet<string>;
+  readonly recordings: readonly string[];
   /** Milliseconds since 1970; afterwards the receipt opens nothing. */
   readonly expiresAt: number;
 };
@@ -36,7 +36,7 @@ export const mintReceipt = (event: AuditEvent, seq: number): Receipt => {
     seq,
     action: event.action,
     organisation: event.organisation,
-    recordings: new Set(recordingsCovered(event)),
+    recordings: Object.freeze([...recordingsCovered(event)]),
     expiresAt: event.action === 'playback.opened' ? event.detail.expiresAt : event.at + RECEIPT_LIFETIME_MS,
   });
   genuine.add(receipt);
@@ -51,7 +51,7 @@ export const assertReceipt = (receipt: Receipt, scope: ReceiptScope): void => {
       ? 'its entry is of another kind'
       : receipt.organisation !== scope.organisation
         ? 'its entry names another organisation'
-        : !receipt.recordings.has(scope.recording)
+        : !receipt.recordings.includes(scope.recording)
           ? 'its entry does not cover this recording'
           : receipt.expiresAt <= scope.now
             ? 'it has expired'

@@ -14,7 +14,14 @@ export const roles = [
 export type Role = (typeof roles)[number];
 
 /** Why somebody hears or searches (Patientdatalagen 4:1). */
-export const purposes = ['care', 'quality', 'complaint', 'patient_request', 'supervision', 'technical'] as const;
+export const purposes = [
+  'care',
+  'quality',
+  'complaint',
+  'patient_request',
+  'supervision',
+  'technical',
+] as const;
 export type Purpose = (typeof purposes)[number];
 
 export const outcomes = ['success', 'denied', 'failed'] as const;
