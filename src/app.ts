@@ -1,0 +1,124 @@
+import { randomUUID } from 'node:crypto';
+import type { Server as HttpServer } from 'node:http';
+import cookie from '@fastify/cookie';
+import helmet from '@fastify/helmet';
+import multipart from '@fastify/multipart';
+import rateLimit from '@fastify/rate-limit';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import Fastify, { type FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { AppError } from './core/errors.ts';
+import { accessPlugin } from './http/plugins/access.ts';
+import { accessTokens, type AccessTokenDeps } from './http/plugins/access-tokens.ts';
+import { openApi } from './http/plugins/open-api.ts';
+import { sendProblem } from './http/problem.ts';
+import { adminRoutes } from './http/routes/admin.ts';
+import { auditRoutes } from './http/routes/audit.ts';
+import { authRoutes } from './http/routes/auth.ts';
+import { healthRoutes } from './http/routes/health.ts';
+import { holdRoutes } from './http/routes/holds.ts';
+import { ingestRoutes } from './http/routes/ingest.ts';
+import { playbackRoutes } from './http/routes/playbacks.ts';
+import { recordingRoutes } from './http/routes/recordings.ts';
+import type { Services } from './services/services.ts';
+
+export type AppDeps = {
+  readonly services: Services;
+  readonly accessTokens: AccessTokenDeps;
+  readonly logger: Logger;
+  readonly limits: {
+    readonly maxUploadBytes: number;
+    /** Requests per minute and address before authentication counts. */
+    readonly requestsPerMinute: number;
+  };
+  /** Addresses of proxies whose X-Forwarded-For is believed; empty: nobody's. */
+  readonly trustedProxies: readonly string[];
+  readonly tls: { readonly cert: Buffer; readonly key: Buffer } | null;
+};
+
+export type App = FastifyInstance<HttpServer>;
+
+/** JSON bodies are small; audio is streamed past this limit by the ingest routes, which count bytes themselves. */
+const JSON_BODY_LIMIT = 64 * 1024;
+
+/**
+ * Builds the server: plugins and routes in the order in which they guard. Never listens, never reads the environment.
+ * Throws when a route declares no access.
+ */
+export const buildApp = async (deps: AppDeps): Promise<App> => {
+  const app = createServer(deps);
+  app.setErrorHandler((error, request, reply) => sendProblem(request, reply, error));
+  await app.register(helmet, helmetOptions);
+  await app.register(rateLimit, {
+    max: deps.limits.requestsPerMinute,
+    timeWindow: 60_000,
+    errorResponseBuilder: (_request, context) =>
+      new AppError('rate_limited', 'Too many requests from this address. Wait and try again.', {
+        retryAfter: context.ttl / 1000,
+      }),
+  });
+  // 404s are limited too: an attacker could otherwise search for addresses that exist.
+  app.setNotFoundHandler({ preHandler: app.rateLimit() }, (request, reply) =>
+    sendProblem(request, reply, new AppError('not_found', 'There is nothing at this address.')),
+  );
+  await app.register(cookie);
+  const tokens = await accessTokens(app, deps.accessTokens);
+  await app.register(accessPlugin, {
+    authenticate: deps.services.authenticate,
+    recordDenial: deps.services.recordDenial,
+    verifyAccessToken: tokens.verify,
+  });
+  await app.register(multipart, { attachFieldsToBody: false, throwFileSizeLimit: false });
+  await app.register(openApi);
+  await app.register(healthRoutes, { readiness: deps.services.readiness });
+  await app.register(authRoutes, { prefix: '/v1/auth', services: deps.services, tokens });
+  await app.register(ingestRoutes, { prefix: '/v1', services: deps.services, limits: deps.limits });
+  await app.register(recordingRoutes, { prefix: '/v1/recordings', services: deps.services });
+  await app.register(holdRoutes, { prefix: '/v1/recordings', services: deps.services });
+  await app.register(playbackRoutes, { prefix: '/v1', services: deps.services });
+  await app.register(auditRoutes, { prefix: '/v1/audit', services: deps.services });
+  await app.register(adminRoutes, { prefix: '/v1/admin', services: deps.services });
+  await app.ready();
+  return app;
+};
+
+const helmetOptions = {
+  // The API serves no page of its own; browsers must not frame, sniff or embed what it answers.
+  contentSecurityPolicy: {
+    useDefaults: false,
+    directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"], 'base-uri': ["'none'"] },
+  },
+  crossOriginResourcePolicy: { policy: 'same-origin' as const },
+  referrerPolicy: { policy: 'no-referrer' as const },
+};
+
+const createServer = (deps: AppDeps): App => {
+  const options = {
+    loggerInstance: deps.logger,
+    // Our own id, never the caller's: a header is attacker-controlled and would enter the log.
+    genReqId: () => randomUUID(),
+    requestIdHeader: false as const,
+    bodyLimit: JSON_BODY_LIMIT,
+    trustProxy: deps.trustedProxies.length === 0 ? false : [...deps.trustedProxies],
+    // Slow loris: headers must arrive within 20 s. Bodies may be long calls on slow lines; the ingest routes watch for stalls.
+    connectionTimeout: 0,
+    requestTimeout: 0,
+    keepAliveTimeout: 72_000,
+    forceCloseConnections: 'idle' as const,
+    routerOptions: { maxParamLength: 128, caseSensitive: true },
+    exposeHeadRoutes: false,
+    return503OnClosing: true,
+    ajv: {
+      customOptions: { removeAdditional: false, coerceTypes: false, allErrors: false, useDefaults: true },
+    },
+    frameworkErrors: (error: unknown, request: never, reply: never) => {
+      sendProblem(request, reply, error);
+    },
+  };
+  const app =
+    deps.tls === null
+      ? Fastify(options as never)
+      : Fastify({ ...options, https: { ...deps.tls, minVersion: 'TLSv1.2' } } as never);
+  app.server.headersTimeout = 20_000;
+  return app.withTypeProvider<TypeBoxTypeProvider>() as unknown as App;
+};

@@ -1,0 +1,108 @@
+import type { Role } from './events.ts';
+import type { OrganisationId, SessionId, SourceId, UnitId, UserId } from './ids.ts';
+
+/** Who is asking, as the database knows them at this request. */
+export type UserActor = {
+  readonly type: 'user';
+  readonly id: UserId;
+  readonly role: Exclude<Role, 'source'>;
+  readonly organisation: OrganisationId | null;
+  readonly units: readonly UnitId[];
+  readonly session: SessionId;
+};
+export type SourceActor = {
+  readonly type: 'source';
+  readonly id: SourceId;
+  readonly role: 'source';
+  readonly organisation: OrganisationId;
+  readonly session: SessionId | null;
+};
+export type ActorContext = UserActor | SourceActor;
+
+export const actions = [
+  'session.use',
+  'recording.create',
+  'recording.status',
+  'recording.search',
+  'recording.view',
+  'recording.play',
+  'playback.listen',
+  'recording.erase',
+  'recording.hold',
+  'log.read',
+  'organisation.manage',
+  'unit.manage',
+  'user.manage',
+  'source.manage',
+  'policy.manage',
+] as const;
+export type Action = (typeof actions)[number];
+
+/**
+ * How near the thing is to the one who asks. `self`: made by or for this very actor; `unit`: within one of the actor's
+ * care units; `organisation`: same organisation, no unit in common; `installation`: belongs to no organisation;
+ * `foreign`: another organisation's, or nothing at all — the two must look alike.
+ */
+export const relations = ['self', 'unit', 'organisation', 'installation', 'foreign'] as const;
+export type Relation = (typeof relations)[number];
+
+/** The whole of who may do what. What is not written here is denied. Administrators and auditors hear nothing. */
+const grants: Record<Role, Partial<Record<Action, readonly Relation[]>>> = {
+  source: {
+    'session.use': ['self'],
+    'recording.create': ['organisation'],
+    'recording.status': ['self'],
+  },
+  nurse: {
+    'session.use': ['self'],
+    'recording.search': ['unit'],
+    'recording.view': ['unit'],
+    'recording.play': ['unit'],
+    'playback.listen': ['self'],
+  },
+  compliance: {
+    'session.use': ['self'],
+    'recording.hold': ['organisation', 'unit'],
+    'log.read': ['organisation'],
+  },
+  admin: {
+    'session.use': ['self'],
+    'recording.erase': ['organisation', 'unit'],
+    'unit.manage': ['organisation'],
+    'user.manage': ['organisation'],
+    'source.manage': ['organisation'],
+    'policy.manage': ['organisation'],
+  },
+  installation_admin: {
+    'session.use': ['self'],
+    'organisation.manage': ['installation'],
+  },
+  installation_auditor: {
+    'session.use': ['self'],
+    'log.read': ['installation'],
+  },
+};
+
+/** Whether the role may do this to anything at all; false is a 403 that tells nothing about any id. */
+export const mayEver = (role: Role, action: Action): boolean => grants[role][action] !== undefined;
+
+/** `forbidden` (403): not this role's to do. `hidden` (404): the role may do it, but not to this thing. */
+export type Decision = 'allow' | 'forbidden' | 'hidden';
+
+export const decide = (role: Role, action: Action, relation: Relation): Decision => {
+  const allowed = grants[role][action];
+  if (allowed === undefined) return 'forbidden';
+  return allowed.includes(relation) ? 'allow' : 'hidden';
+};
+
+/** Nearness of something that belongs to an organisation and perhaps to a care unit. */
+export const relationTo = (
+  actor: ActorContext,
+  thing: { readonly organisation: string | null; readonly unit?: string | null },
+): Relation => {
+  if (thing.organisation === null) return actor.organisation === null ? 'installation' : 'foreign';
+  if (thing.organisation !== actor.organisation) return 'foreign';
+  const unit = thing.unit ?? null;
+  if (unit !== null && actor.type === 'user' && actor.units.includes(unit as UnitId)) return 'unit';
+  return 'organisation';
+};

@@ -1,0 +1,148 @@
+import { STATUS_CODES } from 'node:http';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { AppError, type ErrorCode, isAppError } from '../core/errors.ts';
+
+/** Status of every error code (RFC 9110). Adding a code without a line here does not compile. */
+export const problemStatus: Record<ErrorCode, number> = {
+  invalid_request: 400,
+  unauthenticated: 401,
+  forbidden: 403,
+  cross_site: 403,
+  not_found: 404,
+  method_not_allowed: 405,
+  not_acceptable_metadata: 400,
+  conflict: 409,
+  held: 409,
+  retention_floor: 409,
+  digest_mismatch: 400,
+  length_mismatch: 400,
+  too_large: 413,
+  unsupported_media_type: 415,
+  refused_content: 422,
+  number_in_name: 400,
+  range_not_satisfiable: 416,
+  request_timeout: 408,
+  client_closed: 400,
+  rate_limited: 429,
+  log_unavailable: 503,
+  log_halted: 503,
+  event_exists: 409,
+  storage_unavailable: 503,
+  database_unavailable: 503,
+  storage_full: 507,
+  keys_unavailable: 503,
+  wrong_key: 500,
+  integrity_failure: 502,
+  invalid_receipt: 500,
+  config_invalid: 500,
+  instance_running: 500,
+  internal: 500,
+};
+
+/** RFC 9457 problem details. `type` ends in the stable error code; docs/errors.md is generated from this table. */
+export type Problem = {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly code: ErrorCode;
+  readonly requestId: string;
+  readonly faults?: readonly { readonly where: string; readonly fault: string }[];
+};
+
+/** What a stranger is told when the fault is ours: which kind, never why. */
+const serverDetail = (code: ErrorCode): string => {
+  switch (problemStatus[code]) {
+    case 502:
+      return 'The stored recording did not pass its integrity check. Nothing was released. The operator has been told.';
+    case 503:
+      return 'The vault cannot do this right now and has done nothing. Try again shortly.';
+    case 507:
+      return 'The vault has no room for more recordings. Nothing was stored. Keep the file and try again later.';
+    default:
+      return 'Something failed inside the vault. Nothing was released.';
+  }
+};
+
+export const problemOf = (error: AppError, requestId: string): Problem => {
+  const status = problemStatus[error.code];
+  return {
+    type: `urn:callvault:problem:${error.code}`,
+    title: STATUS_CODES[status] ?? 'Error',
+    status,
+    detail: status >= 500 ? serverDetail(error.code) : error.message,
+    code: error.code,
+    requestId,
+    ...(error.extras.faults === undefined || status >= 500 ? {} : { faults: error.extras.faults }),
+  };
+};
+
+/** Names chosen by a caller are repeated only when they look like an identifier and cannot be a number. */
+const safeName = (name: string): string =>
+  /^[A-Za-z][A-Za-z0-9_-]{0,40}$/.test(name) && !/\d{6}/.test(name) ? name : 'an unknown field';
+
+const validationFaults = (error: FastifyError): { where: string; fault: string }[] =>
+  (error.validation ?? []).slice(0, 20).map((fault) => {
+    const where = `${error.validationContext ?? 'body'}${fault.instancePath}`.slice(0, 120);
+    const extra = fault.params?.additionalProperty ?? fault.params?.additionalProperties;
+    const unknown = Array.isArray(extra) ? String(extra[0]) : typeof extra === 'string' ? extra : null;
+    return unknown === null
+      ? { where, fault: fault.message ?? 'is not valid' }
+      : { where, fault: `is unknown: ${safeName(unknown)}` };
+  });
+
+const byStatus: Record<number, ErrorCode> = {
+  400: 'invalid_request',
+  401: 'unauthenticated',
+  403: 'forbidden',
+  404: 'not_found',
+  405: 'method_not_allowed',
+  408: 'request_timeout',
+  413: 'too_large',
+  415: 'unsupported_media_type',
+  429: 'rate_limited',
+  503: 'database_unavailable',
+};
+
+const frameworkSentence: Partial<Record<ErrorCode, string>> = {
+  invalid_request: 'The request could not be understood.',
+  too_large: 'The request body is larger than allowed here.',
+  unsupported_media_type: 'This content type is not accepted here.',
+  rate_limited: 'Too many requests. Wait and try again.',
+  request_timeout: 'The request took too long to arrive.',
+  not_found: 'There is nothing here.',
+};
+
+/** Any error becomes an AppError; messages of foreign errors never pass, for they may hold values. */
+export const asAppError = (error: unknown): AppError => {
+  if (isAppError(error)) return error;
+  const foreign = error as Partial<FastifyError>;
+  if (foreign.validation !== undefined)
+    return new AppError('invalid_request', 'The request does not have the documented form.', {
+      faults: validationFaults(foreign as FastifyError),
+      cause: error,
+    });
+  const code = byStatus[foreign.statusCode ?? 500] ?? 'internal';
+  return new AppError(code, frameworkSentence[code] ?? 'The request failed.', { cause: error });
+};
+
+const challenge = (code: ErrorCode): string | null =>
+  code === 'unauthenticated' ? 'Bearer realm="callvault"' : null;
+
+/** The one place that answers an error. */
+export const sendProblem = (request: FastifyRequest, reply: FastifyReply, thrown: unknown): FastifyReply => {
+  const error = asAppError(thrown);
+  const problem = problemOf(error, request.id);
+  if (problem.status >= 500) request.log.error({ err: error }, 'request failed');
+  const wait = error.extras.retryAfter ?? (problem.status === 503 ? 5 : null);
+  if (wait !== null) void reply.header('retry-after', String(Math.ceil(wait)));
+  const authenticate = challenge(error.code);
+  if (authenticate !== null) void reply.header('www-authenticate', authenticate);
+  if (error.extras.totalBytes !== undefined)
+    void reply.header('content-range', `bytes */${error.extras.totalBytes}`);
+  return reply
+    .code(problem.status)
+    .header('cache-control', 'private, no-store')
+    .type('application/problem+json')
+    .send(JSON.stringify(problem));
+};

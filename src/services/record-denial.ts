@@ -1,0 +1,35 @@
+import { randomUUID } from 'node:crypto';
+import type { AuditWriter } from '../audit/writer.ts';
+import type { ActorContext } from '../core/access.ts';
+
+export type Denial = {
+  readonly actor: ActorContext;
+  readonly request: string;
+  /** Route pattern, never the URL. */
+  readonly route: string;
+  /** A closed word of ours. */
+  readonly reason: string;
+};
+
+/** Refusals of known actors are single entries of the access log. Rejects with `log_unavailable` when it cannot be written. */
+export const createRecordDenial =
+  ({ audit, now }: { readonly audit: Pick<AuditWriter, 'append'>; readonly now: () => number }) =>
+  async ({ actor, request, route, reason }: Denial): Promise<void> => {
+    await audit.append({
+      id: randomUUID(),
+      at: now(),
+      action: 'access.denied',
+      outcome: 'denied',
+      actor: { type: actor.type, id: actor.id, role: actor.role },
+      organisation: actor.organisation,
+      unit: null,
+      recording: null,
+      subject: null,
+      purpose: null,
+      session: actor.session,
+      request,
+      detail: { route, reason },
+    });
+  };
+
+export type RecordDenial = ReturnType<typeof createRecordDenial>;
