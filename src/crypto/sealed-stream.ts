@@ -1,0 +1,136 @@
+import {
+  type ByteRange,
+  HEADER_BYTES,
+  type SealedSpan,
+  sealedSpan,
+  segmentCount,
+  segmentStart,
+  TAG_BYTES,
+} from '../core/sealed-layout.ts';
+import { integrityFailure } from './integrity.ts';
+import type { SegmentCipher } from './segment-cipher.ts';
+
+const assertBytes = (chunk: unknown): void => {
+  // A stream with an encoding set would hand out strings, whose characters are not its bytes.
+  if (!(chunk instanceof Uint8Array)) throw new TypeError('a stream of bytes is wanted');
+};
+
+/**
+ * Seals a stream: yields the header, then ciphertext and tag of every segment as chunks of their own (joining them would
+ * nearly double the cost). A yielded buffer belongs to the consumer and is never touched again; a chunk of `source` must
+ * stay unchanged only until the next one is asked for. The sealed object is complete when the generator has ended.
+ */
+export async function* seal(
+  cipher: SegmentCipher,
+  source: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Buffer, void, void> {
+  yield Buffer.from(cipher.header);
+  // Holds plaintext back until it is known whether the segment is the last one; overwritten at the end.
+  const held = Buffer.allocUnsafeSlow(cipher.segmentBytes - TAG_BYTES);
+  let filled = 0;
+  let index = 0;
+  let capacity = cipher.segmentBytes - HEADER_BYTES - TAG_BYTES;
+  try {
+    for await (const chunk of source) {
+      assertBytes(chunk);
+      let offset = 0;
+      while (offset < chunk.length) {
+        const whole = filled === 0 && chunk.length - offset > capacity;
+        if (whole || filled === capacity) {
+          const plain = whole ? chunk.subarray(offset, offset + capacity) : held.subarray(0, filled);
+          const [ciphertext, tag] = cipher.seal(index, false, plain);
+          offset += whole ? capacity : 0;
+          filled = 0;
+          index += 1;
+          capacity = held.length;
+          yield ciphertext;
+          yield tag;
+        } else {
+          const part = chunk.subarray(offset, offset + capacity - filled);
+          held.set(part, filled);
+          filled += part.length;
+          offset += part.length;
+        }
+      }
+    }
+    const [ciphertext, tag] = cipher.seal(index, true, held.subarray(0, filled));
+    if (ciphertext.length > 0) yield ciphertext;
+    yield tag;
+  } finally {
+    held.fill(0);
+  }
+}
+
+type Gathered = { readonly index: number; readonly sealed: Uint8Array };
+
+/**
+ * Cuts ciphertext that starts at a segment boundary into whole segments. Chunk sizes and the number of bytes are
+ * attacker-controlled; a source that ends early or goes on too long throws `integrity_failure`.
+ */
+async function* gather(
+  span: SealedSpan,
+  segmentBytes: number,
+  source: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Gathered, void, void> {
+  let held: Buffer | null = null;
+  let filled = 0;
+  let index = span.firstSegment;
+  const sizeOf = (): number =>
+    Math.min(segmentBytes, span.sealed.end - span.sealed.start - (index - span.firstSegment) * segmentBytes);
+  for await (const chunk of source) {
+    assertBytes(chunk);
+    let offset = 0;
+    while (offset < chunk.length) {
+      if (index > span.lastSegment) throw integrityFailure('length', index);
+      const size = sizeOf();
+      if (filled === 0 && chunk.length - offset >= size) {
+        yield { index, sealed: chunk.subarray(offset, offset + size) };
+        offset += size;
+        index += 1;
+        continue;
+      }
+      held ??= Buffer.allocUnsafeSlow(segmentBytes);
+      const part = chunk.subarray(offset, offset + size - filled);
+      held.set(part, filled);
+      filled += part.length;
+      offset += part.length;
+      if (filled === size) {
+        yield { index, sealed: held.subarray(0, size) };
+        filled = 0;
+        index += 1;
+      }
+    }
+  }
+  if (index <= span.lastSegment) throw integrityFailure('length', index);
+}
+
+/** What follows the header in segment 0, after the header was found to be the pinned one. */
+const withoutHeader = (sealed: Uint8Array, header: Uint8Array): Uint8Array => {
+  if (sealed.length < HEADER_BYTES || Buffer.compare(sealed.subarray(0, HEADER_BYTES), header) !== 0)
+    throw integrityFailure('header', 0);
+  return sealed.subarray(HEADER_BYTES);
+};
+
+/**
+ * Opens plaintext bytes `range` of a message of `plain` bytes. `source` is the ciphertext `sealedSpan(range, plain).sealed`
+ * and attacker-controlled; its chunks must stay unchanged until the next one is asked for. Every chunk yielded has
+ * verified and belongs to the consumer. Throws `integrity_failure` at the first segment that does not verify, and for a
+ * source of another length; RangeError for a range outside the message.
+ */
+export async function* openRange(
+  cipher: SegmentCipher,
+  range: ByteRange,
+  plain: number,
+  source: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Buffer, void, void> {
+  const { segmentBytes } = cipher;
+  const span = sealedSpan(range, plain, segmentBytes);
+  const finalSegment = segmentCount(plain, segmentBytes) - 1;
+  for await (const { index, sealed } of gather(span, segmentBytes, source)) {
+    const body = index === 0 ? withoutHeader(sealed, cipher.header) : sealed;
+    const opened = cipher.open(index, index === finalSegment, body);
+    const start = index === span.firstSegment ? span.skip : 0;
+    const end = index === span.lastSegment ? range.end - segmentStart(index, segmentBytes) : opened.length;
+    if (end > start) yield opened.subarray(start, end);
+  }
+}
