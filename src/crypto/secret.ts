@@ -1,5 +1,5 @@
 import { createHmac, createSecretKey, hkdfSync, type KeyObject, randomFillSync } from 'node:crypto';
-import { type Label, labelled } from './labels.ts';
+import { type Label, labelled, labels } from './labels.ts';
 
 /**
  * How key material lives in this process: as bytes for as short as possible, in memory of its own (never Node's shared
@@ -43,3 +43,12 @@ export const mac = (key: KeyObject, label: Label, ...parts: readonly Uint8Array[
   createHmac('sha256', key)
     .update(labelled(label, ...parts))
     .digest();
+
+const KEY_ID_BYTES = 8;
+
+/** Tells one key from another without showing either (docs/file-format.md §5.1): HMAC-SHA256(key, "cv/check/v1\0"). */
+export const checkValueOf = (key: KeyObject): Buffer => mac(key, labels.check);
+
+/** The first 8 bytes of the check value, in hex; not secret. */
+export const keyIdOf = (key: KeyObject): string =>
+  checkValueOf(key).subarray(0, KEY_ID_BYTES).toString('hex');
