@@ -1,0 +1,96 @@
+/** What can be known of a recording from its bytes alone. Everything here is closed words and bounded integers. */
+export type Container = 'wav' | 'mp3' | 'ogg' | 'flac' | 'mp4' | 'webm' | 'amr' | 'au';
+
+export type Codec =
+  | 'pcm_u8'
+  | 'pcm_s16'
+  | 'pcm_s24'
+  | 'pcm_s32'
+  | 'pcm_f32'
+  | 'pcm_f64'
+  | 'alaw'
+  | 'ulaw'
+  | 'gsm610'
+  | 'adpcm_ms'
+  | 'adpcm_ima'
+  | 'mp3'
+  | 'opus'
+  | 'vorbis'
+  | 'speex'
+  | 'flac'
+  | 'amr_nb'
+  | 'amr_wb';
+
+/**
+ * What is odd about a recording. Flags are evidence about the line and the telephony system, never a reason to refuse.
+ * They go into the access log, so a word here is stable for ever.
+ */
+export type AudioFlag =
+  /** No audio at all. */
+  | 'empty'
+  /** Less audio than the header announces, or the last frame or page is cut. */
+  | 'truncated'
+  /** The writer never came back to fill in the length (a crash, or a pipe): the length is what was found. */
+  | 'length_unknown'
+  /** The header contradicts itself or holds impossible values. */
+  | 'header_invalid'
+  /** No known kind of audio. */
+  | 'unknown_format'
+  /** A known container around something that is not known. */
+  | 'unknown_codec'
+  /** Bytes that are no audio lie before or between the frames. */
+  | 'gaps'
+  /** Nothing to be heard on any channel. Known for PCM, A-law and µ-law only. */
+  | 'silent'
+  /** Something to be heard on some channels and nothing on others. Known for PCM, A-law and µ-law only. */
+  | 'one_sided'
+  /** The upload called it a different kind of audio. */
+  | 'type_mismatch';
+
+export type AudioFacts = {
+  /** From the bytes, never from the upload; `application/octet-stream` when they are not recognised. */
+  readonly mediaType: string;
+  readonly container: Container | null;
+  readonly codec: Codec | null;
+  /** Samples per second per channel. */
+  readonly sampleRate: number | null;
+  readonly channels: number | null;
+  /** What the header announces; null where it announces nothing. */
+  readonly declaredDurationMs: number | null;
+  /** What is there; null where it cannot be told without decoding. */
+  readonly durationMs: number | null;
+  readonly flags: readonly AudioFlag[];
+};
+
+/** What one container's parser found; the probe adds media type and the flags that need no parser. */
+export type AudioScan = Omit<AudioFacts, 'mediaType'> & {
+  /** Encoded peaks (see peaks.ts), or null where the codec is not decoded. */
+  readonly peaks: Buffer | null;
+};
+
+/** A scan that knows nothing but its container. */
+export const bareScan = (container: Container | null, flags: readonly AudioFlag[] = []): AudioScan => ({
+  container,
+  codec: null,
+  sampleRate: null,
+  channels: null,
+  declaredDurationMs: null,
+  durationMs: null,
+  flags,
+  peaks: null,
+});
+
+const MAX_MS = 2 ** 31 - 1;
+const MIN_SAMPLE_RATE = 1000;
+const MAX_SAMPLE_RATE = 768_000;
+const MAX_CHANNELS = 32;
+
+/** Rates and channel counts are attacker-controlled: outside these bounds they are treated as not stated. */
+export const isPlausible = (sampleRate: number, channels: number): boolean =>
+  sampleRate >= MIN_SAMPLE_RATE && sampleRate <= MAX_SAMPLE_RATE && channels >= 1 && channels <= MAX_CHANNELS;
+
+/** Milliseconds of `samples` per channel, or null beyond 24 days: no call lasts longer, and the database keeps 32 bits. */
+export const millisecondsOf = (samples: number, sampleRate: number): number | null => {
+  const milliseconds = Math.round((samples / sampleRate) * 1000);
+  return milliseconds <= MAX_MS ? milliseconds : null;
+};

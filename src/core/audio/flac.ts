@@ -1,0 +1,107 @@
+import { type AudioScan, bareScan, isPlausible, millisecondsOf } from './facts.ts';
+import { type FlacFrame, MAX_HEADER_BYTES, parseFlacFrame } from './flac-frame.ts';
+import { type Parser, peek, skip, take } from './pull.ts';
+
+const WINDOW_BYTES = 16_384;
+const STREAMINFO_BYTES = 34;
+
+/** FLAC: what STREAMINFO announces, and how far the frames really go (RFC 9639 §8.2, §9). */
+export function* flac(): Parser<AudioScan> {
+  yield* skip(4);
+  const info = yield* readMetadata();
+  const frames = yield* readFrames();
+  return info === null ? bareScan('flac', ['header_invalid']) : scanOf(info, frames);
+}
+
+type StreamInfo = {
+  readonly blockSamples: number;
+  readonly sampleRate: number;
+  readonly channels: number;
+  /** Samples per channel; 0 when the writer did not know. */
+  readonly samples: number;
+};
+
+/** Goes past all metadata blocks; answers STREAMINFO, which must come first, or null. */
+function* readMetadata(): Parser<StreamInfo | null> {
+  let info: StreamInfo | null = null;
+  for (let last = false; !last; ) {
+    const head = yield* take(4);
+    if (head.length < 4) return info;
+    last = head[0]! >> 7 === 1;
+    const isInfo = (head[0]! & 127) === 0 && info === null;
+    const bytes = head.readUIntBE(1, 3);
+    const body = yield* take(isInfo ? Math.min(bytes, STREAMINFO_BYTES) : 0);
+    if (isInfo && body.length === STREAMINFO_BYTES) info = parseStreamInfo(body);
+    yield* skip(bytes - body.length);
+  }
+  return info;
+}
+
+const parseStreamInfo = (body: Buffer): StreamInfo => ({
+  blockSamples: body.readUInt16BE(0),
+  sampleRate: body.readUIntBE(10, 3) >> 4,
+  channels: ((body[12]! >> 1) & 7) + 1,
+  samples: (body[13]! & 15) * 2 ** 32 + body.readUInt32BE(14),
+});
+
+type Frames = { readonly count: number; readonly last: FlacFrame | null; readonly gaps: boolean };
+
+/**
+ * Finds the frames. A header by chance inside the audio would have to hold a right CRC and a number above the last one;
+ * frames that are missing before a found one are a gap.
+ */
+function* readFrames(): Parser<Frames> {
+  let count = 0;
+  let last: FlacFrame | null = null;
+  let gaps = false;
+  for (;;) {
+    const window = yield* peek(WINDOW_BYTES);
+    const ended = window.length < WINDOW_BYTES;
+    const reach = ended ? window.length : WINDOW_BYTES - MAX_HEADER_BYTES;
+    for (let at = 0; at < reach; at += 1) {
+      const frame = window[at] === 0xff ? parseFlacFrame(window, at) : null;
+      if (frame === null || !follows(frame, last)) continue;
+      gaps ||= frame.number !== nextNumber(frame, last);
+      last = frame;
+      count += 1;
+    }
+    yield* skip(reach);
+    if (ended) return { count, last, gaps };
+  }
+}
+
+/** How far ahead a frame may lie and still be believed: a wilder number is chance. */
+const MAX_MISSING_FRAMES = 1000;
+
+const nextNumber = (frame: FlacFrame, last: FlacFrame | null): number =>
+  last === null ? 0 : last.number + (frame.variable ? last.samples : 1);
+
+const follows = (frame: FlacFrame, last: FlacFrame | null): boolean => {
+  const ahead = frame.number - nextNumber(frame, last);
+  const unit = frame.variable ? frame.samples : 1;
+  return (
+    ahead >= 0 && ahead <= MAX_MISSING_FRAMES * unit && (last === null || frame.variable === last.variable)
+  );
+};
+
+const scanOf = (info: StreamInfo, { last, gaps }: Frames): AudioScan => {
+  const plausible = isPlausible(info.sampleRate, info.channels);
+  const declared = info.samples === 0 ? null : info.samples;
+  const present =
+    last === null ? 0 : (last.variable ? last.number : last.number * info.blockSamples) + last.samples;
+  return {
+    ...bareScan('flac'),
+    codec: 'flac',
+    sampleRate: plausible ? info.sampleRate : null,
+    channels: plausible ? info.channels : null,
+    declaredDurationMs: plausible && declared !== null ? millisecondsOf(declared, info.sampleRate) : null,
+    durationMs: plausible ? millisecondsOf(present, info.sampleRate) : null,
+    flags: [
+      ...(present === 0 ? ['empty' as const] : []),
+      ...(plausible ? [] : ['header_invalid' as const]),
+      ...(declared === null ? ['length_unknown' as const] : []),
+      ...(declared !== null && present < declared ? ['truncated' as const] : []),
+      ...(gaps ? ['gaps' as const] : []),
+    ],
+  };
+};

@@ -1,0 +1,154 @@
+import { FULL_SCALE, type SampleFormat } from './samples.ts';
+
+/**
+ * Peaks: the loudest amplitude of each channel in at most 1,000 buckets of equal length, for the picture of a call.
+ *
+ * Encoded (integers big-endian): "CVPK" · u8 version 1 · u8 channels · u16 buckets · u32 frames per bucket ·
+ * u32 samples per second · then, channel after channel, one byte per bucket, 0 silence to 255 full scale, linear.
+ * Bucket i covers the frames [i × framesPerBucket, (i + 1) × framesPerBucket); the last may be shorter. They describe
+ * who spoke when, so they are sealed, audited and erased like the audio.
+ */
+export type Peaks = {
+  readonly channels: number;
+  readonly sampleRate: number;
+  readonly framesPerBucket: number;
+  /** One array of bytes per channel. */
+  readonly levels: readonly Uint8Array[];
+};
+
+export type Levels = {
+  readonly encoded: Buffer;
+  /** Per channel, whether there is anything to be heard on it. */
+  readonly audible: readonly boolean[];
+};
+
+export type PeakMeter = {
+  /** Interleaved samples in order, cut anywhere. */
+  push(bytes: Buffer): void;
+  finish(): Levels;
+};
+
+export const MAX_BUCKETS = 1000;
+const HEADER_BYTES = 16;
+const MAGIC = 'CVPK';
+const VERSION = 1;
+
+/** −40 dBFS: above the idle noise of a line, below a voice at its other end. */
+const AUDIBLE = FULL_SCALE / 100;
+/** A channel is audible when at least this share of its buckets is: a click at answer is no speech. */
+const AUDIBLE_SHARE = 0.01;
+
+/**
+ * Measures a stream whose length nobody knows yet, in MAX_BUCKETS × channels cells: buckets begin one frame wide, and
+ * when all are full they are merged by two and become twice as wide. The frame cut off at the end is left out.
+ */
+export const createPeakMeter = (format: SampleFormat, channels: number, sampleRate: number): PeakMeter => {
+  const frameBytes = format.bytes * channels;
+  const cells = new Uint16Array(MAX_BUCKETS * channels);
+  const cut = Buffer.alloc(frameBytes);
+  let cutBytes = 0;
+  let framesPerBucket = 1;
+  let bucket = 0;
+  let filled = 0;
+
+  const closeBucket = (): void => {
+    filled = 0;
+    bucket += 1;
+    if (bucket < MAX_BUCKETS) return;
+    for (let channel = 0; channel < channels; channel += 1) {
+      mergePairs(cells.subarray(channel * MAX_BUCKETS, (channel + 1) * MAX_BUCKETS));
+    }
+    bucket = MAX_BUCKETS / 2;
+    framesPerBucket *= 2;
+  };
+
+  const measure = (bytes: Buffer, from: number, frames: number): void => {
+    for (let at = from, left = frames; left > 0; ) {
+      const count = Math.min(left, framesPerBucket - filled);
+      for (let channel = 0; channel < channels; channel += 1) {
+        const cell = channel * MAX_BUCKETS + bucket;
+        const level = format.loudest(bytes, at + channel * format.bytes, frameBytes, count);
+        if (level > cells[cell]!) cells[cell] = level;
+      }
+      at += count * frameBytes;
+      left -= count;
+      filled += count;
+      if (filled === framesPerBucket) closeBucket();
+    }
+  };
+
+  return {
+    push(bytes) {
+      let from = 0;
+      if (cutBytes > 0) {
+        from = bytes.copy(cut, cutBytes, 0, frameBytes - cutBytes);
+        cutBytes += from;
+        if (cutBytes < frameBytes) return;
+        measure(cut, 0, 1);
+      }
+      const frames = Math.floor((bytes.length - from) / frameBytes);
+      measure(bytes, from, frames);
+      cutBytes = bytes.copy(cut, 0, from + frames * frameBytes);
+    },
+    finish() {
+      const buckets = bucket + (filled > 0 ? 1 : 0);
+      const perChannel = Array.from({ length: channels }, (_, i) =>
+        cells.subarray(i * MAX_BUCKETS, i * MAX_BUCKETS + buckets),
+      );
+      return {
+        encoded: encode(perChannel, { framesPerBucket, sampleRate, buckets }),
+        audible: perChannel.map(isAudible),
+      };
+    },
+  };
+};
+
+const mergePairs = (cells: Uint16Array): void => {
+  for (let i = 0; i < cells.length / 2; i += 1) cells[i] = Math.max(cells[2 * i]!, cells[2 * i + 1]!);
+  cells.fill(0, cells.length / 2);
+};
+
+const isAudible = (levels: Uint16Array): boolean => {
+  const loud = levels.reduce((count, level) => (level > AUDIBLE ? count + 1 : count), 0);
+  return loud > 0 && loud >= levels.length * AUDIBLE_SHARE;
+};
+
+type Scale = { readonly framesPerBucket: number; readonly sampleRate: number; readonly buckets: number };
+
+const encode = (
+  perChannel: readonly Uint16Array[],
+  { framesPerBucket, sampleRate, buckets }: Scale,
+): Buffer => {
+  const bytes = Buffer.alloc(HEADER_BYTES + perChannel.length * buckets);
+  bytes.write(MAGIC, 'latin1');
+  bytes.writeUInt8(VERSION, 4);
+  bytes.writeUInt8(perChannel.length, 5);
+  bytes.writeUInt16BE(buckets, 6);
+  bytes.writeUInt32BE(framesPerBucket, 8);
+  bytes.writeUInt32BE(sampleRate, 12);
+  perChannel.forEach((levels, channel) => {
+    // 32,768 steps into 256; only full scale itself would become 256.
+    bytes.set(
+      levels.map((level) => Math.min(255, level >> 7)),
+      HEADER_BYTES + channel * buckets,
+    );
+  });
+  return bytes;
+};
+
+/** Reads what a meter encoded, or null for anything else. */
+export const decodePeaks = (bytes: Buffer): Peaks | null => {
+  if (bytes.length < HEADER_BYTES || bytes.toString('latin1', 0, 4) !== MAGIC || bytes[4] !== VERSION)
+    return null;
+  const channels = bytes.readUInt8(5);
+  const buckets = bytes.readUInt16BE(6);
+  if (bytes.length !== HEADER_BYTES + channels * buckets) return null;
+  return {
+    channels,
+    framesPerBucket: bytes.readUInt32BE(8),
+    sampleRate: bytes.readUInt32BE(12),
+    levels: Array.from({ length: channels }, (_, i) =>
+      bytes.subarray(HEADER_BYTES + i * buckets, HEADER_BYTES + (i + 1) * buckets),
+    ),
+  };
+};

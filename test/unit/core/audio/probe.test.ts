@@ -1,0 +1,250 @@
+import { readFileSync } from 'node:fs';
+import { execPath } from 'node:process';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { AudioFacts } from '../../../../src/core/audio/facts.ts';
+import { decodePeaks } from '../../../../src/core/audio/peaks.ts';
+import { createAudioProbe } from '../../../../src/core/audio/probe.ts';
+import { mp3Frames, OGG_FIRST, oggPage, opusHead, pcm16, wavFile } from '../../../support/audio-files.ts';
+import { audioFixture, probeAudio } from '../../../support/probe-audio.ts';
+
+type Expected = readonly [
+  file: string,
+  mediaType: string,
+  codec: AudioFacts['codec'],
+  rate: number | null,
+  channels: number | null,
+  declared: number | null,
+  actual: number | null,
+];
+
+/** As soxi and ffprobe describe the same files; MP3 without an encoder's note includes its encoder's padding. */
+const fixtures: readonly Expected[] = [
+  ['pcm_u8.wav', 'audio/wav', 'pcm_u8', 8000, 1, 600, 600],
+  ['pcm_s16.wav', 'audio/wav', 'pcm_s16', 8000, 1, 600, 600],
+  ['pcm_s24-extensible.wav', 'audio/wav', 'pcm_s24', 8000, 1, 600, 600],
+  ['pcm_s32-extensible.wav', 'audio/wav', 'pcm_s32', 8000, 1, 600, 600],
+  ['pcm_f32.wav', 'audio/wav', 'pcm_f32', 8000, 1, 600, 600],
+  ['pcm_f64.wav', 'audio/wav', 'pcm_f64', 8000, 1, 600, 600],
+  ['stereo.wav', 'audio/wav', 'pcm_s16', 8000, 2, 600, 600],
+  ['alaw.wav', 'audio/wav', 'alaw', 8000, 1, 600, 600],
+  ['ulaw.wav', 'audio/wav', 'ulaw', 8000, 1, 600, 600],
+  ['gsm610.wav', 'audio/wav', 'gsm610', 8000, 1, 600, 600],
+  ['adpcm_ms.wav', 'audio/wav', 'adpcm_ms', 8000, 1, 600, 600],
+  ['adpcm_ima.wav', 'audio/wav', 'adpcm_ima', 8000, 1, 600, 600],
+  ['mp3.wav', 'audio/wav', 'mp3', 8000, 1, null, 792],
+  ['pipe.wav', 'audio/wav', 'pcm_s16', 8000, 1, null, 600],
+  ['rf64.wav', 'audio/wav', 'pcm_s16', 8000, 1, 600, 600],
+  ['untagged-cbr.mp3', 'audio/mpeg', 'mp3', 8000, 1, null, 792],
+  ['tagged-vbr.mp3', 'audio/mpeg', 'mp3', 8000, 1, 600, 600],
+  ['id3-16k.mp3', 'audio/mpeg', 'mp3', 16_000, 1, 600, 600],
+  ['lavf.mp3', 'audio/mpeg', 'mp3', 44_100, 2, 600, 600],
+  ['vorbis.ogg', 'audio/ogg', 'vorbis', 8000, 1, null, 600],
+  ['opus.ogg', 'audio/ogg', 'opus', 48_000, 1, null, 600],
+  ['speech.flac', 'audio/flac', 'flac', 8000, 1, 600, 600],
+  ['aac.m4a', 'audio/mp4', null, null, null, null, null],
+  ['opus.webm', 'audio/webm', null, null, null, null, null],
+  ['amr_nb.amr-nb', 'audio/amr', 'amr_nb', null, null, null, null],
+  ['pcm_s16.au', 'audio/basic', null, null, null, null, null],
+];
+
+describe('files made by sox, lame, opusenc and ffmpeg', () => {
+  test.each(fixtures)(
+    '%s',
+    (file, mediaType, codec, sampleRate, channels, declaredDurationMs, durationMs) => {
+      const { facts, peaks, refusal } = probeAudio(audioFixture(file));
+      expect(facts).toMatchObject({ mediaType, codec, sampleRate, channels, declaredDurationMs, durationMs });
+      expect(facts.flags).toEqual(file === 'pipe.wav' ? ['length_unknown'] : []);
+      expect(refusal).toBeNull();
+      // −6 dB, whatever the encoding.
+      if (peaks !== null) expect(Math.max(...decodePeaks(peaks)!.levels[0]!)).toBeGreaterThan(125);
+    },
+  );
+
+  test.each(fixtures)('%s, in pieces of one byte and of odd lengths, is the same', (file) => {
+    const bytes = audioFixture(file);
+    const whole = probeAudio(bytes);
+    for (const pieceBytes of [1, 13, 997]) expect(probeAudio(bytes, pieceBytes)).toEqual(whole);
+  });
+});
+
+describe('policy', () => {
+  test('an executable is no MP3, and is refused before it has all arrived', () => {
+    const probe = createAudioProbe({ declaredMediaType: 'audio/mpeg' });
+    const binary = readFileSync(execPath).subarray(0, 300_000);
+    probe.push(binary.subarray(0, 511));
+    expect(probe.refusal()).toBeNull();
+    probe.push(binary.subarray(511, 512));
+    expect(probe.refusal()).toBe('elf');
+    probe.push(binary.subarray(512));
+    expect(probe.finish()).toMatchObject({
+      refusal: 'elf',
+      peaks: null,
+      facts: { mediaType: 'application/octet-stream', codec: null },
+    });
+  });
+
+  test('a short one is refused at its end', () => {
+    expect(probeAudio(Buffer.from('#!/bin/sh\n')).refusal).toBe('script');
+  });
+
+  test('the inside of an executable, without its magic, is no MP3 either', () => {
+    const binary = readFileSync(execPath).subarray(1_000_000, 41_000_000);
+    expect(probeAudio(binary, 65_536).facts).toMatchObject({ container: null, flags: ['unknown_format'] });
+  });
+});
+
+describe('what is not known is kept', () => {
+  test.each([
+    ['a document', Buffer.from('%PDF-1.7\n'.padEnd(5000, 'x'))],
+    ['zeros', Buffer.alloc(5000)],
+    ['ones', Buffer.alloc(50_000, 255)],
+    ['one byte', Buffer.from([255])],
+  ])('%s', (_, bytes) => {
+    expect(probeAudio(bytes)).toMatchObject({
+      refusal: null,
+      facts: { mediaType: 'application/octet-stream', flags: ['unknown_format'] },
+    });
+  });
+
+  test('nothing at all', () => {
+    expect(probeAudio(Buffer.alloc(0))).toEqual({
+      facts: {
+        mediaType: 'application/octet-stream',
+        container: null,
+        codec: null,
+        sampleRate: null,
+        channels: null,
+        declaredDurationMs: null,
+        durationMs: null,
+        flags: ['empty'],
+      },
+      peaks: null,
+      refusal: null,
+    });
+  });
+
+  test('wide-band AMR', () => {
+    expect(probeAudio(Buffer.from('#!AMR-WB\n\0\0')).facts).toMatchObject({
+      mediaType: 'audio/amr',
+      codec: 'amr_wb',
+    });
+  });
+});
+
+describe('what the sender calls it', () => {
+  const flagsAs = (type: string, bytes: Buffer = audioFixture('alaw.wav')) =>
+    probeAudio(bytes, 4096, type).facts.flags;
+
+  test.each([
+    'audio/wav',
+    'audio/x-wav',
+    'Audio/Vnd.Wave; codecs=6',
+    'audio/wave',
+    'application/octet-stream',
+    '',
+    'nonsense',
+    `audio/mpeg${'x'.repeat(100_000)}`,
+  ])('%.40s is not contradicted', (type) => {
+    expect(flagsAs(type)).toEqual([]);
+  });
+
+  test.each(['audio/mpeg', 'audio/x-mp3', 'AUDIO/OGG', 'audio/x-m4a;foo=bar'])('%s is', (type) => {
+    expect(flagsAs(type)).toEqual(['type_mismatch']);
+    expect(probeAudio(audioFixture('alaw.wav'), 4096, type).facts.mediaType).toBe('audio/wav');
+  });
+
+  test('an unknown format contradicts nobody', () => {
+    expect(flagsAs('audio/mpeg', Buffer.alloc(100))).toEqual(['unknown_format']);
+  });
+});
+
+describe('hostile bytes', () => {
+  const seeds: readonly Buffer[] = [
+    ...fixtures.map(([file]) => audioFixture(file).subarray(0, 700)),
+    wavFile({ data: pcm16([1, 2, 3, 4]), channels: 2 }),
+    wavFile({ tag: 0xfffe, data: Buffer.alloc(64), extension: Buffer.alloc(24) }),
+    mp3Frames(4),
+    Buffer.concat([Buffer.from('ID3\x04\0\0\0\0\0\x05'), Buffer.alloc(5), mp3Frames(3)]),
+    Buffer.concat([
+      oggPage({ body: opusHead(), flags: OGG_FIRST }),
+      oggPage({ body: Buffer.alloc(300), granule: 9999n }),
+    ]),
+  ];
+
+  /** Small, fast, seeded: the same 200,000 every time. */
+  const createRandom = (seed: number) => {
+    let state = seed;
+    return (below: number): number => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return Math.floor((state / 2 ** 32) * below);
+    };
+  };
+
+  const isSane = ({ facts }: ReturnType<typeof probeAudio>): boolean =>
+    [facts.sampleRate, facts.channels, facts.declaredDurationMs, facts.durationMs].every(
+      (value) => value === null || (Number.isInteger(value) && value >= 0 && value < 2 ** 31),
+    );
+
+  test('200,000 damaged headers: no throw, and only numbers a database can keep', () => {
+    const random = createRandom(20_261_121);
+    const extremes = [0, 1, 0x7f, 0x80, 0xfe, 0xff];
+    for (let run = 0; run < 200_000; run += 1) {
+      const bytes = Buffer.from(seeds[random(seeds.length)]!.subarray(0, 1 + random(400)));
+      for (let hits = 1 + random(8); hits > 0; hits -= 1) {
+        bytes[random(Math.min(bytes.length, 120))] =
+          random(2) === 0 ? random(256) : extremes[random(extremes.length)]!;
+      }
+      if (!isSane(probeAudio(bytes))) throw new Error(`run ${run}: ${bytes.toString('hex')}`);
+    }
+  });
+
+  test('any bytes, cut anywhere, are read alike', () => {
+    const magic = fc
+      .constantFrom('RIFF\0\0\0\0WAVE', 'OggS', 'fLaC', 'ID3', '\xff\xe3\x28\xc0', '')
+      .map((text) => Buffer.from(text, 'latin1'));
+    fc.assert(
+      fc.property(
+        magic,
+        fc.uint8Array({ maxLength: 3000 }),
+        fc.integer({ min: 1, max: 700 }),
+        (head, body, pieceBytes) => {
+          const bytes = Buffer.concat([head, body]);
+          const report = probeAudio(bytes, pieceBytes);
+          expect(report).toEqual(probeAudio(bytes));
+          expect(isSane(report)).toBe(true);
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+});
+
+const exposeCollector = (): (() => void) => {
+  setFlagsFromString('--expose-gc');
+  return runInNewContext('gc') as () => void;
+};
+
+test('memory does not grow with the call', () => {
+  const piece = Buffer.alloc(65_536, 3);
+  const probes = [
+    wavFile({ dataSize: 0xffff_ffff }),
+    mp3Frames(5),
+    Buffer.concat([oggPage({ body: opusHead(), flags: OGG_FIRST })]),
+    audioFixture('speech.flac').subarray(0, 200),
+  ].map((head) => {
+    const probe = createAudioProbe();
+    probe.push(head);
+    return probe;
+  });
+  const collect = exposeCollector();
+  collect();
+  const before = process.memoryUsage().arrayBuffers;
+  // 64 MiB through each; what is held at any time is less than one piece.
+  for (let i = 0; i < 1024; i += 1) for (const probe of probes) probe.push(piece);
+  collect();
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 ** 20);
+  expect(probes[0]!.finish().facts.durationMs).toBe((1024 * 65_536) / 16);
+});
