@@ -230,11 +230,22 @@ describe('notes that lie', () => {
   });
 
   test('a frame too short for its note', () => {
-    // 8 kbit/s at 8 kHz: 72 bytes, the note would reach to byte 13 + 8.
-    const short = Buffer.alloc(72);
-    short.writeUInt32BE(0xffe3_18c0);
-    short.write('Info', 13);
-    short.writeUInt32BE(0xf, 17);
-    expect(facts(Buffer.concat(Array.from({ length: 5 }, () => short)))).toMatchObject({ codec: 'mp3' });
+    const short = (word: number, bytes: number, at: number, note: string) => {
+      const frame = Buffer.alloc(bytes);
+      frame.writeUInt32BE(word);
+      frame.write(note, at);
+      frame.writeUInt8(0xf, at + 7);
+      return facts(Buffer.concat(Array.from({ length: 5 }, () => frame)));
+    };
+    // 8 kbit/s: 72 bytes at 8 kHz, where the table of contents alone takes 100; 48 bytes at 12 kHz, 24 at 24 kHz.
+    expect(short(0xffe3_18c0, 72, 13, 'Info')).toMatchObject({ durationMs: 4 * 72, declaredDurationMs: 0 });
+    expect(short(0xffe3_14c0, 48, 36, 'VBRI')).toMatchObject({
+      durationMs: 5 * 48,
+      declaredDurationMs: null,
+    });
+    expect(short(0xffe3_14c0, 48, 38, 'Info')).toMatchObject({
+      durationMs: 5 * 48,
+      declaredDurationMs: null,
+    });
   });
 });
