@@ -35,6 +35,15 @@ const sameEnvelope = (a: Envelope, b: Envelope): boolean =>
   sameBytes(a.keyCommitment, b.keyCommitment) &&
   sameBytes(a.sealedSha256, b.sealedSha256);
 
+/** Bytes of its own: the caller's may lie in a buffer that is used for something else next. */
+const copyOf = (envelope: Envelope): Envelope => ({
+  ...envelope,
+  sealedSha256: Uint8Array.from(envelope.sealedSha256),
+  header: Uint8Array.from(envelope.header),
+  keyCommitment: Uint8Array.from(envelope.keyCommitment),
+  wrap: { ...envelope.wrap, blob: Uint8Array.from(envelope.wrap.blob) },
+});
+
 export const createOpenedObjects = ({ now }: { readonly now: () => number }): OpenedObjects => {
   const opened = new LRUCache<RecordingId, { readonly envelope: Envelope; readonly object: SealedObject }>({
     max: OPENED_MAX,
@@ -50,8 +59,7 @@ export const createOpenedObjects = ({ now }: { readonly now: () => number }): Op
       if (known !== undefined && sameEnvelope(known.envelope, envelope)) return known.object;
       const before = forgotten;
       const object = await open();
-      if (forgotten === before)
-        opened.set(envelope.recording, { envelope: structuredClone(envelope), object });
+      if (forgotten === before) opened.set(envelope.recording, { envelope: copyOf(envelope), object });
       return object;
     },
     forget: (recording) => {

@@ -21,9 +21,11 @@ const NAME = /^([0-9a-f-]{36})\.([a-z]{1,16})\.([1-9][0-9]{0,9})\.(key|destroyed
 
 export type EntryState = 'key' | 'destroyed';
 
+export const isKeyVersion = (version: number): boolean =>
+  Number.isInteger(version) && version >= 1 && version <= MAX_VERSION;
+
 export const entryFileName = ({ organisation, purpose, version }: KeyContext, state: EntryState): string => {
-  if (!isUuid(organisation) || !Number.isInteger(version) || version < 1 || version > MAX_VERSION)
-    throw new RangeError('no such key');
+  if (!isUuid(organisation) || !isKeyVersion(version)) throw new RangeError('no such key');
   return `${organisation}.${purpose}.${version}.${state}`;
 };
 

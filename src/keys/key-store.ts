@@ -7,6 +7,7 @@ import {
   decodeKeyEntry,
   encodeKeyEntry,
   entryFileName,
+  isKeyVersion,
   MAX_ENTRY_BYTES,
   parseEntryFileName,
 } from './key-entry.ts';
@@ -46,7 +47,8 @@ export const createKeyStore = ({ folder, provider, now }: KeyStoreDeps): KeyStor
     (await readOwnerOnly(tombOf(context), MAX_ENTRY_BYTES)) !== null;
 
   const open = async (name: KeyName, version: number): Promise<StoredKey> => {
-    if (!Number.isInteger(version) || version < 1) throw missing();
+    // Comes from an envelope and is attacker-controlled.
+    if (!isKeyVersion(version)) throw missing();
     const context = { ...name, version };
     const content = await readOwnerOnly(pathOf(context), MAX_ENTRY_BYTES);
     if (content === null || (await isDestroyed(context))) throw missing();
@@ -78,8 +80,10 @@ export const createKeyStore = ({ folder, provider, now }: KeyStoreDeps): KeyStor
     versions: async (name) => {
       const entries = (await namesIn(folder))
         .map(parseEntryFileName)
-        .filter((entry) => entry?.organisation === name.organisation && entry.purpose === name.purpose)
-        .filter((entry) => entry !== null);
+        .filter((entry) => entry !== null)
+        .filter(
+          ({ organisation, purpose }) => organisation === name.organisation && purpose === name.purpose,
+        );
       const dead = new Set(
         entries.filter(({ state }) => state === 'destroyed').map(({ version }) => version),
       );
