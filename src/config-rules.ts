@@ -1,0 +1,212 @@
+import { lstatSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { createSecureContext } from 'node:tls';
+import { isLoopbackHost, proxyRangeFault } from './core/network-address.ts';
+import type { PostgresSettings } from './core/postgres-settings.ts';
+import { type PostgresUrl, parsePostgresUrl } from './core/postgres-url.ts';
+import { weakness } from './core/weak-secret.ts';
+
+/** Takes one fault: the variable, and the end of a sentence that says what is wrong and what to do, without any secret. */
+export type Report = (variable: string, fault: string) => void;
+
+const wordOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'unreadable';
+
+/** A file's text, or null after reporting. */
+export const readTextFile = (variable: string, path: string, report: Report): string | null => {
+  try {
+    if (statSync(path).size > 1024 * 1024) throw Object.assign(new Error(), { code: 'larger than 1 MiB' });
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    report(
+      variable,
+      `names a file that cannot be read (${wordOf(error)}): check the path and who may read it`,
+    );
+    return null;
+  }
+};
+
+/** Where a path really leads, through every symbolic link, those included that lead to what does not exist yet. */
+const realPathOf = (path: string, links = 0): string => {
+  if (links > 40) throw Object.assign(new Error('too many symbolic links'), { code: 'ELOOP' });
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    if (wordOf(error) !== 'ENOENT' || path === dirname(path)) throw error;
+  }
+  const link = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+  return link
+    ? realPathOf(resolve(dirname(path), readlinkSync(path)), links + 1)
+    : join(realPathOf(dirname(path), links), basename(path));
+};
+
+const isWithin = (folder: string, path: string): boolean => {
+  const way = relative(folder, path);
+  return way === '' || !(way === '..' || way.startsWith(`..${sep}`) || isAbsolute(way));
+};
+
+export type Folders = { readonly dataDir: string; readonly keysDir: string; readonly keyFile: string };
+
+/** Absolute, real paths. Keys beside the data in one folder would be in its backups, and open them. */
+export const folderRules = (
+  given: { readonly data: string; readonly keys: string | undefined; readonly keyFile: string | undefined },
+  report: Report,
+): Folders | null => {
+  const find = (variable: string, path: string): string | null => {
+    try {
+      return realPathOf(resolve(path));
+    } catch (error) {
+      report(variable, `names a path that cannot be followed (${wordOf(error)})`);
+      return null;
+    }
+  };
+  const dataDir = find('DATA_DIR', given.data);
+  const keysDir = find('KEYS_DIR', given.keys ?? `${resolve(given.data)}.keys`);
+  const keyFile = find('KEY_FILE', given.keyFile ?? join(keysDir ?? '/', 'root.key'));
+  if (dataDir === null || keysDir === null || keyFile === null) return null;
+  const apart = 'a copy of the data would hold the keys that open it; put them side by side';
+  if (isWithin(dataDir, keysDir)) report('KEYS_DIR', `lies inside DATA_DIR (${dataDir}): ${apart}`);
+  else if (isWithin(keysDir, dataDir)) report('DATA_DIR', `lies inside KEYS_DIR (${keysDir}): ${apart}`);
+  if (given.keyFile !== undefined && isWithin(dataDir, keyFile))
+    report('KEY_FILE', `lies inside DATA_DIR (${dataDir}): ${apart}`);
+  return { dataDir, keysDir, keyFile };
+};
+
+const sslOf = (variable: string, url: PostgresUrl, report: Report): PostgresSettings['ssl'] | null => {
+  if (url.tls === null) return undefined;
+  const files = { ca: url.tls.rootCertificateFile, cert: url.tls.certificateFile, key: url.tls.keyFile };
+  const texts: Record<string, string> = {};
+  for (const [name, path] of Object.entries(files)) {
+    if (path === null) continue;
+    const text = readTextFile(variable, path, report);
+    if (text === null) return null;
+    texts[name] = text;
+  }
+  if ((files.cert === null) !== (files.key === null)) {
+    report(variable, 'names only one of sslcert and sslkey: name both');
+    return null;
+  }
+  return { rejectUnauthorized: true, host: url.host, ...texts };
+};
+
+/** Settings of a database role from its URL, or null after reporting every fault. */
+export const databaseRules = (variable: string, text: string, report: Report): PostgresSettings | null => {
+  const { url, faults } = parsePostgresUrl(text);
+  for (const fault of faults) report(variable, fault);
+  if (url === null) return null;
+  const known = url.host.startsWith('/') || url.tls?.certificateFile != null;
+  const weak = url.password === '' ? (known ? null : 'is missing') : weakness(url.password);
+  if (weak !== null)
+    report(
+      variable,
+      `has a password that ${weak}: make one with "openssl rand -hex 24" and give it to the role`,
+    );
+  const ssl = sslOf(variable, url, report);
+  if (ssl === null) return null;
+  const { host, port, user, password, database } = url;
+  return { host, port, user, password, database, ...(ssl === undefined ? {} : { ssl }) };
+};
+
+/** The migrating role must be another one, on the same database. */
+export const migrationRules = (
+  serving: PostgresSettings | null,
+  migrating: PostgresSettings | null,
+  report: Report,
+): void => {
+  if (serving === null || migrating === null) return;
+  if (serving.user === migrating.user)
+    report(
+      'MIGRATE_DATABASE_URL',
+      'names the role of DATABASE_URL: the serving role must not be able to change the schema',
+    );
+  if (serving.database !== migrating.database)
+    report(
+      'MIGRATE_DATABASE_URL',
+      'names another database than DATABASE_URL: migrate the one that is served',
+    );
+};
+
+export type S3Settings = {
+  /** Null: Amazon's own, by region. */
+  readonly endpoint: string | null;
+  readonly region: string;
+  readonly bucket: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly forcePathStyle: boolean;
+};
+
+const endpointFault = (text: string): string | null => {
+  // The parser would mend some of these; what somebody meant by them is anybody's guess.
+  if (/[\s\p{Cc}\\]/u.test(text) || !URL.canParse(text)) return 'is not a URL';
+  const url = new URL(text);
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') return 'is neither https:// nor http://';
+  if (url.username !== '' || url.password !== '') return 'has a user name or password in it: take it out';
+  if (url.pathname !== '/' || url.search !== '' || url.hash !== '')
+    return 'has a path, query or fragment: give scheme, host and port only';
+  if (url.protocol === 'http:' && !isLoopbackHost(url.hostname.replace(/^\[(.*)\]$/, '$1')))
+    return 'reaches another machine in plain text: use https://';
+  return null;
+};
+
+/** Checks a whole set of S3 settings; the caller has seen to it that the four that must be there are. */
+export const s3Rules = (settings: S3Settings, report: Report): void => {
+  const fault = settings.endpoint === null ? null : endpointFault(settings.endpoint);
+  if (fault !== null) report('S3_ENDPOINT', fault);
+  const weak = settings.secretAccessKey === '' ? null : weakness(settings.secretAccessKey);
+  if (weak !== null) report('S3_SECRET_ACCESS_KEY', `${weak}: let the object store make one`);
+};
+
+export type TlsFiles = { readonly certFile: string; readonly keyFile: string };
+
+/** Both or neither, readable, belonging together, and the key closed to other users. */
+export const tlsRules = (
+  certFile: string | undefined,
+  keyFile: string | undefined,
+  report: Report,
+): TlsFiles | null => {
+  if (certFile === undefined || keyFile === undefined) {
+    if (certFile !== undefined)
+      report('TLS_KEY_FILE', 'is missing beside TLS_CERT_FILE: set both or neither');
+    if (keyFile !== undefined) report('TLS_CERT_FILE', 'is missing beside TLS_KEY_FILE: set both or neither');
+    return null;
+  }
+  const cert = readTextFile('TLS_CERT_FILE', certFile, report);
+  const key = readTextFile('TLS_KEY_FILE', keyFile, report);
+  if (cert === null || key === null) return null;
+  if ((statSync(keyFile).mode & 0o007) !== 0)
+    report('TLS_KEY_FILE', 'names a file that every user of this machine can read: run chmod 600 on it');
+  try {
+    createSecureContext({ cert, key });
+  } catch {
+    report(
+      'TLS_CERT_FILE',
+      'and TLS_KEY_FILE are not a certificate chain and its own unencrypted key, both in PEM',
+    );
+  }
+  return { certFile: resolve(certFile), keyFile: resolve(keyFile) };
+};
+
+/** Addresses of proxies that may say who the client is. */
+export const proxyRules = (text: string | undefined, report: Report): readonly string[] => {
+  if (text === undefined) return [];
+  const ranges = text.split(',').map((range) => range.trim());
+  for (const range of ranges) {
+    const fault = proxyRangeFault(range);
+    if (fault !== null)
+      report('TRUSTED_PROXY', `${fault}: list the proxies' addresses, such as 10.0.0.5,10.1.0.0/24`);
+  }
+  return ranges;
+};
+
+/** Plain text leaves this machine only towards proxies that are named. */
+export const listenRules = (
+  host: string,
+  { tls, proxies }: { readonly tls: TlsFiles | null; readonly proxies: readonly string[] },
+  report: Report,
+): void => {
+  if (isLoopbackHost(host) || tls !== null || proxies.length > 0) return;
+  report(
+    'HOST',
+    `is ${host}, beyond this machine, and calls would travel in plain text: set TLS_CERT_FILE and TLS_KEY_FILE, or TRUSTED_PROXY to the addresses of the proxy that ends TLS, or listen on 127.0.0.1`,
+  );
+};

@@ -1,0 +1,225 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseEnv } from 'node:util';
+import { Type } from 'typebox';
+import { Value } from 'typebox/value';
+import {
+  databaseRules,
+  type Folders,
+  folderRules,
+  listenRules,
+  migrationRules,
+  proxyRules,
+  type Report,
+  readTextFile,
+  type S3Settings,
+  s3Rules,
+  type TlsFiles,
+  tlsRules,
+} from './config-rules.ts';
+import { type Environment, names, type Rule, rules } from './config-schema.ts';
+import { AppError } from './core/errors.ts';
+import { isOneSlip } from './core/near-miss.ts';
+import type { PostgresSettings } from './core/postgres-settings.ts';
+
+/** What this installation is told from outside. Paths are absolute and free of symbolic links. */
+export type Config = Folders & {
+  readonly host: string;
+  readonly port: number;
+  /** Null: no metrics. They are served on loopback only. */
+  readonly metricsPort: number | null;
+  readonly tls: TlsFiles | null;
+  readonly trustedProxies: readonly string[];
+  readonly installationName: string;
+  readonly logLevel: Environment['LOG_LEVEL'];
+  /** Null: the embedded PostgreSQL in the data folder. */
+  readonly database: PostgresSettings | null;
+  /** Used by `callvault migrate` alone. */
+  readonly migrateDatabase: PostgresSettings | null;
+  /** Null: files in the data folder. */
+  readonly s3: S3Settings | null;
+  readonly maxUploadBytes: number;
+  readonly accessTokenSeconds: number;
+  readonly sessionHours: number;
+  readonly requestsPerMinute: number;
+  /** Bytes that must stay free below the data folder. */
+  readonly freeDiskFloor: number;
+  readonly uploadGraceSeconds: number;
+};
+
+export type RawEnvironment = Readonly<Record<string, string | undefined>>;
+
+const fromText = (rule: Rule, value: string): unknown => {
+  if (Type.IsInteger(rule)) return /^(0|[1-9]\d{0,14})$/.test(value) ? Number(value) : value;
+  if (Type.IsBoolean(rule)) return value === 'true' ? true : value === 'false' ? false : value;
+  return value;
+};
+
+/** A variable's text, from itself or from the file that NAME_FILE names. An empty variable counts as absent. */
+const textOf = (env: RawEnvironment, name: keyof Environment, report: Report): string | undefined => {
+  const [own, file] = [
+    env[name] || undefined,
+    rules[name].secret ? env[`${name}_FILE`] || undefined : undefined,
+  ];
+  if (own !== undefined && file !== undefined) report(name, `and ${name}_FILE are both set: keep one`);
+  if (file === undefined) return own;
+  return readTextFile(`${name}_FILE`, file, report)?.replace(/\r?\n$/, '');
+};
+
+type Given = {
+  readonly values: Partial<Environment>;
+  /** Reported already: missing from `values`, but not forgotten by whoever wrote the configuration. */
+  readonly broken: ReadonlySet<keyof Environment>;
+};
+
+/** Reads and types every variable; one that breaks its rule is reported and left out. */
+const readVariables = (env: RawEnvironment, report: Report): Given => {
+  const values: Record<string, unknown> = {};
+  const broken = new Set<keyof Environment>();
+  for (const name of names) {
+    const rule = rules[name];
+    const fail: Report = (variable, fault) => {
+      broken.add(name);
+      report(variable, fault);
+    };
+    const given = textOf(env, name, fail);
+    const value = given === undefined ? rule.default : fromText(rule, given);
+    if (given !== undefined && !Value.Check(rule, value)) fail(name, rule.rule);
+    else if (value !== undefined) values[name] = value;
+  }
+  return { values: values as Partial<Environment>, broken };
+};
+
+/** A misspelt variable would silently leave its default in force, so it stops the start. */
+const reportSlips = (env: RawEnvironment, report: Report): void => {
+  const known = names.flatMap((name) => (rules[name].secret ? [name, `${name}_FILE`] : [name]));
+  for (const name of Object.keys(env)) {
+    if (name.length < 6 || known.includes(name)) continue;
+    const meant = known.find((one) => isOneSlip(one, name) || name === `CALLVAULT_${one}`);
+    if (meant !== undefined)
+      report(name, `is not a variable of Callvault: write ${meant} if that is what is meant, or take it out`);
+  }
+};
+
+const s3Of = ({ values, broken }: Given, report: Report): S3Settings | null => {
+  const parts = names.filter((name) => name.startsWith('S3_'));
+  if (parts.every((name) => values[name] === undefined && !broken.has(name))) return null;
+  const endpoint = values.S3_ENDPOINT ?? null;
+  const needed: (keyof Environment)[] = ['S3_BUCKET', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'];
+  for (const name of endpoint === null ? [...needed, 'S3_REGION' as const] : needed)
+    if (values[name] === undefined && !broken.has(name))
+      report(
+        name,
+        'is missing beside other S3 settings: set it, or none of them to keep objects in the data folder',
+      );
+  const settings = {
+    endpoint,
+    region: values.S3_REGION ?? 'us-east-1',
+    bucket: values.S3_BUCKET ?? '',
+    accessKeyId: values.S3_ACCESS_KEY_ID ?? '',
+    secretAccessKey: values.S3_SECRET_ACCESS_KEY ?? '',
+    forcePathStyle: values.S3_FORCE_PATH_STYLE ?? endpoint !== null,
+  };
+  s3Rules(settings, report);
+  return settings;
+};
+
+const databasesOf = (
+  { values, broken }: Given,
+  report: Report,
+): Pick<Config, 'database' | 'migrateDatabase'> => {
+  const settingsOf = (name: 'DATABASE_URL' | 'MIGRATE_DATABASE_URL'): PostgresSettings | null =>
+    values[name] === undefined ? null : databaseRules(name, values[name], report);
+  if (
+    values.MIGRATE_DATABASE_URL !== undefined &&
+    values.DATABASE_URL === undefined &&
+    !broken.has('DATABASE_URL')
+  )
+    report(
+      'MIGRATE_DATABASE_URL',
+      'is set without DATABASE_URL: the embedded database migrates itself, so set both or neither',
+    );
+  const [database, migrateDatabase] = [settingsOf('DATABASE_URL'), settingsOf('MIGRATE_DATABASE_URL')];
+  migrationRules(database, migrateDatabase, report);
+  return { database, migrateDatabase };
+};
+
+const networkOf = (
+  values: Environment,
+  report: Report,
+): Pick<Config, 'host' | 'port' | 'metricsPort' | 'tls' | 'trustedProxies'> => {
+  const tls = tlsRules(values.TLS_CERT_FILE, values.TLS_KEY_FILE, report);
+  const trustedProxies = proxyRules(values.TRUSTED_PROXY, report);
+  listenRules(values.HOST, { tls, proxies: trustedProxies }, report);
+  if (values.METRICS_PORT === values.PORT && values.PORT !== 0)
+    report('METRICS_PORT', 'is the same as PORT: choose another');
+  return {
+    host: values.HOST,
+    port: values.PORT,
+    metricsPort: values.METRICS_PORT ?? null,
+    tls,
+    trustedProxies,
+  };
+};
+
+const deepFreeze = <T>(value: T): T => {
+  if (typeof value === 'object' && value !== null) for (const part of Object.values(value)) deepFreeze(part);
+  return Object.freeze(value);
+};
+
+/**
+ * The configuration that `env` describes, frozen, or `config_invalid` with every fault at once: `extras.faults` names the
+ * variable and what to do, never a secret. Reads the files that variables name.
+ */
+export const readConfig = (env: RawEnvironment): Config => {
+  const faults: { where: string; fault: string }[] = [];
+  const report: Report = (where, fault) => faults.push({ where, fault });
+  const given = readVariables(env, report);
+  reportSlips(env, report);
+  // Variables with a default are always there, unless they were reported and their default is as good as any to go on with.
+  const defaults = Object.fromEntries(names.map((name) => [name, rules[name].default]));
+  const values = { ...defaults, ...given.values } as Environment;
+  const folders = folderRules(
+    { data: values.DATA_DIR, keys: values.KEYS_DIR, keyFile: values.KEY_FILE },
+    report,
+  );
+  const parts = { ...networkOf(values, report), ...databasesOf(given, report), s3: s3Of(given, report) };
+  if (faults.length > 0 || folders === null) throw invalid(faults);
+  return deepFreeze({
+    ...folders,
+    ...parts,
+    installationName: values.INSTALLATION_NAME,
+    logLevel: values.LOG_LEVEL,
+    maxUploadBytes: values.MAX_UPLOAD_BYTES,
+    accessTokenSeconds: values.ACCESS_TOKEN_SECONDS,
+    sessionHours: values.SESSION_HOURS,
+    requestsPerMinute: values.REQUESTS_PER_MINUTE,
+    freeDiskFloor: values.FREE_DISK_FLOOR,
+    uploadGraceSeconds: values.UPLOAD_GRACE_SECONDS,
+  });
+};
+
+const invalid = (faults: readonly { readonly where: string; readonly fault: string }[]): AppError =>
+  new AppError(
+    'config_invalid',
+    [
+      `The configuration has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}; nothing was started.`,
+      ...faults.map(({ where, fault }) => `  ${where} ${fault}.`),
+    ].join('\n'),
+    { faults },
+  );
+
+/**
+ * The process's environment over the file `.env` of `folder`, as one value to give to {@link readConfig}. Nothing is
+ * written into the environment, so no program that is started inherits a secret from the file.
+ */
+export const readEnvironment = (folder: string): RawEnvironment => {
+  let file = '';
+  try {
+    file = readFileSync(join(folder, '.env'), 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+      throw invalid([{ where: '.env', fault: 'cannot be read: check who owns it' }]);
+  }
+  return { ...parseEnv(file), ...process.env };
+};

@@ -1,0 +1,32 @@
+import { BlockList, isIP } from 'node:net';
+
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8, 'ipv4');
+loopback.addAddress('::1', 'ipv6');
+
+/**
+ * Whether a host, as somebody wrote it, can only mean this machine. Deny by default: other spellings of a loopback address
+ * (`127.1`, `2130706433`, `localhost.`), names that resolve to one today, and `0.0.0.0` are not loopback.
+ */
+export const isLoopbackHost = (host: string): boolean => {
+  const family = isIP(host);
+  if (family === 0 || host.includes('%')) return host.toLowerCase() === 'localhost';
+  return loopback.check(host, family === 4 ? 'ipv4' : 'ipv6');
+};
+
+/** Narrowest prefix that still is a set of proxies and not half of the internet. */
+const SHORTEST_PREFIX = { 4: 8, 6: 32 } as const;
+
+/** What is wrong with one address or CIDR range of trusted proxies, as the end of a sentence; null when nothing is. */
+export const proxyRangeFault = (range: string): string | null => {
+  const [address = '', prefix, ...rest] = range.split('/');
+  const family = isIP(address);
+  if (rest.length > 0 || (family !== 4 && family !== 6) || address.includes('%'))
+    return `holds "${range}", which is neither an IP address nor a CIDR range`;
+  if (prefix === undefined) return null;
+  if (!/^(0|[1-9]\d{0,2})$/.test(prefix) || Number(prefix) > (family === 4 ? 32 : 128))
+    return `holds "${range}", whose prefix length is not a number from 0 to ${family === 4 ? 32 : 128}`;
+  if (Number(prefix) < SHORTEST_PREFIX[family])
+    return `holds "${range}", which trusts far more than proxies: the shortest prefix is /${SHORTEST_PREFIX[family]}`;
+  return null;
+};

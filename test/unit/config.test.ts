@@ -1,0 +1,531 @@
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseEnv } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Config, type RawEnvironment, readConfig, readEnvironment } from '../../src/config.ts';
+import { names, rules } from '../../src/config-schema.ts';
+import { isAppError } from '../../src/core/errors.ts';
+
+let folder: string;
+let tls: { TLS_CERT_FILE: string; TLS_KEY_FILE: string };
+
+beforeAll(() => {
+  folder = realpathSync(mkdtempSync(join(tmpdir(), 'config-')));
+  tls = { TLS_CERT_FILE: join(folder, 'cert.pem'), TLS_KEY_FILE: join(folder, 'key.pem') };
+  execFileSync(
+    'openssl',
+    [
+      ...[
+        'req',
+        '-x509',
+        '-newkey',
+        'ec',
+        '-pkeyopt',
+        'ec_paramgen_curve:P-256',
+        '-nodes',
+        '-subj',
+        '/CN=vault',
+      ],
+      ...['-days', '2', '-keyout', tls.TLS_KEY_FILE, '-out', tls.TLS_CERT_FILE],
+    ],
+    { stdio: 'ignore' },
+  );
+  chmodSync(tls.TLS_KEY_FILE, 0o600);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const SECRET = '9f2c41d07be35a68b1';
+const FAR = `postgresql://callvault:${SECRET}@db.example.org/vault?sslmode=verify-full`;
+const S3 = {
+  S3_ENDPOINT: 'https://objects.example.org',
+  S3_BUCKET: 'calls',
+  S3_ACCESS_KEY_ID: 'AKIA123',
+  S3_SECRET_ACCESS_KEY: SECRET,
+};
+
+/** Every fault of a configuration as `VARIABLE fault`; empty when it is accepted. */
+const faultsOf = (env: RawEnvironment): readonly string[] => {
+  try {
+    readConfig({ DATA_DIR: join(folder, 'data'), ...env });
+    return [];
+  } catch (error) {
+    if (!isAppError(error, 'config_invalid')) throw error;
+    return (error.extras.faults ?? []).map(({ where, fault }) => `${where} ${fault}`);
+  }
+};
+
+const accepted = (env: RawEnvironment): Config => readConfig({ DATA_DIR: join(folder, 'data'), ...env });
+
+describe('the default', () => {
+  test('is this machine alone, with everything of its own', () => {
+    expect(readConfig({})).toMatchObject({
+      host: '127.0.0.1',
+      port: 8080,
+      metricsPort: null,
+      tls: null,
+      trustedProxies: [],
+      database: null,
+      migrateDatabase: null,
+      s3: null,
+      dataDir: join(realpathSync('.'), 'data'),
+      keysDir: join(realpathSync('.'), 'data.keys'),
+      keyFile: join(realpathSync('.'), 'data.keys', 'root.key'),
+    });
+  });
+
+  test('counts for variables that are set to nothing', () => {
+    expect(readConfig({ PORT: '', DATABASE_URL: '', S3_BUCKET: '', TLS_CERT_FILE: '' })).toEqual(
+      readConfig({}),
+    );
+  });
+
+  test('is frozen to the last leaf', () => {
+    const config = accepted({ ...S3, TRUSTED_PROXY: '10.0.0.1' });
+    for (const value of [config, config.s3, config.trustedProxies]) expect(Object.isFrozen(value)).toBe(true);
+    expect(() => {
+      (config as { host: string }).host = '0.0.0.0';
+    }).toThrow(TypeError);
+  });
+});
+
+test('all faults come at once, each with its variable', () => {
+  const faults = faultsOf({
+    HOST: '0.0.0.0',
+    PORT: '80a',
+    LOG_LEVEL: 'loud',
+    DATABASE_URL: 'postgresql://callvault:short@db.example.org/vault',
+    S3_BUCKET: 'calls',
+    TLS_CERT_FILE: join(folder, 'cert.pem'),
+    KEYS_DIR: join(folder, 'data', 'keys'),
+  });
+  const named = new Set(faults.map((fault) => fault.split(' ')[0]));
+  for (const name of [
+    'HOST',
+    'PORT',
+    'LOG_LEVEL',
+    'DATABASE_URL',
+    'S3_REGION',
+    'S3_ACCESS_KEY_ID',
+    'TLS_KEY_FILE',
+    'KEYS_DIR',
+  ])
+    expect(named).toContain(name);
+  expect(faults.filter((fault) => fault.startsWith('DATABASE_URL'))).toHaveLength(2);
+});
+
+test('no fault quotes a secret', () => {
+  const said = faultsOf({
+    DATABASE_URL: 'postgresql://u:pass-canary-1@db/x#',
+    MIGRATE_DATABASE_URL: 'postgresql://u:pass-canary-2@db/x?a=b',
+    S3_SECRET_ACCESS_KEY: 'canary',
+    S3_ACCESS_KEY_ID: 'canary with a space',
+  }).join('\n');
+  expect(said).not.toBe('');
+  expect(said).not.toContain('canary');
+});
+
+describe('numbers and words', () => {
+  test.each([
+    '-1',
+    '65536',
+    '80.0',
+    '8e3',
+    '0x50',
+    ' 80',
+    '80 ',
+    '٨٠',
+    '08',
+    'NaN',
+    'Infinity',
+    '99999999999999999999',
+  ])('PORT=%s is refused', (PORT) => {
+    expect(faultsOf({ PORT })).toEqual(['PORT must be a whole number from 0 to 65535']);
+  });
+
+  test.each(['0', '1', '65535'])('PORT=%s is taken', (PORT) => {
+    expect(accepted({ PORT }).port).toBe(Number(PORT));
+  });
+
+  test.each([
+    ['LOG_LEVEL', 'silent'],
+    ['LOG_LEVEL', 'INFO'],
+    ['INSTALLATION_NAME', 'Vault'],
+    ['INSTALLATION_NAME', '-vault'],
+    ['INSTALLATION_NAME', 'a'.repeat(64)],
+    ['INSTALLATION_NAME', 'vault\n'],
+    ['S3_FORCE_PATH_STYLE', 'yes'],
+    ['SESSION_HOURS', '0'],
+    ['HOST', 'exa mple'],
+    ['DATA_DIR', 'a\0b'],
+  ])('%s=%s is refused', (name, value) => {
+    expect(faultsOf({ ...S3, [name]: value }).map((fault) => fault.split(' ')[0])).toEqual([name]);
+  });
+
+  test.each([
+    ['S3_BUCKETS', 'S3_BUCKET'],
+    ['DATABASE_URI', 'DATABASE_URL'],
+    ['DATABSE_URL', 'DATABASE_URL'],
+    ['DATABASE_URL_FILES', 'DATABASE_URL_FILE'],
+    ['CALLVAULT_DATA_DIR', 'DATA_DIR'],
+  ])('%s is recognised as a slip for %s', (written, meant) => {
+    expect(faultsOf({ [written]: 'x' })).toEqual([expect.stringMatching(`^${written} .* write ${meant} if`)]);
+  });
+
+  test('variables of other programs are none of our business', () => {
+    expect(
+      faultsOf({
+        PATH: '/bin',
+        HOME: '/root',
+        HOSTNAME: 'h',
+        SSL_CERT_FILE: '/x',
+        S3_PORT_9000_TCP: 'tcp://x',
+        REPORT: '1',
+      }),
+    ).toEqual([]);
+  });
+});
+
+describe('listening beyond this machine', () => {
+  test.each([
+    '0.0.0.0',
+    '::',
+    '10.0.0.1',
+    'vault.example.org',
+    '127.1',
+    'localhost.example.org',
+    '2130706433',
+  ])('HOST=%s needs TLS or a named proxy', (HOST) => {
+    expect(faultsOf({ HOST })).toEqual([expect.stringMatching(/^HOST is .* plain text/)]);
+    expect(faultsOf({ HOST, ...tls })).toEqual([]);
+    expect(faultsOf({ HOST, TRUSTED_PROXY: '10.0.0.5, 10.1.0.0/24' })).toEqual([]);
+  });
+
+  test.each(['localhost', '127.0.0.1', '127.0.0.2', '::1'])('HOST=%s does not', (HOST) => {
+    expect(faultsOf({ HOST })).toEqual([]);
+  });
+
+  test.each([
+    'true',
+    '*',
+    '1',
+    '0.0.0.0/0',
+    '::/0',
+    'proxy.internal',
+    'loopback',
+    '10.0.0.1,',
+    '10.0.0.1;10.0.0.2',
+  ])('TRUSTED_PROXY=%s is no list of addresses', (TRUSTED_PROXY) => {
+    expect(faultsOf({ HOST: '0.0.0.0', TRUSTED_PROXY })).toContainEqual(
+      expect.stringMatching(/^TRUSTED_PROXY /),
+    );
+  });
+
+  test('metrics want a port of their own', () => {
+    expect(faultsOf({ METRICS_PORT: '8080' })).toEqual([expect.stringMatching(/^METRICS_PORT is the same/)]);
+    expect(faultsOf({ PORT: '0', METRICS_PORT: '0' })).toEqual([]);
+  });
+});
+
+describe('TLS', () => {
+  test('takes both files or none', () => {
+    expect(faultsOf({ TLS_CERT_FILE: tls.TLS_CERT_FILE })).toEqual([
+      expect.stringMatching(/^TLS_KEY_FILE is missing/),
+    ]);
+    expect(faultsOf({ TLS_KEY_FILE: tls.TLS_KEY_FILE })).toEqual([
+      expect.stringMatching(/^TLS_CERT_FILE is missing/),
+    ]);
+    expect(accepted(tls).tls).toEqual({ certFile: tls.TLS_CERT_FILE, keyFile: tls.TLS_KEY_FILE });
+  });
+
+  test('half a pair does not let it listen beyond this machine', () => {
+    const named = faultsOf({ HOST: '0.0.0.0', TLS_CERT_FILE: tls.TLS_CERT_FILE }).map(
+      (fault) => fault.split(' ')[0],
+    );
+    expect(named).toEqual(['TLS_KEY_FILE', 'HOST']);
+  });
+
+  test('wants files that can be read, belong together and are certificate and key', () => {
+    expect(faultsOf({ ...tls, TLS_CERT_FILE: join(folder, 'none.pem') })).toEqual([
+      expect.stringMatching(/^TLS_CERT_FILE names a file that cannot be read \(ENOENT\)/),
+    ]);
+    expect(faultsOf({ TLS_CERT_FILE: tls.TLS_KEY_FILE, TLS_KEY_FILE: tls.TLS_KEY_FILE })).toHaveLength(1);
+    const other = join(folder, 'other.pem');
+    execFileSync('openssl', ['ecparam', '-genkey', '-name', 'prime256v1', '-noout', '-out', other]);
+    chmodSync(other, 0o600);
+    expect(faultsOf({ ...tls, TLS_KEY_FILE: other })).toEqual([
+      expect.stringMatching(/^TLS_CERT_FILE and TLS_KEY_FILE/),
+    ]);
+  });
+
+  test('wants the key closed to other users', () => {
+    chmodSync(tls.TLS_KEY_FILE, 0o644);
+    expect(faultsOf(tls)).toEqual([expect.stringMatching(/^TLS_KEY_FILE names a file that every user/)]);
+    chmodSync(tls.TLS_KEY_FILE, 0o600);
+    expect(faultsOf(tls)).toEqual([]);
+  });
+});
+
+describe('keys and data stay apart', () => {
+  const setting = (KEYS_DIR: string, DATA_DIR = join(folder, 'data')) => faultsOf({ DATA_DIR, KEYS_DIR });
+
+  test('the keys are not in the data folder, by any spelling', () => {
+    mkdirSync(join(folder, 'data', 'inner'), { recursive: true });
+    symlinkSync(join(folder, 'data', 'inner'), join(folder, 'link-in'));
+    symlinkSync(join(folder, 'data', 'not-yet'), join(folder, 'dangling'));
+    symlinkSync('dangling', join(folder, 'chain'));
+    for (const path of [
+      'data',
+      'data/keys',
+      'data/./keys',
+      'other/../data/keys',
+      'link-in',
+      'link-in/keys',
+      'dangling',
+      'chain/k',
+    ])
+      expect(setting(join(folder, path)), path).toEqual([
+        expect.stringMatching(/^KEYS_DIR lies inside DATA_DIR/),
+      ]);
+  });
+
+  test('the data folder is not in that of the keys', () => {
+    expect(setting(folder)).toEqual([expect.stringMatching(/^DATA_DIR lies inside KEYS_DIR/)]);
+    symlinkSync(folder, join(folder, 'up'));
+    expect(setting(join(folder, 'up'))).toEqual([expect.stringMatching(/^DATA_DIR lies inside KEYS_DIR/)]);
+    symlinkSync(join(folder, 'safe', 'data'), join(folder, 'data-link'));
+    expect(setting(join(folder, 'safe'), join(folder, 'data-link'))).toEqual([
+      expect.stringMatching(/^DATA_DIR lies inside KEYS_DIR/),
+    ]);
+  });
+
+  test('the root key is not in the data folder either', () => {
+    expect(faultsOf({ KEY_FILE: join(folder, 'data', 'root.key') })).toEqual([
+      expect.stringMatching(/^KEY_FILE lies inside DATA_DIR/),
+    ]);
+    expect(accepted({ KEY_FILE: join(folder, 'mounted.key') }).keyFile).toBe(join(folder, 'mounted.key'));
+  });
+
+  test('a loop of links is a fault, not a hang', () => {
+    symlinkSync(join(folder, 'loop-b'), join(folder, 'loop-a'));
+    symlinkSync(join(folder, 'loop-a'), join(folder, 'loop-b'));
+    expect(setting(join(folder, 'loop-a'))).toEqual([expect.stringMatching(/^KEYS_DIR .*ELOOP/)]);
+  });
+
+  test('neighbours with like names are apart', () => {
+    for (const path of ['data.keys', 'data-keys', 'dat', 'keys/data', '..data'])
+      expect(setting(join(folder, path)), path).toEqual([]);
+  });
+});
+
+describe('PostgreSQL', () => {
+  test('verified TLS beyond this machine becomes settings that verify', () => {
+    const ca = join(folder, 'cert.pem');
+    expect(accepted({ DATABASE_URL: `${FAR}&sslrootcert=${ca}` }).database).toEqual({
+      host: 'db.example.org',
+      port: 5432,
+      user: 'callvault',
+      password: SECRET,
+      database: 'vault',
+      ssl: { rejectUnauthorized: true, host: 'db.example.org', ca: readFileSync(ca, 'utf8') },
+    });
+  });
+
+  test('on this machine there is no TLS to verify', () => {
+    expect(
+      accepted({ DATABASE_URL: `postgresql://c:${SECRET}@localhost/vault` }).database,
+    ).not.toHaveProperty('ssl');
+  });
+
+  test.each([
+    ['', /is missing/],
+    ['postgres', /shorter/],
+    ['postgrespostgres', /well-known/],
+    ['changemechangeme', /well-known/],
+  ])('password "%s" is refused', (password, reason) => {
+    const auth = password === '' ? 'c' : `c:${password}`;
+    expect(faultsOf({ DATABASE_URL: `postgresql://${auth}@localhost/vault` })).toEqual([
+      expect.stringMatching(reason),
+    ]);
+  });
+
+  test('a Unix socket or a client certificate can do without one', () => {
+    expect(faultsOf({ DATABASE_URL: 'postgresql://c@/vault?host=/run/postgresql' })).toEqual([]);
+    const { TLS_CERT_FILE: cert, TLS_KEY_FILE: key } = tls;
+    const url = `postgresql://c@db.example.org/vault?sslmode=verify-full&sslcert=${cert}`;
+    expect(faultsOf({ DATABASE_URL: `${url}&sslkey=${key}` })).toEqual([]);
+    expect(faultsOf({ DATABASE_URL: url })).toEqual([
+      expect.stringMatching(/only one of sslcert and sslkey/),
+    ]);
+  });
+
+  test('a certificate that cannot be read is a fault', () => {
+    expect(faultsOf({ DATABASE_URL: `${FAR}&sslrootcert=/none/ca.pem` })).toEqual([
+      expect.stringMatching(/^DATABASE_URL names a file that cannot be read/),
+    ]);
+  });
+
+  test('the migrating role is another one, on the same database, and not alone', () => {
+    const owner = FAR.replace('callvault:', 'owner:');
+    expect(faultsOf({ DATABASE_URL: FAR, MIGRATE_DATABASE_URL: owner })).toEqual([]);
+    expect(faultsOf({ DATABASE_URL: FAR, MIGRATE_DATABASE_URL: FAR })).toEqual([
+      expect.stringMatching(/names the role of/),
+    ]);
+    expect(
+      faultsOf({ DATABASE_URL: FAR, MIGRATE_DATABASE_URL: owner.replace('/vault?', '/other?') }),
+    ).toEqual([expect.stringMatching(/another database/)]);
+    expect(faultsOf({ MIGRATE_DATABASE_URL: owner })).toEqual([
+      expect.stringMatching(/without DATABASE_URL/),
+    ]);
+  });
+});
+
+describe('S3', () => {
+  test('a whole set is taken', () => {
+    expect(accepted(S3).s3).toEqual({
+      endpoint: 'https://objects.example.org',
+      region: 'us-east-1',
+      bucket: 'calls',
+      accessKeyId: 'AKIA123',
+      secretAccessKey: SECRET,
+      forcePathStyle: true,
+    });
+    const { S3_ENDPOINT: _, ...amazon } = S3;
+    expect(accepted({ ...amazon, S3_REGION: 'eu-north-1' }).s3).toMatchObject({
+      endpoint: null,
+      forcePathStyle: false,
+    });
+  });
+
+  test.each(Object.keys(S3).filter((name) => name !== 'S3_ENDPOINT'))(
+    'without %s it is half a set',
+    (missing) => {
+      expect(faultsOf({ ...S3, [missing]: undefined })).toEqual([
+        expect.stringMatching(`^${missing} is missing`),
+      ]);
+    },
+  );
+
+  test.each(['S3_ENDPOINT', 'S3_REGION', 'S3_BUCKET', 'S3_FORCE_PATH_STYLE'])(
+    '%s alone is half a set',
+    (name) => {
+      const value =
+        name === 'S3_ENDPOINT' ? S3.S3_ENDPOINT : name === 'S3_FORCE_PATH_STYLE' ? 'false' : 'eu-north-1';
+      expect(faultsOf({ [name]: value })).toContainEqual(
+        expect.stringMatching(/^S3_SECRET_ACCESS_KEY is missing/),
+      );
+    },
+  );
+
+  test.each(['http://127.0.0.1:7480', 'http://localhost:9000', 'http://[::1]:9000/', 'https://10.0.0.1'])(
+    'endpoint %s is taken',
+    (S3_ENDPOINT) => {
+      expect(faultsOf({ ...S3, S3_ENDPOINT })).toEqual([]);
+    },
+  );
+
+  test.each([
+    ['http://objects.example.org', /plain text/],
+    ['http://10.0.0.1:9000', /plain text/],
+    ['http://0.0.0.0:9000', /plain text/],
+    ['http://localhost.example.org', /plain text/],
+    ['http://127.0.0.1.nip.io', /plain text/],
+    ['http://[::ffff:10.0.0.1]', /plain text/],
+    ['HTTP://objects.example.org', /plain text/],
+    ['http:objects.example.org', /plain text/],
+    ['http://127.0.0.1@evil.example', /user name/],
+    ['https://u:p@objects.example.org', /user name/],
+    ['https://objects.example.org/bucket', /path/],
+    ['https://objects.example.org?x', /path/],
+    ['ftp://objects.example.org', /neither/],
+    ['s3://bucket', /neither/],
+    ['objects.example.org', /not a URL/],
+    ['http:\\\\127.0.0.1', /not a URL/],
+    [' https://objects.example.org', /not a URL/],
+  ])('endpoint %s is refused', (S3_ENDPOINT, reason) => {
+    expect(faultsOf({ ...S3, S3_ENDPOINT })).toEqual([expect.stringMatching(reason)]);
+  });
+
+  test.each(['minioadmin', 'minioadminminioadmin', 'short', 'aaaaaaaaaaaaaaaaaaaa'])(
+    'secret "%s" is weak',
+    (S3_SECRET_ACCESS_KEY) => {
+      expect(faultsOf({ ...S3, S3_SECRET_ACCESS_KEY })).toEqual([
+        expect.stringMatching(/^S3_SECRET_ACCESS_KEY is /),
+      ]);
+    },
+  );
+});
+
+describe('secrets from files', () => {
+  test('a file is read, without its last line end', () => {
+    const file = join(folder, 'url');
+    writeFileSync(file, `${FAR}\n`);
+    expect(accepted({ DATABASE_URL_FILE: file }).database?.password).toBe(SECRET);
+  });
+
+  test('both at once, a missing file, an empty one, and one with two lines are faults', () => {
+    const file = join(folder, 'secret');
+    writeFileSync(file, 'one\ntwo');
+    expect(faultsOf({ ...S3, S3_SECRET_ACCESS_KEY_FILE: file })[0]).toMatch(/both set/);
+    const { S3_SECRET_ACCESS_KEY: _, ...rest } = S3;
+    expect(faultsOf({ ...rest, S3_SECRET_ACCESS_KEY_FILE: file })).toEqual([
+      'S3_SECRET_ACCESS_KEY must be printable ASCII',
+    ]);
+    writeFileSync(file, '');
+    expect(faultsOf({ ...rest, S3_SECRET_ACCESS_KEY_FILE: file })).toEqual([
+      'S3_SECRET_ACCESS_KEY must be printable ASCII',
+    ]);
+    expect(faultsOf({ ...rest, S3_SECRET_ACCESS_KEY_FILE: '/none' })).toEqual([
+      expect.stringMatching(/^S3_SECRET_ACCESS_KEY_FILE names a file that cannot be read/),
+    ]);
+  });
+});
+
+describe('.env', () => {
+  test('is read from a folder, and the environment wins over it', () => {
+    writeFileSync(
+      join(folder, '.env'),
+      'PORT=9001\nPATH=from-the-file\nINSTALLATION_NAME="vault.example.org" # name\n',
+    );
+    const env = readEnvironment(folder);
+    expect([env.PORT, env.INSTALLATION_NAME]).toEqual(['9001', 'vault.example.org']);
+    expect(env.PATH).not.toBe('from-the-file');
+    expect(process.env.INSTALLATION_NAME).toBeUndefined();
+    expect(readEnvironment(join(folder, 'nowhere')).PORT).toBeUndefined();
+  });
+
+  const example = readFileSync(join(import.meta.dirname, '../../.env.example'), 'utf8');
+  const written = [...example.matchAll(/^#?([A-Z][A-Z0-9_]*)=(.*)$/gm)].map(
+    ([, name, value]) => [name, value] as const,
+  );
+
+  test('the example documents every variable once and no other', () => {
+    expect(written.map(([name]) => name).sort()).toEqual([...names].sort());
+  });
+
+  test('the example shows defaults as they are', () => {
+    for (const [name, value] of written) {
+      const rule = rules[name as keyof typeof rules];
+      if (rule.default !== undefined) expect(`${name}=${value}`).toBe(`${name}=${rule.default}`);
+    }
+  });
+
+  test('the example says which secrets can come from a file', () => {
+    const marked = [...example.matchAll(/\(or _FILE\)\n#([A-Z0-9_]+)=/g)].map(([, name]) => name);
+    expect(marked.sort()).toEqual(names.filter((name) => rules[name].secret).sort());
+  });
+
+  test('the example as it is changes nothing', () => {
+    expect(readConfig(parseEnv(example))).toEqual(readConfig({}));
+  });
+});

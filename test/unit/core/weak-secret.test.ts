@@ -1,0 +1,28 @@
+import { expect, test } from 'vitest';
+import { weakness } from '../../../src/core/weak-secret.ts';
+
+test.each(['', 'a', 'x7Qp!2kd', '12345678901'])('"%s" is too short', (secret) => {
+  expect(weakness(secret)).toMatch(/shorter/);
+});
+
+test.each([
+  'passwordpassword',
+  'Password12345678',
+  'postgrespostgres',
+  'callvault-callvault',
+  'minioadmin-minioadmin',
+  'change-me-change-me',
+  'aaaaaaaaaaaaaaaaaaaaaaaa',
+  'abababababababab',
+  '000000000000000000',
+  'adminadmin123123',
+])('"%s" would be guessed', (secret) => {
+  expect(weakness(secret)).toMatch(/well-known/);
+});
+
+test.each(['9f2c41d07be35a68', 'correct horse battery staple', 'wJalrXUtnFEMI/K7MDENG/bPxRfiCY'])(
+  '"%s" will do',
+  (secret) => {
+    expect(weakness(secret)).toBeNull();
+  },
+);
