@@ -21,7 +21,7 @@ import {
   organisationPurposes,
 } from './key-store.ts';
 import { createOpenedObjects } from './opened-objects.ts';
-import { type FreshObjectKey, openObject, type SealedObject } from './sealed-object.ts';
+import { type FreshObjectKey, openObject, type ReadSealed, type SealedObject } from './sealed-object.ts';
 import { randomKey } from './secret.ts';
 import { randomHeader } from './segment-cipher.ts';
 
@@ -46,6 +46,8 @@ export type KeyRing = {
   readonly openObjectKey: (envelope: Envelope, receipt: Receipt) => Promise<KeyObject>;
   /** Proves that the wrapped key opens and is the committed one. Releases nothing, so it needs no receipt. */
   readonly verifyObjectKey: (envelope: Envelope) => Promise<void>;
+  /** Opens and verifies every segment inside this room: what a scrubber needs. Releases nothing, so it needs no receipt. */
+  readonly verifyObject: (envelope: Envelope, read: ReadSealed) => Promise<void>;
   /** The same data key under the organisation's newest key. Releases nothing; the object is not touched. */
   readonly rewrapObjectKey: (envelope: Envelope) => Promise<WrappedKey>;
   /** Makes the next version of a key; what was sealed before stays readable. */
@@ -115,6 +117,11 @@ export const createKeyRing = ({ keys, now }: KeyRingDeps): KeyRing => {
     },
     verifyObjectKey: async (envelope) => {
       await unwrap(envelope);
+    },
+    verifyObject: async (envelope, read) => {
+      const object = openObject(envelope, await unwrap(envelope));
+      const whole = { start: 0, end: object.plainBytes };
+      for await (const chunk of await object.readRange(whole, read)) chunk.fill(0);
     },
     rewrapObjectKey: async (envelope) => {
       const dek = await unwrap(envelope);

@@ -35,6 +35,9 @@ export type SealedSlice = {
   readonly totalBytes: number;
 };
 
+/** Fetches these bytes of the object from the store; `(range) => store.get(key, { ...range, signal })`. */
+export type ReadSealed = (sealed: ByteRange) => Promise<SealedSlice>;
+
 export type SealedObject = {
   /** Length of the message. */
   readonly plainBytes: number;
@@ -48,7 +51,7 @@ export type SealedObject = {
    */
   readonly readRange: (
     range: ByteRange,
-    read: (sealed: ByteRange) => Promise<SealedSlice>,
+    read: ReadSealed,
   ) => Promise<AsyncIterableIterator<Buffer, void, void>>;
 };
 

@@ -3,10 +3,11 @@ import { expect, test } from 'vitest';
 import type { Receipt } from '../../../src/audit/receipt.ts';
 import type { RecordingId } from '../../../src/core/ids.ts';
 import type { Envelope } from '../../../src/crypto/envelope.ts';
+import { integrityFaultOf } from '../../../src/crypto/integrity.ts';
 import { collected, patternBytes } from '../../support/byte-streams.ts';
 import { newIdentity } from '../../support/key-material.ts';
 import { playbackReceipt, receiptFor } from '../../support/receipts.ts';
-import { storeOf } from '../../support/sealed-objects.ts';
+import { rejection, storeOf } from '../../support/sealed-objects.ts';
 import { createVaultKeys, type VaultKeys } from '../../support/vault-keys.ts';
 
 const MINUTE = 60_000;
@@ -184,4 +185,21 @@ test('every object has a data key and a wrapped form of its own', async () => {
 test('without organisation keys nothing is sealed', async () => {
   const { ring } = await createVaultKeys();
   await expect(ring.newObjectKey(newIdentity())).rejects.toMatchObject({ code: 'wrong_key' });
+});
+
+test('a scrubber verifies an object without a receipt, and gets nothing but the verdict', async () => {
+  const { ring, envelope, sealed } = await createVaultKeys();
+  expect(await ring.verifyObject(envelope, storeOf(sealed).read)).toBeUndefined();
+  const damaged = Buffer.from(sealed);
+  damaged[500] = damaged[500]! ^ 1;
+  const error = await rejection(() => ring.verifyObject(envelope, storeOf(damaged).read));
+  expect(integrityFaultOf(error)).toEqual({ fault: 'segment', segment: 0 });
+});
+
+test('a recording lives in memory by its latest envelope', async () => {
+  const { ring, envelope, receipt, record } = await createVaultKeys();
+  await ring.openObject(envelope, receipt);
+  const again = await record({ recording: envelope.recording });
+  const object = await ring.openObject(again.envelope, receipt);
+  expect(await ring.openObject(again.envelope, receipt)).toBe(object);
 });
