@@ -1,6 +1,6 @@
 /**
  * Where sealed objects lie. Moves ciphertext and never holds a key. Two implementations (file system, S3) and one
- * contract suite (test/contract/object-store.test.ts) that both pass, plain and behind a flaky wrapper.
+ * contract suite (test/contract/object-store.ts) that both pass, plain and behind a flaky wrapper.
  */
 declare const objectKeyBrand: unique symbol;
 /** A key made by {@link objectKeyOf} only: two UUIDs, so no number, name or path of a caller can be in it. */
@@ -20,14 +20,20 @@ export interface ObjectStore {
   /**
    * Stores a new object; when it resolves, the object survives a power cut. An object is never half visible: on any
    * failure (including `signal`) nothing is left under `key`. Refuses an existing key with `conflict`.
-   * `bytes` is the exact sealed length when it is known beforehand; the store refuses a body of another length.
+   * `bytes` is the exact sealed length when it is known beforehand; the store refuses a body of another length
+   * (`length_mismatch`). A chunk belongs to the store once it was yielded: its memory must not change any more.
+   * Rejects with the body's own error or the signal's reason unchanged; otherwise with `storage_full` or
+   * `storage_unavailable`. A signal that comes when the object is complete is too late and has no effect.
    */
   put(
     key: ObjectKey,
     body: AsyncIterable<Uint8Array>,
     options: { readonly bytes?: number; readonly signal: AbortSignal },
   ): Promise<{ readonly bytes: number }>;
-  /** Bytes [start, end) of the object; `not_found` when there is none. */
+  /**
+   * Bytes [start, end) of the object, cut at its end; `not_found` when there is none. A slice that begins behind the end
+   * is empty, not an error: `totalBytes` tells the caller that the object is not the one he knows.
+   */
   get(
     key: ObjectKey,
     options: { readonly start?: number; readonly end?: number; readonly signal: AbortSignal },

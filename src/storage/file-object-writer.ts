@@ -1,0 +1,63 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { onDisk } from './disk-fault.ts';
+import { type Piece, type PieceOptions, pieces } from './object-body.ts';
+
+/** Writes all of a piece at `position`; the system may take less than it was given. */
+const writePiece = async (file: FileHandle, { chunks, bytes }: Piece, position: number): Promise<void> => {
+  let left = chunks;
+  let done = 0;
+  while (done < bytes) {
+    const { bytesWritten } = await file.writev(left, position + done);
+    done += bytesWritten;
+    if (done === bytes) return;
+    left = behind(left, bytesWritten);
+  }
+};
+
+/** What remains of `chunks` after the first `count` bytes. */
+const behind = (chunks: readonly Uint8Array[], count: number): readonly Uint8Array[] => {
+  let skip = count;
+  return chunks.flatMap((chunk) => {
+    const rest = chunk.subarray(Math.min(skip, chunk.length));
+    skip -= chunk.length - rest.length;
+    return rest.length > 0 ? [rest] : [];
+  });
+};
+
+/** One piece is on its way to the disk while the next is gathered, never more: that is the backpressure. */
+const writePieces = async (file: FileHandle, source: AsyncIterable<Piece>): Promise<number> => {
+  let position = 0;
+  let writing: Promise<void> = Promise.resolve();
+  try {
+    for await (const piece of source) {
+      await writing;
+      writing = onDisk(writePiece(file, piece, position));
+      // Awaited in the next turn; until then a failure must not count as unhandled.
+      writing.catch(() => undefined);
+      position += piece.bytes;
+    }
+  } finally {
+    await writing;
+  }
+  return position;
+};
+
+/**
+ * Writes a body to a new file (0600) and resolves with its length when its bytes survive a power cut; the file's name in
+ * its folder does not yet. Throws what `pieces` throws, `storage_full` and `storage_unavailable`; the file is then left
+ * for the caller to remove.
+ */
+export const writeFileDurably = async (
+  path: string,
+  body: AsyncIterable<Uint8Array>,
+  options: PieceOptions,
+): Promise<number> => {
+  const file = await onDisk(open(path, 'wx', 0o600));
+  try {
+    const bytes = await writePieces(file, pieces(body, options));
+    await onDisk(file.sync());
+    return bytes;
+  } finally {
+    await onDisk(file.close());
+  }
+};

@@ -1,0 +1,125 @@
+import { randomUUID } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { objectKeyOf } from '../../src/storage/object-key.ts';
+import { sampleBytes } from '../support/object-bodies.ts';
+import {
+  expectNothingLeft,
+  fetched,
+  listedKeys,
+  newKey,
+  type OpenedStore,
+  store,
+} from '../support/opened-store.ts';
+
+const FUTURE = new Date('2999-01-01');
+const PAST = new Date('2000-01-01');
+
+const describeDelete = (opened: () => OpenedStore): void => {
+  describe('delete', () => {
+    test('removes the object, and succeeds again', async () => {
+      const key = newKey();
+      await store(opened().store, key, sampleBytes(1000));
+      await opened().store.delete(key);
+      await expectNothingLeft(opened(), key);
+      await opened().store.delete(key);
+      await expectNothingLeft(opened(), key);
+    });
+
+    test('succeeds where there never was one, and harms no neighbour', async () => {
+      const neighbour = newKey();
+      await store(opened().store, neighbour, sampleBytes(10));
+      await opened().store.delete(newKey());
+      await opened().store.delete(newKey(neighbour.split('/')[1]));
+      expect(await fetched(opened().store, neighbour)).toHaveLength(10);
+    });
+
+    test('succeeds for all who ask at once', async () => {
+      const key = newKey();
+      await store(opened().store, key, sampleBytes(1000));
+      await Promise.all(Array.from({ length: 4 }, () => opened().store.delete(key)));
+      await expectNothingLeft(opened(), key);
+    });
+  });
+};
+
+const describeList = (opened: () => OpenedStore): void => {
+  describe('list', () => {
+    test('names every object in key order, from any place on', async () => {
+      const organisations: string[] = [randomUUID(), randomUUID(), randomUUID()];
+      const keys = organisations.flatMap((organisation) =>
+        Array.from({ length: 15 }, () => newKey(organisation)),
+      );
+      // Neighbours in one folder of the file store, and on both sides of a folder's border.
+      for (const start of ['0000', '00ff', '0100', 'ffff'])
+        keys.push(objectKeyOf(organisations[0]!, `${start}${randomUUID().slice(4)}`));
+      await Promise.all(keys.map((key, i) => store(opened().store, key, sampleBytes(i))));
+      const expected = keys.toSorted();
+      const ours = (listed: string[]) => listed.filter((key) => organisations.includes(key.split('/')[1]!));
+      const everything = await listedKeys(opened().store);
+      expect(everything).toEqual(everything.toSorted());
+      expect(ours(everything)).toEqual(expected);
+      for (const place of [0, 1, 14, 15, 16, 40, expected.length - 1])
+        expect(ours(await listedKeys(opened().store, expected[place]))).toEqual(expected.slice(place + 1));
+      // A place where there is no object, such as that of one erased meanwhile, is as good as any.
+      await opened().store.delete(expected[7]!);
+      expect(ours(await listedKeys(opened().store, expected[7]))).toEqual(expected.slice(8));
+    });
+
+    test('tells length and time', async () => {
+      const before = Date.now() - 5_000;
+      const key = newKey();
+      await store(opened().store, key, sampleBytes(1234));
+      const found = (await Array.fromAsync(opened().store.list())).find((object) => object.key === key);
+      expect(found?.bytes).toBe(1234);
+      expect(found!.modifiedAt.getTime()).toBeGreaterThan(before);
+      expect(found!.modifiedAt.getTime()).toBeLessThan(Date.now() + 5_000);
+    });
+
+    test('can be left early', async () => {
+      await store(opened().store, newKey(), sampleBytes(1));
+      for await (const object of opened().store.list()) {
+        expect(object.key).toMatch(/^recordings\//);
+        break;
+      }
+    });
+  });
+};
+
+const describeSweep = (opened: () => OpenedStore): void => {
+  test('sweep removes what is older, keeps what is younger, and touches no object', async () => {
+    const key = newKey();
+    await store(opened().store, key, sampleBytes(1000));
+    const before = await listedKeys(opened().store);
+    await opened().strand();
+    await opened().strand();
+    expect(await opened().leftovers()).toHaveLength(2);
+    expect(await opened().store.sweep(PAST)).toEqual({ removed: 0 });
+    expect(await opened().leftovers()).toHaveLength(2);
+    expect(await opened().store.sweep(FUTURE)).toEqual({ removed: 2 });
+    expect(await opened().leftovers()).toEqual([]);
+    expect(await opened().store.sweep(FUTURE)).toEqual({ removed: 0 });
+    expect(await listedKeys(opened().store)).toEqual(before);
+    expect(await fetched(opened().store, key)).toHaveLength(1000);
+  });
+};
+
+export const describeUpkeep = (opened: () => OpenedStore): void => {
+  describeDelete(opened);
+  describeList(opened);
+  describeSweep(opened);
+
+  test('check passes and leaves nothing', async () => {
+    const before = await listedKeys(opened().store);
+    await opened().store.check();
+    await opened().store.check();
+    expect(await listedKeys(opened().store)).toEqual(before);
+    expect(await opened().leftovers()).toEqual([]);
+    expect(await opened().store.sweep(FUTURE)).toEqual({ removed: 0 });
+  });
+
+  test('freeBytes is a number of bytes, or null for S3', async () => {
+    const free = await opened().store.freeBytes();
+    if (opened().store.kind === 's3') expect(free).toBeNull();
+    else expect(free).toBeGreaterThan(0);
+  });
+};
