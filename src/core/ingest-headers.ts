@@ -1,0 +1,88 @@
+import { AppError } from './errors.ts';
+import { type CallMetadata, CallMetadataSchema, parseMetadata } from './metadata.ts';
+import { mayHoldNumber } from './number-like.ts';
+
+/**
+ * The upload of one raw body, `PUT /v1/ingest/{name}`: metadata comes in `X-Call-*` headers, one per field of the
+ * metadata (`careUnit` → `X-Call-Care-Unit`; `callId` → `X-Call-Id`), in UTF-8. An empty header counts as absent.
+ * `X-Call-Channels: caller, agent` names the parties in order of channels; `X-Call-Pauses: 1000-2500, 9000-12000`.
+ */
+export type IngestHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+const PREFIX = 'x-call-';
+const MAX_NAME_CHARS = 255;
+
+const headerOf = (field: string): string =>
+  field === 'callId'
+    ? `${PREFIX}id`
+    : PREFIX + field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+const fieldOf: ReadonlyMap<string, string> = new Map(
+  Object.keys(CallMetadataSchema.properties).map((field) => [headerOf(field), field]),
+);
+
+/** Headers whose value is not simply the field's text. What cannot be read is passed on, to be refused with the rest. */
+const readers: Readonly<Record<string, (value: string) => unknown>> = {
+  segment: (value) => (/^\d{1,4}$/.test(value) ? Number(value) : value),
+  channels: (value) => Object.fromEntries(list(value).map((party, channel) => [channel, party])),
+  pauses: (value) =>
+    list(value).map((span) => (/^\d{1,9}-\d{1,9}$/.test(span) ? span.split('-').map(Number) : span)),
+};
+
+const list = (value: string): string[] => value.split(',').map((item) => item.trim());
+
+/**
+ * The metadata of a raw upload. `headers` are as Node received them (lower-case names, values as latin-1), preferably
+ * `headersDistinct`, for a header sent twice is refused, not joined. Without `X-Call-Id` the name, less its extension, is
+ * the call's id: FreeSWITCH can put the call's UUID there and nowhere else. Throws `not_acceptable_metadata`, and as
+ * {@link assertOpaqueName} does.
+ */
+export const metadataOfPut = (name: string, headers: IngestHeaders, now: number): CallMetadata => {
+  assertOpaqueName(name);
+  const fields: [string, unknown][] = [['callId', name.replace(/\.[^.]*$/, '') || name]];
+  for (const [header, received] of Object.entries(headers)) {
+    if (!header.startsWith(PREFIX) || received === undefined) continue;
+    const field = fieldOf.get(header);
+    const value = textOf(received);
+    if (value === '') continue;
+    // An unknown header goes on under its own name, which the metadata then refuses.
+    fields.push([
+      field ?? header,
+      value === null || field === undefined ? null : (readers[field]?.(value) ?? value),
+    ]);
+  }
+  return parseMetadata(Object.fromEntries(fields), now, headerOf);
+};
+
+/** The header's text, or null when it came twice or is not UTF-8. */
+const textOf = (received: string | readonly string[]): string | null => {
+  const [value = '', ...more] = typeof received === 'string' ? [received] : received;
+  if (more.length > 0) return null;
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(value, 'latin1')).trim();
+  } catch {
+    return null;
+  }
+};
+
+const UUID_NAME = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?:\.[A-Za-z0-9]{1,8})?$/i;
+
+/**
+ * A name in an address ends up in the logs of every proxy on the way, so it must not hold a number: a UUID (with or
+ * without an extension) is fine; anything else that may hold one throws `number_in_name`, with the recipe. The name,
+ * decoded, is attacker-controlled and never repeated.
+ */
+export const assertOpaqueName = (name: string): void => {
+  if (UUID_NAME.test(name)) return;
+  if (name === '' || name.length > MAX_NAME_CHARS || /[\p{Cc}/\\]/u.test(name) || !name.isWellFormed()) {
+    throw new AppError(
+      'invalid_request',
+      'The name in the address must be 1 to 255 characters without slashes or control characters.',
+    );
+  }
+  if (mayHoldNumber(name)) throw new AppError('number_in_name', RECIPE);
+};
+
+const RECIPE =
+  'The name in the address may hold a number, and addresses end up in logs. Use an opaque name, such as a new UUID ' +
+  '(curl -T call.wav https://…/v1/ingest/$(uuidgen).wav), and send the number in X-Call-Caller-Number and the old name in X-Call-Original-Name.';

@@ -1,0 +1,262 @@
+import { type Static, Type } from 'typebox';
+import { Value } from 'typebox/value';
+import { AppError } from './errors.ts';
+import { mayHoldNumber, showableName } from './number-like.ts';
+import { canonicalPersonalNumber } from './personal-number.ts';
+import { canonicalPhone, type PhoneNumber } from './phone.ts';
+import { type RetentionClass, retentionClasses } from './retention.ts';
+
+/** Who is heard on a channel. */
+export const parties = ['caller', 'agent', 'other', 'mixed'] as const;
+export type Party = (typeof parties)[number];
+
+export const directions = ['inbound', 'outbound', 'internal'] as const;
+export type Direction = (typeof directions)[number];
+
+/** On what ground the call is recorded: GDPR article 6(1), letters a to f. */
+export const legalBases = [
+  'consent',
+  'contract',
+  'legal_obligation',
+  'vital_interests',
+  'public_task',
+  'legitimate_interests',
+] as const;
+export type LegalBasis = (typeof legalBases)[number];
+
+/** Longest metadata, in bytes of JSON. */
+export const MAX_METADATA_BYTES = 65_536;
+const MAX_FAULTS = 20;
+const MAX_PAUSES = 500;
+const MAX_CHANNELS = 8;
+/** Two days: longer than any call, so a pause beyond it is a slip of units. */
+const MAX_CALL_MS = 172_800_000;
+
+/** Descriptions complete the sentence "…" of a fault, and are the field's documentation in openapi.json. */
+const text = (maxLength: number) =>
+  Type.String({
+    minLength: 1,
+    maxLength,
+    pattern: '^[^\\p{Cc}]+$',
+    description: `must be text of 1 to ${maxLength} characters without control characters`,
+  });
+const number = (maxLength: number, description: string) => Type.String({ maxLength, description });
+const word = <W extends string>(words: readonly W[]) =>
+  Type.Enum([...words], { description: `must be one of ${words.join(', ')}` });
+const instant = Type.String({
+  format: 'date-time',
+  maxLength: 40,
+  description:
+    'must be a time with offset as in RFC 3339, such as 2026-03-01T08:15:30+01:00, from 1970 to 2199',
+});
+const milliseconds = Type.Integer({ minimum: 0, maximum: MAX_CALL_MS });
+
+/** What a source says about a call. Only `callId` is required; the source's settings fill in what governs it. */
+export const CallMetadataSchema = Type.Object(
+  {
+    callId: text(256),
+    segment: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 9999, description: 'must be a whole number from 0 to 9999' }),
+    ),
+    careUnit: Type.Optional(text(200)),
+    startedAt: Type.Optional(instant),
+    endedAt: Type.Optional(instant),
+    direction: Type.Optional(word(directions)),
+    callerNumber: Type.Optional(
+      number(128, 'must be a number as text of at most 128 characters; empty when withheld'),
+    ),
+    calledNumber: Type.Optional(number(128, 'must be a number as text of at most 128 characters')),
+    agentId: Type.Optional(text(256)),
+    queue: Type.Optional(text(256)),
+    personalNumber: Type.Optional(number(32, 'must be a Swedish personal identity number as text')),
+    channels: Type.Optional(
+      Type.Record(Type.String({ pattern: `^[0-${MAX_CHANNELS - 1}]$` }), word(parties), {
+        additionalProperties: false,
+        minProperties: 1,
+        description: `must map channel numbers 0 to ${MAX_CHANNELS - 1} to ${parties.join(', ')}`,
+      }),
+    ),
+    pauses: Type.Optional(
+      Type.Array(Type.Array(milliseconds, { minItems: 2, maxItems: 2 }), {
+        maxItems: MAX_PAUSES,
+        description: `must be at most ${MAX_PAUSES} pairs [from, to] in milliseconds from the start of the recording`,
+      }),
+    ),
+    originalName: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 255, description: 'must be text of 1 to 255 characters' }),
+    ),
+    announcement: Type.Optional(
+      Type.String({
+        pattern: '^[A-Za-z][A-Za-z0-9._-]{0,63}$',
+        description: 'must name a version of the announcement: letters, digits, . _ -, no long numbers',
+      }),
+    ),
+    retentionClass: Type.Optional(word(retentionClasses)),
+    legalBasis: Type.Optional(word(legalBases)),
+  },
+  { additionalProperties: false },
+);
+
+type Given = Static<typeof CallMetadataSchema>;
+type Field = keyof Given;
+
+/** The same, read: numbers canonical, times in milliseconds since 1970 UTC, absent fields null. */
+export type CallMetadata = {
+  readonly callId: string;
+  readonly segment: number;
+  /** Id or name of a care unit, as the source put it. */
+  readonly careUnit: string | null;
+  readonly startedAt: number | null;
+  readonly endedAt: number | null;
+  readonly direction: Direction | null;
+  readonly callerNumber: PhoneNumber | null;
+  readonly calledNumber: PhoneNumber | null;
+  readonly agentId: string | null;
+  readonly queue: string | null;
+  /** Twelve digits. */
+  readonly personalNumber: string | null;
+  /** Party by channel number. */
+  readonly channels: Readonly<Record<string, Party>> | null;
+  /** Spans in milliseconds from the start of the recording, in order. */
+  readonly pauses: readonly (readonly [number, number])[];
+  readonly originalName: string | null;
+  readonly announcement: string | null;
+  readonly retentionClass: RetentionClass | null;
+  readonly legalBasis: LegalBasis | null;
+};
+
+type Fault = { readonly where: string; readonly fault: string };
+
+/**
+ * Reads metadata, which is attacker-controlled: every known field is looked up by its own name, nothing is merged or
+ * copied by a name from outside. Throws `not_acceptable_metadata` with all faults at once (20 at most); no fault repeats
+ * a value, and the name of an unknown field only where {@link showableName} permits. `nameOf` says what the sender calls
+ * a field; `now` is milliseconds since 1970.
+ */
+export const parseMetadata = (
+  input: unknown,
+  now: number,
+  nameOf: (field: string) => string = (field) => field,
+): CallMetadata => {
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) throw refused([notAnObject]);
+  const faults: Fault[] = [];
+  const refuse = (field: Field, fault: string): null => {
+    faults.push({ where: nameOf(field), fault });
+    return null;
+  };
+  const given = knownFields(input as Record<string, unknown>, faults, refuse);
+  const metadata = read(given, now, refuse);
+  if (faults.length > 0) throw refused(faults);
+  return metadata;
+};
+
+/** Metadata as bytes of JSON. What `JSON.parse` says repeats the input, so it is not even kept as a cause. */
+export const parseMetadataJson = (bytes: Uint8Array, now: number): CallMetadata => {
+  if (bytes.length > MAX_METADATA_BYTES)
+    throw refused([{ where: 'metadata', fault: `is longer than ${MAX_METADATA_BYTES} bytes` }]);
+  let input: unknown;
+  try {
+    input = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    throw refused([{ where: 'metadata', fault: 'is not JSON in UTF-8' }]);
+  }
+  return parseMetadata(input, now);
+};
+
+const notAnObject: Fault = { where: 'metadata', fault: 'must be a JSON object' };
+
+const refused = (faults: readonly Fault[]): AppError =>
+  new AppError('not_acceptable_metadata', 'The metadata cannot be accepted.', {
+    faults: faults.slice(0, MAX_FAULTS),
+  });
+
+type Refuse = (field: Field, fault: string) => null;
+
+const schemas = CallMetadataSchema.properties;
+
+/** Every field is described, which the types of the library do not carry through. */
+const sentenceOf = (field: Field): string =>
+  (schemas[field] as unknown as { readonly description: string }).description;
+
+const isField = (name: string): name is Field => Object.hasOwn(schemas, name);
+
+/** The fields that are well-formed each by itself; the others become faults. */
+const knownFields = (input: Record<string, unknown>, faults: Fault[], refuse: Refuse): Partial<Given> => {
+  const given: Partial<Record<Field, unknown>> = {};
+  for (const name of Object.keys(input)) {
+    if (!isField(name)) {
+      const shown = showableName(name);
+      faults.push({ where: shown ?? 'an unknown field', fault: 'is not a known field' });
+    } else if (Value.Check(schemas[name], input[name]) && isReadable(input[name])) given[name] = input[name];
+    else refuse(name, sentenceOf(name));
+  }
+  if (!Object.hasOwn(input, 'callId')) refuse('callId', 'is required');
+  return given as Partial<Given>;
+};
+
+/** Half a surrogate pair has no bytes of its own: two such texts would be sealed and indexed alike. */
+const isReadable = (value: unknown): boolean => typeof value !== 'string' || value.isWellFormed();
+
+const read = (given: Partial<Given>, now: number, refuse: Refuse): CallMetadata => {
+  const { callId = '', segment = 0, careUnit = null, direction = null, agentId = null, queue = null } = given;
+  const { channels = null, originalName = null, retentionClass = null, legalBasis = null } = given;
+  const [startedAt, endedAt] = readTimes(given, refuse);
+  return {
+    callId,
+    segment,
+    careUnit,
+    startedAt,
+    endedAt,
+    direction,
+    callerNumber: given.callerNumber === undefined ? null : canonicalPhone(given.callerNumber),
+    calledNumber: given.calledNumber === undefined ? null : canonicalPhone(given.calledNumber),
+    agentId,
+    queue,
+    personalNumber: readPersonalNumber(given.personalNumber, now, refuse),
+    channels,
+    pauses: readPauses(given.pauses ?? [], refuse),
+    originalName,
+    announcement: readAnnouncement(given.announcement, refuse),
+    retentionClass,
+    legalBasis,
+  };
+};
+
+const readTimes = (given: Partial<Given>, refuse: Refuse): [number | null, number | null] => {
+  const startedAt = readInstant('startedAt', given.startedAt, refuse);
+  const endedAt = readInstant('endedAt', given.endedAt, refuse);
+  if (startedAt !== null && endedAt !== null && endedAt < startedAt)
+    refuse('endedAt', 'lies before the start of the call');
+  return [startedAt, endedAt];
+};
+
+const END_OF_2199 = Date.UTC(2200, 0);
+
+/** The schema has checked the calendar; leap seconds and the suffixes of RFC 9557 are no times here. */
+const readInstant = (
+  field: 'startedAt' | 'endedAt',
+  value: string | undefined,
+  refuse: Refuse,
+): number | null => {
+  if (value === undefined) return null;
+  const time = Date.parse(value);
+  return time >= 0 && time < END_OF_2199 ? time : refuse(field, sentenceOf(field));
+};
+
+const readPersonalNumber = (value: string | undefined, now: number, refuse: Refuse): string | null => {
+  if (value === undefined) return null;
+  const result = canonicalPersonalNumber(value, now);
+  return 'fault' in result ? refuse('personalNumber', result.fault) : result.canonical;
+};
+
+const readPauses = (pairs: readonly (readonly number[])[], refuse: Refuse): [number, number][] => {
+  const spans = pairs as readonly [number, number][];
+  if (spans.some(([from, to]) => from >= to)) refuse('pauses', 'must each end after they begin');
+  return spans.map(([from, to]): [number, number] => [from, to]).sort((a, b) => a[0] - b[0]);
+};
+
+/** Kept unsealed, so it must not be able to hold a number. */
+const readAnnouncement = (value: string | undefined, refuse: Refuse): string | null => {
+  if (value === undefined) return null;
+  return mayHoldNumber(value) ? refuse('announcement', sentenceOf('announcement')) : value;
+};
