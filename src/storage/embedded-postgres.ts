@@ -32,8 +32,8 @@ export type EmbeddedPostgres = {
   readonly clusterDir: string;
   readonly identity: PostgresIdentity['kind'];
   readonly pid: number;
-  /** Server processes of an earlier, killed vault that had to be ended first. */
-  readonly leftovers: number;
+  /** The server before this one was not shut down in order, or had to be ended first. */
+  readonly recovered: boolean;
   /** The superuser, for the time of a migration only. Database `postgres`. */
   readonly superuser: PostgresSettings;
   /** Resolves when the server has ended, for whatever reason. */
@@ -165,14 +165,15 @@ export const startEmbeddedPostgres = async (options: EmbeddedPostgresOptions): P
   if ((await clusterOwner(clusterDir)) === null)
     await createCluster(clusterDir, password, programs, identity);
   await checkCluster(clusterDir, identity);
-  const leftovers = await endLeftovers(clusterDir, options.socketDir);
+  const recovered = (await readPostmasterFile(clusterDir)) !== null;
+  await endLeftovers(clusterDir, options.socketDir);
   const settings = { ...ordinarySettings(options.socketDir), ...options.settings };
   const { child, exited } = await launch(clusterDir, programs, identity, settings, options.log);
   return Object.freeze({
     clusterDir,
     identity: identity.kind,
     pid: child.pid as number,
-    leftovers,
+    recovered,
     superuser: {
       host: options.socketDir,
       port: SOCKET_PORT,

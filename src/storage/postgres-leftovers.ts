@@ -51,11 +51,10 @@ const STEPS = [
  * Ends whatever server an earlier vault left on this cluster, and removes its pid and socket files, so that neither a
  * killed parent nor a recycled process id keeps the next server from starting. The caller holds the data folder's lock:
  * no living vault uses this cluster. `clusterDir` is absolute and free of symbolic links.
- * Returns how many processes were found. Throws `database_unavailable` when one cannot be ended.
+ * Throws `database_unavailable` when one cannot be ended.
  */
-export const endLeftovers = async (clusterDir: string, socketDir: string): Promise<number> => {
-  const found = await serverProcesses(clusterDir);
-  let left = found;
+export const endLeftovers = async (clusterDir: string, socketDir: string): Promise<void> => {
+  let left = await serverProcesses(clusterDir);
   for (const step of STEPS) {
     if (left.length === 0) break;
     const postmaster = (await readPostmasterFile(clusterDir))?.pid;
@@ -76,5 +75,4 @@ export const endLeftovers = async (clusterDir: string, socketDir: string): Promi
       join(socketDir, '.s.PGSQL.5432.lock'),
     ])
       await rm(file, { force: true });
-  return found.length;
 };

@@ -1,0 +1,88 @@
+import { PrismaPg } from '@prisma/adapter-pg';
+import pg from 'pg';
+import { AppError } from '../core/errors.ts';
+import type { PostgresSettings } from '../core/postgres-settings.ts';
+import { assertLeastPrivilege } from './least-privilege.ts';
+import { migrationState, readMigrations } from './migrate.ts';
+import { PrismaClient } from './prisma/client.ts';
+
+export type Database = {
+  /** Ordinary queries. */
+  readonly prisma: PrismaClient;
+  /** The same connections for prepared statements. */
+  readonly pool: pg.Pool;
+  /** Throws `database_unavailable` when the database does not answer within seconds. */
+  check(): Promise<void>;
+  close(): Promise<void>;
+};
+
+export type DatabaseOptions = {
+  /** Connections at most; the log writer has one of its own beside them. */
+  readonly connections?: number;
+};
+
+const CONNECTIONS = 16;
+
+/**
+ * A database that is away fails requests within these, instead of holding them: milliseconds for a connection, a statement
+ * on the server, and its answer.
+ */
+const LIMITS = {
+  connectionTimeoutMillis: 5_000,
+  statement_timeout: 20_000,
+  query_timeout: 25_000,
+  lock_timeout: 5_000,
+  idle_in_transaction_session_timeout: 30_000,
+  keepAlive: true,
+};
+
+const unavailable = (cause: unknown): AppError =>
+  new AppError('database_unavailable', 'The database cannot be reached.', { cause });
+
+/** Throws unless the role is fit to serve and the database is of this release. */
+const inspect = async (settings: PostgresSettings): Promise<void> => {
+  const client = new pg.Client({ ...settings, ...LIMITS, application_name: 'callvault start' });
+  client.on('error', () => undefined);
+  await client.connect().catch((cause: unknown) => {
+    throw unavailable(cause);
+  });
+  try {
+    await assertLeastPrivilege(client);
+    const { pending, interrupted } = await migrationState(client, await readMigrations());
+    if (pending.length + interrupted.length > 0)
+      throw new AppError(
+        'database_unavailable',
+        `The database lacks ${pending.length} of this release's migrations: run "callvault migrate".`,
+      );
+  } finally {
+    await client.end();
+  }
+};
+
+/**
+ * Opens the database as the application role. Refuses with `config_invalid` a role that can do too much, and with
+ * `database_unavailable` a server that does not answer or a schema that is not this release's.
+ */
+export const openDatabase = async (
+  settings: PostgresSettings,
+  { connections = CONNECTIONS }: DatabaseOptions = {},
+): Promise<Database> => {
+  await inspect(settings);
+  const pool = new pg.Pool({ ...settings, ...LIMITS, max: connections, application_name: 'callvault' });
+  // An idle connection that breaks is replaced at the next query, which then tells; without a listener it would end the process.
+  pool.on('error', () => undefined);
+  const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
+  return {
+    prisma,
+    pool,
+    async check() {
+      await pool.query('SELECT 1').catch((cause: unknown) => {
+        throw unavailable(cause);
+      });
+    },
+    async close() {
+      await prisma.$disconnect();
+      await pool.end();
+    },
+  };
+};
