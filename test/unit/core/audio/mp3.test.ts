@@ -206,6 +206,24 @@ describe('what encoders note in the first frame', () => {
   });
 });
 
+test.each([
+  ['MPEG-1 mono', 0xfffb_90c0, 417, 21, 1152 / 44.1],
+  ['MPEG-2.5 stereo', 0xffe3_2800, 144, 21, 72],
+  ['MPEG-2.5 mono', 0xffe3_28c0, 144, 13, 72],
+])('%s has its note where its side information ends', (_, word, bytes, at, frameMs) => {
+  const plain = Buffer.alloc(bytes);
+  plain.writeUInt32BE(word);
+  const first = Buffer.from(plain);
+  first.write('Info', at);
+  first.writeUInt32BE(1, at + 4);
+  first.writeUInt32BE(4, at + 8);
+  const durationMs = Math.round(4 * frameMs);
+  expect(facts(Buffer.concat([first, plain, plain, plain, plain]))).toMatchObject({
+    declaredDurationMs: durationMs,
+    durationMs,
+  });
+});
+
 describe('notes that lie', () => {
   test('a note that counts itself is not truncation, and a wild count is no duration', () => {
     const counted = (frames: number) =>

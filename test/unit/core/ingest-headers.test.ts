@@ -1,0 +1,165 @@
+import { describe, expect, test } from 'vitest';
+import { AppError } from '../../../src/core/errors.ts';
+import { assertOpaqueName, type IngestHeaders, metadataOfPut } from '../../../src/core/ingest-headers.ts';
+
+const NOW = Date.UTC(2026, 10, 21, 12);
+const UUID = '3f0c1f5e-5e1a-4c8b-9b60-0b7c2a1d9e44';
+const read = (headers: IngestHeaders = {}, name = UUID) => metadataOfPut(name, headers, NOW);
+/** A header as Node hands it over: the bytes of UTF-8, each as one character. */
+const received = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
+
+const refusal = (run: () => unknown): { code: string; faults: Record<string, string> } => {
+  try {
+    run();
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    const faults = (error.extras.faults ?? []).map(({ where, fault }) => [where, fault] as const);
+    return { code: error.code, faults: Object.fromEntries(faults) };
+  }
+  throw new Error('nothing was refused');
+};
+
+test('every field has its header', () => {
+  const headers = {
+    'x-call-id': 'leg-7',
+    'x-call-segment': '3',
+    'x-call-care-unit': received('Öronmottagningen'),
+    'x-call-started-at': ['2026-03-01T08:15:30+01:00'],
+    'x-call-ended-at': '2026-03-01T08:20:00+01:00',
+    'x-call-direction': 'outbound',
+    'x-call-caller-number': '08-465 004 01',
+    'x-call-called-number': '+46701740605',
+    'x-call-agent-id': 'agent-9',
+    'x-call-queue': ' kö ',
+    'x-call-personal-number': '19121212-1212',
+    'x-call-channels': 'caller, agent',
+    'x-call-pauses': '1000-2500, 9000-12000',
+    'x-call-original-name': 'q_0701740605.wav',
+    'x-call-announcement': 'v1',
+    'x-call-retention-class': 'complaint',
+    'x-call-legal-basis': 'legal_obligation',
+    'content-type': 'audio/wav',
+    'x-other': 'ignored',
+  };
+  expect(read({ ...headers, 'x-call-queue': received(' kö ') })).toMatchObject({
+    callId: 'leg-7',
+    segment: 3,
+    careUnit: 'Öronmottagningen',
+    startedAt: Date.UTC(2026, 2, 1, 7, 15, 30),
+    direction: 'outbound',
+    callerNumber: { canonical: '+46846500401' },
+    calledNumber: { canonical: '+46701740605' },
+    agentId: 'agent-9',
+    queue: 'kö',
+    personalNumber: '191212121212',
+    channels: { 0: 'caller', 1: 'agent' },
+    pauses: [
+      [1000, 2500],
+      [9000, 12_000],
+    ],
+    originalName: 'q_0701740605.wav',
+    announcement: 'v1',
+    retentionClass: 'complaint',
+    legalBasis: 'legal_obligation',
+  });
+});
+
+describe('the name stands for a missing call id', () => {
+  test.each([
+    [UUID, UUID],
+    [`${UUID}.wav`, UUID],
+    ['leg-7.a.mp3', 'leg-7.a'],
+    ['.wav', '.wav'],
+  ])('%s', (name, callId) => {
+    expect(read({}, name).callId).toBe(callId);
+    expect(read({ 'x-call-id': '' }, name).callId).toBe(callId);
+  });
+});
+
+describe('what cannot be read', () => {
+  test.each([
+    ['x-call-segment', '1e3'],
+    ['x-call-segment', '-1'],
+    ['x-call-segment', '99999'],
+    ['x-call-channels', 'caller,patient'],
+    ['x-call-channels', 'a,a,a,a,a,a,a,a,a'],
+    ['x-call-pauses', '1000'],
+    ['x-call-pauses', '1-2-3'],
+    ['x-call-pauses', '9000000000-1'],
+    ['x-call-pauses', '2500-1000'],
+    ['x-call-direction', 'sideways'],
+    ['x-call-id', '\xff\xfe'],
+    ['x-call-queue', '\xe5'],
+    ['x-call-started-at', 'yesterday'],
+  ])('%s: %s', (header, value) => {
+    const { code, faults } = refusal(() => read({ [header]: value }));
+    expect(code).toBe('not_acceptable_metadata');
+    expect(Object.keys(faults)).toEqual([header]);
+  });
+
+  test('a header that came twice is not joined', () => {
+    expect(Object.keys(refusal(() => read({ 'x-call-id': ['a', 'b'] })).faults)).toEqual(['x-call-id']);
+    expect(read({ 'x-call-id': ['a'], 'x-call-queue': [], 'x-call-agent-id': undefined })).toMatchObject({
+      callId: 'a',
+      queue: null,
+    });
+  });
+
+  test('an unknown X-Call header is named where its name is plain', () => {
+    expect(refusal(() => read({ 'x-call-colour': 'red' })).faults).toEqual({
+      'x-call-colour': 'is not a known field',
+    });
+    expect(refusal(() => read({ 'x-call-0701740605': 'x' })).faults).toEqual({
+      'an unknown field': 'is not a known field',
+    });
+    expect(refusal(() => read({ 'x-call-__proto__': 'x' })).faults).toEqual({
+      'x-call-__proto__': 'is not a known field',
+    });
+    expect(refusal(() => read({ 'x-call-call-id': 'x' })).faults).toEqual({
+      'x-call-call-id': 'is not a known field',
+    });
+    expect(refusal(() => read({ 'x-call-colour': ['a', 'b'] })).faults).toEqual({
+      'x-call-colour': 'is not a known field',
+    });
+  });
+});
+
+describe('names', () => {
+  test.each([
+    UUID,
+    UUID.toUpperCase(),
+    `${UUID}.wav`,
+    '07017406-0512-4000-8000-123456789012',
+    'call.wav',
+    'demo-12345.mp3',
+    'q 1 2 3',
+    '2026-03-01.wav',
+  ])('%s is opaque', (name) => {
+    expect(() => assertOpaqueName(name)).not.toThrow();
+  });
+
+  test.each([
+    '0701740605',
+    'call_0701740605.wav',
+    '123456',
+    '070-174-06-05.wav',
+    '+46 70 174 06 05',
+    '19121212-1212',
+    '٠٧٠١٧٤',
+    `${UUID}-123456`,
+    `${UUID}.wav/123456`.replace('/', '.'),
+  ])('%s may hold a number', (name) => {
+    expect(refusal(() => read({}, name)).code).toBe('number_in_name');
+    expect(() => assertOpaqueName(name)).toThrow(/X-Call-Caller-Number/);
+  });
+
+  test.each(['', 'a/b', 'a\\b', 'a\nb', '\ud800', 'x'.repeat(256)])('%j is no name', (name) => {
+    expect(refusal(() => assertOpaqueName(name)).code).toBe('invalid_request');
+  });
+
+  test('the refusal does not repeat the name', () => {
+    expect(() => assertOpaqueName('0701740605')).toThrow(
+      expect.objectContaining({ message: expect.not.stringMatching(/0701740605/) }),
+    );
+  });
+});
