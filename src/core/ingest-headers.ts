@@ -1,5 +1,6 @@
 import { AppError } from './errors.ts';
-import { type CallMetadata, CallMetadataSchema, parseMetadata } from './metadata.ts';
+import { type CallMetadata, parseMetadata } from './metadata.ts';
+import { CallMetadataSchema } from './metadata-schema.ts';
 import { mayHoldNumber } from './number-like.ts';
 
 /**

@@ -3,11 +3,11 @@ import { describe, expect, test } from 'vitest';
 import { AppError } from '../../../src/core/errors.ts';
 import {
   type CallMetadata,
-  CallMetadataSchema,
   MAX_METADATA_BYTES,
   parseMetadata,
   parseMetadataJson,
 } from '../../../src/core/metadata.ts';
+import { CallMetadataSchema } from '../../../src/core/metadata-schema.ts';
 
 const NOW = Date.UTC(2026, 10, 21, 12);
 const parse = (input: unknown): CallMetadata => parseMetadata(input, NOW);
