@@ -1,5 +1,22 @@
+import pg from 'pg';
+import { commitmentOf } from '../core/audit/commitment.ts';
+import { decodeBody } from '../core/audit/entry.ts';
+import { emptyRange, rootOf } from '../core/audit/merkle.ts';
+import { AppError } from '../core/errors.ts';
 import type { AuditAction, AuditEvent, Outcome, Purpose } from '../core/events.ts';
+import { isUuid } from '../core/ids.ts';
+import type { PostgresSettings } from '../core/postgres-settings.ts';
+import { logUnavailable } from './append-failure.ts';
+import { mintReceipt } from './mint.ts';
 import type { Receipt } from './receipt.ts';
+import {
+  findStatement,
+  formatCursor,
+  pageLimit,
+  readStatement,
+  type Statement,
+  searchStatement,
+} from './search.ts';
 
 /** Where the audit room reports what an operator should know; pino fits. Never receives a body. */
 export type AuditLogger = {
@@ -56,4 +73,93 @@ export type AuditReader = {
   /** The newest head as the database states it. */
   readonly head: () => Promise<AuditHead>;
   readonly close: () => Promise<void>;
+};
+
+export type AuditReaderOptions = { readonly postgres: PostgresSettings; readonly log: AuditLogger };
+
+/** Reading is for people; a few connections serve them. */
+const CONNECTIONS = 3;
+const STATEMENT_MS = 10_000;
+const CONNECT_MS = 5_000;
+
+type EntryRow = {
+  readonly seq: string;
+  readonly salt: Buffer;
+  readonly body: string;
+  readonly commitment: Buffer;
+};
+
+/** Throws `integrity_failure` for an entry that is not what the log committed to: whoever reads must not be shown it. */
+const entryOf = (row: EntryRow): LogEntry => {
+  if (row.salt.length !== 32 || !commitmentOf(row.salt, row.body).equals(row.commitment))
+    throw new AppError(
+      'integrity_failure',
+      `Entry ${row.seq} of the access log is not the one that was committed.`,
+    );
+  return { seq: Number(row.seq), event: decodeBody(row.body) };
+};
+
+const openPool = ({ postgres, log }: AuditReaderOptions): pg.Pool => {
+  const pool = new pg.Pool({
+    ...postgres,
+    max: CONNECTIONS,
+    application_name: 'callvault log reader',
+    statement_timeout: STATEMENT_MS,
+    query_timeout: STATEMENT_MS + CONNECT_MS,
+    connectionTimeoutMillis: CONNECT_MS,
+    keepAlive: true,
+  });
+  pool.on('error', (err) => {
+    log.warn({ err }, 'A connection that reads the access log was lost');
+  });
+  return pool;
+};
+
+/** Opens connections when they are first needed. */
+export const createAuditReader = (options: AuditReaderOptions): AuditReader => {
+  const pool = openPool(options);
+
+  const rows = async <R extends pg.QueryResultRow>({ text, values }: Statement): Promise<R[]> => {
+    try {
+      return (await pool.query<R>(text, [...values])).rows;
+    } catch (cause) {
+      // Class 22: a value that cannot be what it is searched as, such as a recording that is not a UUID.
+      if (cause instanceof pg.DatabaseError && cause.code?.startsWith('22'))
+        throw new AppError('invalid_request', 'No entry of the log can have one of these values.', { cause });
+      throw logUnavailable('The access log cannot be read now.', cause);
+    }
+  };
+
+  const oneEntry = async (statement: Statement): Promise<LogEntry | null> => {
+    const row = (await rows<EntryRow>(statement))[0];
+    return row === undefined ? null : entryOf(row);
+  };
+
+  const find = async (eventId: string): Promise<LogEntry | null> =>
+    isUuid(eventId) ? oneEntry(findStatement(eventId)) : null;
+
+  return {
+    find,
+    search: async (query) => {
+      const found = (await rows<EntryRow>(searchStatement(query))).map(entryOf);
+      const entries = found.slice(0, pageLimit(query));
+      const last = entries.at(-1);
+      const more = found.length > entries.length && last !== undefined;
+      return { entries, next: more ? formatCursor({ at: last.event.at, seq: last.seq }) : null };
+    },
+    read: async (seq, audience) =>
+      Number.isSafeInteger(seq) && seq >= 0 ? oneEntry(readStatement(seq, audience)) : null,
+    receiptOf: async (eventId) => {
+      const entry = await find(eventId);
+      return entry && mintReceipt(entry.event, entry.seq);
+    },
+    head: async () => {
+      const text = 'SELECT size, root FROM audit.batch ORDER BY first_seq DESC LIMIT 1';
+      const head = (await rows<{ size: string; root: Buffer }>({ text, values: [] }))[0];
+      return head === undefined
+        ? { size: 0, root: rootOf(emptyRange).toString('hex') }
+        : { size: Number(head.size), root: head.root.toString('hex') };
+    },
+    close: () => pool.end(),
+  };
 };

@@ -1,8 +1,18 @@
+import { commitmentOf, SALT_BYTES } from '../core/audit/commitment.ts';
+import { encodeEvent } from '../core/audit/entry.ts';
+import { type CompactRange, rootOf } from '../core/audit/merkle.ts';
+import { type AppError, isAppError } from '../core/errors.ts';
 import type { AuditEvent } from '../core/events.ts';
-import type { AuditHead, AuditReader } from './reader.ts';
+import type { PostgresSettings } from '../core/postgres-settings.ts';
+import { type AppendConnection, openAppendConnection } from './append-connection.ts';
+import { logHalted, logUnavailable } from './append-failure.ts';
+import { type AppendQueue, createAppendQueue, type QueueLimits } from './append-queue.ts';
+import { type CommitRun, commitWaiting, settleCommitted } from './group-commit.ts';
+import { type AuditHead, type AuditLogger, type AuditReader, createAuditReader } from './reader.ts';
 import type { Receipt } from './receipt.ts';
+import { adoptTip } from './tip.ts';
 
-/** `away`: the database cannot be reached or refuses; appends fail at once. `halted`: the log contradicts what this process has seen. */
+/** `away`: the database cannot be reached; appends fail at once. `halted`: the log contradicts what this process has seen. */
 export type AuditWriterState = 'ready' | 'away' | 'halted' | 'closed';
 
 export type AuditWriter = AuditReader & {
@@ -15,4 +25,188 @@ export type AuditWriter = AuditReader & {
   readonly state: () => AuditWriterState;
   /** The newest head this process has verified itself; null before the first connection. */
   readonly verifiedHead: () => AuditHead | null;
+};
+
+export type WriterLimits = QueueLimits & {
+  /** After this long the server gives an append up. */
+  readonly statementMs: number;
+  /** Pauses between attempts to reach the database; the last one repeats. */
+  readonly reconnectMs: readonly number[];
+};
+
+export type AuditWriterOptions = {
+  readonly postgres: PostgresSettings;
+  /** Name of this instance, kept with every batch; never a person. `[a-z0-9._-]`, at most 64. */
+  readonly writer: string;
+  readonly randomBytes: (bytes: number) => Buffer;
+  readonly log: AuditLogger;
+  readonly limits?: Partial<WriterLimits>;
+  /** Told every head this process has verified, so that a copy lies beyond the database's reach. */
+  readonly onHead?: (head: AuditHead) => void;
+};
+
+const defaultLimits: WriterLimits = {
+  queueEvents: 10_000,
+  queueBytes: 16 * 1024 * 1024,
+  batchEvents: 500,
+  batchBytes: 1024 * 1024,
+  statementMs: 5_000,
+  reconnectMs: [100, 250, 500, 1_000, 2_000, 5_000],
+};
+
+/** Everything that changes while a writer lives. */
+type Machine = {
+  readonly options: AuditWriterOptions;
+  readonly limits: WriterLimits;
+  readonly queue: AppendQueue;
+  /** `connecting`: appends wait; a failed attempt refuses them. */
+  state: AuditWriterState | 'connecting';
+  /** The present session, or the last one: its tip and its unsettled events are what the next one starts from. */
+  run: CommitRun | null;
+  failures: number;
+  pause: NodeJS.Timeout | null;
+  working: Promise<void> | null;
+  closing: boolean;
+};
+
+const headOf = (range: CompactRange): AuditHead => ({
+  size: range.size,
+  root: rootOf(range).toString('hex'),
+});
+
+const rejectAll = ({ run, queue }: Machine, error: Error): void => {
+  for (const pending of [...(run?.unsettled.splice(0) ?? []), ...queue.drain()]) pending.reject(error);
+};
+
+const halt = async (machine: Machine, error: AppError): Promise<void> => {
+  const { run, options } = machine;
+  machine.state = 'halted';
+  options.log.error(
+    { err: error, verified: run && headOf(run.tip) },
+    'The access log contradicts what this process has seen; nothing is appended any more',
+  );
+  rejectAll(machine, error);
+  await run?.session.end();
+};
+
+const stayAway = (machine: Machine, error: unknown): void => {
+  const { reconnectMs } = machine.limits;
+  machine.state = 'away';
+  machine.options.log.warn({ err: error }, 'The access log cannot be reached');
+  rejectAll(machine, logUnavailable('The access log cannot be reached now.', error));
+  if (machine.closing) return;
+  const pause = reconnectMs[Math.min(machine.failures, reconnectMs.length - 1)];
+  machine.failures += 1;
+  machine.pause = setTimeout(() => {
+    machine.pause = null;
+    wake(machine);
+  }, pause).unref();
+};
+
+/** Follows the log to its head and learns what became of the events whose session was lost. */
+const openRun = async (machine: Machine, session: AppendConnection): Promise<CommitRun> => {
+  const { options, queue, run: before } = machine;
+  const onTip = (tip: CompactRange): void => options.onHead?.(headOf(tip));
+  const tip = before?.tip ?? (await adoptTip(session));
+  const run = { session, queue, tip, unsettled: [], doubtful: [], onTip };
+  const missing = await settleCommitted(run, before?.unsettled ?? []);
+  const unavailable = logUnavailable('The access log was lost twice while this entry was on its way.');
+  for (const pending of missing) if (pending.retried) pending.reject(unavailable);
+  queue.putBack(
+    missing.filter((pending) => !pending.retried).map((pending) => ({ ...pending, retried: true })),
+  );
+  return run;
+};
+
+const establish = async (machine: Machine): Promise<void> => {
+  const { options, limits } = machine;
+  machine.state = 'connecting';
+  const session = await openAppendConnection({
+    postgres: options.postgres,
+    writer: options.writer,
+    statementMs: limits.statementMs,
+    onLost: () => {
+      wake(machine);
+    },
+  });
+  try {
+    machine.run = await openRun(machine, session);
+  } catch (error) {
+    await session.end();
+    throw error;
+  }
+  machine.state = 'ready';
+  machine.failures = 0;
+  options.log.info(headOf(machine.run.tip), 'The access log is open');
+};
+
+/** Connects if need be and commits what waits. One at a time; ends when nothing waits or nothing can be done. */
+const work = async (machine: Machine): Promise<void> => {
+  try {
+    for (;;) {
+      if (machine.run === null || machine.run.session.lost()) await establish(machine);
+      else if (machine.queue.isEmpty()) return;
+      else await commitWaiting(machine.run);
+    }
+  } catch (error) {
+    if (isAppError(error, 'log_halted')) await halt(machine, error);
+    else stayAway(machine, error);
+  } finally {
+    // In the same turn as the last look at the queue: an append that comes now starts the next run.
+    machine.working = null;
+  }
+};
+
+const wake = (machine: Machine): void => {
+  const { working, pause, state } = machine;
+  if (working !== null || pause !== null || state === 'halted' || state === 'closed') return;
+  // A microtask later, so that appends made in the same turn go in one batch.
+  machine.working = Promise.resolve().then(() => work(machine));
+};
+
+const enqueue = (machine: Machine, event: AuditEvent): Promise<Receipt> =>
+  new Promise((resolve, reject) => {
+    const { state, closing, options, queue } = machine;
+    if (state === 'halted') throw logHalted('The access log is halted.');
+    if (closing || state === 'away') throw logUnavailable('The access log cannot be reached now.');
+    const encoded = encodeEvent(event);
+    const salt = options.randomBytes(SALT_BYTES);
+    const commitment = commitmentOf(salt, encoded.body);
+    if (!queue.add({ ...encoded, salt, commitment, resolve, reject, retried: false }))
+      throw logUnavailable('Too many entries wait for the access log.');
+    wake(machine);
+  });
+
+const close = async (machine: Machine, reader: AuditReader): Promise<void> => {
+  machine.closing = true;
+  if (machine.pause !== null) clearTimeout(machine.pause);
+  while (machine.working !== null) await machine.working;
+  if (machine.state !== 'halted') machine.state = 'closed';
+  await machine.run?.session.end();
+  await reader.close();
+};
+
+/** Connects in the background; the first appends wait for the connection. */
+export const createAuditWriter = (options: AuditWriterOptions): AuditWriter => {
+  const limits = { ...defaultLimits, ...options.limits };
+  const reader = createAuditReader(options);
+  const machine: Machine = {
+    options,
+    limits,
+    queue: createAppendQueue(limits),
+    state: 'connecting',
+    run: null,
+    failures: 0,
+    pause: null,
+    working: null,
+    closing: false,
+  };
+  wake(machine);
+  return {
+    ...reader,
+    append: (event) => enqueue(machine, event),
+    state: () => (machine.closing ? 'closed' : machine.state === 'connecting' ? 'away' : machine.state),
+    verifiedHead: () => machine.run && headOf(machine.run.tip),
+    close: () => close(machine, reader),
+  };
 };
