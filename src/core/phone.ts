@@ -91,6 +91,12 @@ const isWithheld = (number: string): boolean =>
   withheldWords.has(number.toLowerCase().replace(/[^\p{L}]/gu, ''));
 
 const e164Of = (number: string): string | null => {
+  const parsed = parse(number);
+  // Superfluous zeros can leave a number that would be read otherwise next time: no spelling to be found by.
+  return parsed !== null && parse(parsed) === parsed ? parsed : null;
+};
+
+const parse = (number: string): string | null => {
   // Possible, not valid: the plan of numbers grows faster than the library is updated.
   const parsed = parsePhoneNumberFromString(number, { defaultCountry: HOME, extract: false });
   return parsed?.isPossible() && E164.test(parsed.number) ? parsed.number : null;
