@@ -38,8 +38,9 @@ async function* chunksOf(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
 /** Full collections and the longest stop of any: these, not AES, make the tail. */
 let gc = { full: 0, all: 0, longestMs: 0 };
 new PerformanceObserver((list) => {
-  for (const { duration, detail } of list.getEntries()) {
-    const full = (detail as { kind?: number } | undefined)?.kind === constants.NODE_PERFORMANCE_GC_MAJOR;
+  for (const entry of list.getEntries()) {
+    const { duration, detail } = entry as typeof entry & { detail?: { kind?: number } };
+    const full = detail?.kind === constants.NODE_PERFORMANCE_GC_MAJOR;
     gc = { full: gc.full + Number(full), all: gc.all + 1, longestMs: Math.max(gc.longestMs, duration) };
   }
 }).observe({ entryTypes: ['gc'] });

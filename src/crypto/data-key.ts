@@ -8,7 +8,7 @@ import { labelled, labels } from './labels.ts';
 import { BOX_OVERHEAD, openBox, sealBox } from './sealed-box.ts';
 import { deriveKey, KEY_BYTES, secretKey, withKeyBytes } from './secret.ts';
 
-/** The data key of an object under the wrap key of its recording (docs/file-format.md §5). Blob: 0x01 ‖ sealed box. */
+/** The data key of an object under the wrap key of its recording (docs/file-format.md §5.4). Blob: 0x01 ‖ sealed box. */
 const PROVIDER = 'keyring';
 const VERSION = Buffer.from([1]);
 const BLOB_BYTES = VERSION.length + BOX_OVERHEAD + KEY_BYTES;

@@ -30,7 +30,7 @@ export type BlindIndex = { readonly version: number; readonly index: Buffer };
 export type DigestMac = { readonly version: number; readonly mac: Buffer };
 
 export type FieldEncryption = {
-  /** 0x01 ‖ key version(4) ‖ nonce(12) ‖ ciphertext ‖ tag(16) (docs/file-format.md §6). Throws `wrong_key` without a key. */
+  /** 0x01 ‖ key version(4) ‖ nonce(12) ‖ ciphertext ‖ tag(16) (docs/file-format.md §6.1). Throws `wrong_key` without a key. */
   readonly sealField: (place: FieldPlace, plain: Uint8Array) => Promise<Buffer>;
   /**
    * The value, for a receipt whose entry covers the recording. Throws `invalid_receipt` before anything else is looked at;

@@ -17,8 +17,8 @@ export type VerificationKey = { readonly kid: string; readonly key: KeyObject; r
 
 export type JwtKeys = {
   /**
-   * A compact JWS (EdDSA) over the claims, signed with the newest key; the header names it by `kid`. The private key stays
-   * in here. Claims are taken as they are: `iat`, `exp`, `iss`, `aud` are the caller's.
+   * An access token (RFC 9068: compact JWS, EdDSA, typ `at+jwt`) signed with the newest key, which the header names by `kid`.
+   * The private key stays in here. Claims are taken as they are: `iat`, `exp`, `iss`, `aud` are the caller's.
    */
   readonly sign: (claims: Readonly<Record<string, unknown>>) => Promise<string>;
   /** The public key a token names, or null for one this vault does not have (any more). `kid` is attacker-controlled. */
@@ -65,7 +65,7 @@ export const createJwtKeys = async ({ keys }: { readonly keys: KeyCache }): Prom
   return {
     sign: async (claims) => {
       const { kid, privateKey } = expand(await keys.newest(NAME));
-      const input = `${encode({ alg: 'EdDSA', typ: 'JWT', kid })}.${encode(claims)}`;
+      const input = `${encode({ alg: 'EdDSA', typ: 'at+jwt', kid })}.${encode(claims)}`;
       return `${input}.${sign(null, Buffer.from(input), privateKey).toString('base64url')}`;
     },
     verificationKey: async (kid) => {

@@ -32,13 +32,16 @@ export const sealBytes = async (plain: Uint8Array, key = freshKey()) => {
   return { key, sealed, envelope: sealing.envelope() };
 };
 
-/** A store that holds exactly these bytes, and tells whether its slices were closed. */
+/**
+ * A store that holds exactly these bytes. Like a file or socket, a slice is open from the moment it is handed out until
+ * it has been read to its end or was begun and left.
+ */
 export const storeOf = (sealed: Uint8Array, chunk = 65_536) => {
   const seen = { asked: 0, open: 0 };
   const read = async ({ start, end }: ByteRange): Promise<SealedSlice> => {
     seen.asked += 1;
+    seen.open += 1;
     async function* body(): AsyncGenerator<Buffer, void, void> {
-      seen.open += 1;
       try {
         yield* inChunks(sealed.subarray(start, end), chunk);
       } finally {

@@ -106,6 +106,7 @@ test('a reader that turns away, before or after the first chunk, leaves nothing 
   expect(seen.open).toBe(1);
   await unread.return?.();
   expect(seen.open).toBe(0);
+  expect(await unread.next()).toEqual({ done: true, value: undefined });
   for await (const _chunk of await object.readRange({ start: 0, end: plain.length }, read)) break;
   expect(seen.open).toBe(0);
 });

@@ -1,7 +1,6 @@
 import { createPublicKey, createSecretKey, verify } from 'node:crypto';
-import fastifyJwt from '@fastify/jwt';
-import Fastify from 'fastify';
-import { expect, onTestFinished, test } from 'vitest';
+import { createVerifier } from 'fast-jwt';
+import { expect, test } from 'vitest';
 import { ed25519Key } from '../../../src/crypto/ed25519.ts';
 import { createJwtKeys } from '../../../src/crypto/jwt-keys.ts';
 import { createKeyCache } from '../../../src/crypto/key-cache.ts';
@@ -33,16 +32,13 @@ test('a token verifies with the key it names, by node and by the library the ser
   const token = await tokens.sign(claims);
   const [header, body] = partsOf(token);
   const [jwk] = (await tokens.jwks()).keys;
-  expect(decoded(header)).toEqual({ alg: 'EdDSA', typ: 'JWT', kid: jwk?.kid });
+  expect(decoded(header)).toEqual({ alg: 'EdDSA', typ: 'at+jwt', kid: jwk?.kid });
   expect(decoded(body)).toEqual(claims);
   const found = await tokens.verificationKey(jwk?.kid ?? '');
   expect(verified(token, found!.key)).toBe(true);
-  const app = Fastify();
-  onTestFinished(() => app.close());
-  await app.register(fastifyJwt, { secret: { public: found!.pem }, verify: { algorithms: ['EdDSA'] } });
-  await app.ready();
-  expect(app.jwt.verify(token)).toMatchObject({ sub: 'somebody' });
-  expect(() => app.jwt.verify(`${token.slice(0, -4)}AAAA`)).toThrow();
+  const check = createVerifier({ key: found!.pem, algorithms: ['EdDSA'], checkTyp: 'at+jwt' });
+  expect(check(token)).toMatchObject({ sub: 'somebody' });
+  expect(() => check(`${token.slice(0, -4)}AAAA`)).toThrow();
 });
 
 test('the published keys hold nothing private', async () => {

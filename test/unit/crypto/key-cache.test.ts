@@ -109,6 +109,7 @@ test('a refusal found by the readiness check empties the memory at once; an outa
   await expect(keys.check()).rejects.toMatchObject({ code: 'keys_unavailable', extras: {} });
   tap.failure = outage;
   await expect(keys.newest(name)).rejects.toBe(outage);
+  await expect(keys.version(name, 1)).rejects.toBe(outage);
 });
 
 test('a version being unwrapped while it is destroyed does not stay in memory', async () => {

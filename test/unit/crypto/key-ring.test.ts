@@ -4,6 +4,7 @@ import type { Receipt } from '../../../src/audit/receipt.ts';
 import type { RecordingId } from '../../../src/core/ids.ts';
 import type { Envelope } from '../../../src/crypto/envelope.ts';
 import { integrityFaultOf } from '../../../src/crypto/integrity.ts';
+import { keysDenied, keysUnavailable } from '../../../src/crypto/key-store.ts';
 import { collected, patternBytes } from '../../support/byte-streams.ts';
 import { newIdentity } from '../../support/key-material.ts';
 import { playbackReceipt, receiptFor } from '../../support/receipts.ts';
@@ -202,4 +203,18 @@ test('a recording lives in memory by its latest envelope', async () => {
   const again = await record({ recording: envelope.recording });
   const object = await ring.openObject(again.envelope, receipt);
   expect(await ring.openObject(again.envelope, receipt)).toBe(object);
+});
+
+test('what is in memory serves through an outage, and not after a refusal', async () => {
+  const { ring, tap, envelope, receipt } = await createVaultKeys();
+  await ring.openObject(envelope, receipt);
+  tap.failure = keysUnavailable(new Error('connection refused'));
+  await expect(ring.check()).rejects.toMatchObject({ code: 'keys_unavailable' });
+  await ring.openObject(envelope, receipt);
+  tap.failure = keysDenied(new Error('access denied'));
+  await expect(ring.check()).rejects.toMatchObject({ code: 'keys_unavailable' });
+  await expect(ring.openObject(envelope, receipt)).rejects.toMatchObject({ code: 'keys_unavailable' });
+  tap.failure = null;
+  await ring.check();
+  await ring.openObject(envelope, receipt);
 });

@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { openObject, sealObject } from '../../../src/crypto/sealed-object.ts';
 import { randomHeader } from '../../../src/crypto/segment-cipher.ts';
 import { collected, inChunks, patternBytes } from '../../support/byte-streams.ts';
 import { faultOf, freshKey, readAll, sealBytes, storeOf } from '../../support/sealed-objects.ts';
+
+afterEach(() => vi.restoreAllMocks());
 
 test.each([0, 1, 65_479, 65_480, 65_481, 131_000, 131_001, 262_144])('%i bytes come back', async (length) => {
   const plain = patternBytes(length);
@@ -94,4 +96,24 @@ test('the same plaintext never gives the same object', async () => {
   const plain = patternBytes(1000);
   const [a, b] = [await sealBytes(plain), await sealBytes(plain)];
   expect(a.sealed.subarray(40).equals(b.sealed.subarray(40))).toBe(false);
+});
+
+test('the plaintext held back is overwritten, whether sealing ends, fails or is left', async () => {
+  const held: Buffer[] = [];
+  const allocate = Buffer.allocUnsafeSlow;
+  vi.spyOn(Buffer, 'allocUnsafeSlow').mockImplementation((size) => {
+    const buffer = allocate(size);
+    held.push(buffer);
+    return buffer;
+  });
+  async function* failing(): AsyncGenerator<Buffer, void, void> {
+    yield Buffer.alloc(10_000, 1);
+    throw new Error('connection lost');
+  }
+  await collected(sealObject(freshKey(), inChunks(Buffer.alloc(10_000, 1), 999)).body);
+  await expect(collected(sealObject(freshKey(), failing()).body)).rejects.toThrow();
+  for await (const chunk of sealObject(freshKey(), inChunks(Buffer.alloc(100_000, 1), 999)).body)
+    if (chunk.length > 40) break;
+  expect(held).toHaveLength(3);
+  expect(held.every((buffer) => buffer.every((byte) => byte === 0))).toBe(true);
 });

