@@ -1,0 +1,39 @@
+/**
+ * What a verifier can find. `leaf`: a commitment is missing. `body`: a body is missing or not the one committed to.
+ * `form`: a body is no entry of ours. `columns`: what is searched by differs from the body. `batch`: the record of appends
+ * has a hole. `tree`: root, range or node is not what the leaves give. `anchor`: the log does not contain a head that is
+ * known from elsewhere. `beyond`: rows outside the log.
+ */
+export const faultKinds = ['leaf', 'body', 'form', 'columns', 'batch', 'tree', 'anchor', 'beyond'] as const;
+export type FaultKind = (typeof faultKinds)[number];
+
+export type Fault = {
+  /** The entry it concerns, or the first of those it may concern; null when it concerns none. */
+  readonly index: number | null;
+  readonly kind: FaultKind;
+  /** A sentence with numbers and fields, never with what a body says. */
+  readonly message: string;
+};
+
+/** More than these are counted but not kept: a verifier of ten million entries runs in constant memory. */
+const KEPT = 20;
+
+export type FaultList = {
+  readonly add: (kind: FaultKind, index: number | null, message: string) => void;
+  readonly count: () => number;
+  /** The first that were found, by index; those without one at the end. */
+  readonly sorted: () => readonly Fault[];
+};
+
+export const createFaultList = (): FaultList => {
+  const kept: Fault[] = [];
+  let count = 0;
+  return {
+    add: (kind, index, message) => {
+      count += 1;
+      if (kept.length < KEPT) kept.push({ kind, index, message });
+    },
+    count: () => count,
+    sorted: () => kept.toSorted((a, b) => (a.index ?? Infinity) - (b.index ?? Infinity) || 0),
+  };
+};
