@@ -76,6 +76,7 @@ const grants: Record<Role, Partial<Record<Action, readonly Relation[]>>> = {
   installation_admin: {
     'session.use': ['self'],
     'organisation.manage': ['installation'],
+    'user.manage': ['installation'],
   },
   installation_auditor: {
     'session.use': ['self'],
