@@ -1,23 +1,32 @@
 import { randomUUID } from 'node:crypto';
-import type { Server as HttpServer } from 'node:http';
+import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { Socket } from 'node:net';
 import cookie from '@fastify/cookie';
 import helmet from '@fastify/helmet';
 import multipart from '@fastify/multipart';
 import rateLimit from '@fastify/rate-limit';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import Fastify, { type FastifyInstance } from 'fastify';
+import Fastify, {
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
 import type { Logger } from 'pino';
 import { AppError } from './core/errors.ts';
 import { accessPlugin } from './http/plugins/access.ts';
-import { accessTokens, type AccessTokenDeps } from './http/plugins/access-tokens.ts';
+import { type AccessTokenDeps, createAccessTokens } from './http/plugins/access-tokens.ts';
+import { type Metrics, observeRequests } from './http/plugins/metrics.ts';
 import { openApi } from './http/plugins/open-api.ts';
-import { sendProblem } from './http/problem.ts';
+import { problemOf, sendProblem } from './http/problem.ts';
 import { adminRoutes } from './http/routes/admin.ts';
 import { auditRoutes } from './http/routes/audit.ts';
 import { authRoutes } from './http/routes/auth.ts';
 import { healthRoutes } from './http/routes/health.ts';
 import { holdRoutes } from './http/routes/holds.ts';
 import { ingestRoutes } from './http/routes/ingest.ts';
+import { jwksRoutes } from './http/routes/jwks.ts';
 import { playbackRoutes } from './http/routes/playbacks.ts';
 import { recordingRoutes } from './http/routes/recordings.ts';
 import type { Services } from './services/services.ts';
@@ -26,6 +35,7 @@ export type AppDeps = {
   readonly services: Services;
   readonly accessTokens: AccessTokenDeps;
   readonly logger: Logger;
+  readonly metrics: Metrics;
   readonly limits: {
     readonly maxUploadBytes: number;
     /** Requests per minute and address before authentication counts. */
@@ -48,6 +58,7 @@ const JSON_BODY_LIMIT = 64 * 1024;
 export const buildApp = async (deps: AppDeps): Promise<App> => {
   const app = createServer(deps);
   app.setErrorHandler((error, request, reply) => sendProblem(request, reply, error));
+  await app.register(observeRequests, { metrics: deps.metrics });
   await app.register(helmet, helmetOptions);
   await app.register(rateLimit, {
     max: deps.limits.requestsPerMinute,
@@ -62,15 +73,17 @@ export const buildApp = async (deps: AppDeps): Promise<App> => {
     sendProblem(request, reply, new AppError('not_found', 'There is nothing at this address.')),
   );
   await app.register(cookie);
-  const tokens = await accessTokens(app, deps.accessTokens);
+  const tokens = createAccessTokens(deps.accessTokens);
   await app.register(accessPlugin, {
     authenticate: deps.services.authenticate,
     recordDenial: deps.services.recordDenial,
+    recordRefusedCredential: deps.services.recordRefusedCredential,
     verifyAccessToken: tokens.verify,
   });
   await app.register(multipart, { attachFieldsToBody: false, throwFileSizeLimit: false });
   await app.register(openApi);
   await app.register(healthRoutes, { readiness: deps.services.readiness });
+  await app.register(jwksRoutes, { keys: deps.accessTokens.keys });
   await app.register(authRoutes, { prefix: '/v1/auth', services: deps.services, tokens });
   await app.register(ingestRoutes, { prefix: '/v1', services: deps.services, limits: deps.limits });
   await app.register(recordingRoutes, { prefix: '/v1/recordings', services: deps.services });
@@ -92,33 +105,57 @@ const helmetOptions = {
   referrerPolicy: { policy: 'no-referrer' as const },
 };
 
-const createServer = (deps: AppDeps): App => {
-  const options = {
+/** Headers must arrive within 20 s (slow loris). Bodies may be long calls on slow lines; the ingest routes watch for stalls. */
+const SERVER_OPTIONS = {
+  headersTimeout: 20_000,
+  requestTimeout: 0,
+  keepAliveTimeout: 72_000,
+  maxHeaderSize: 16 * 1024,
+  connectionsCheckingInterval: 5_000,
+};
+
+const createServer = (deps: AppDeps): App =>
+  Fastify({
     loggerInstance: deps.logger,
+    // One quiet line per answer comes from the metrics plugin; Fastify's own would repeat the URL.
+    logController: new LogController({ disableRequestLogging: true }),
     // Our own id, never the caller's: a header is attacker-controlled and would enter the log.
     genReqId: () => randomUUID(),
-    requestIdHeader: false as const,
+    requestIdHeader: false,
     bodyLimit: JSON_BODY_LIMIT,
     trustProxy: deps.trustedProxies.length === 0 ? false : [...deps.trustedProxies],
-    // Slow loris: headers must arrive within 20 s. Bodies may be long calls on slow lines; the ingest routes watch for stalls.
-    connectionTimeout: 0,
-    requestTimeout: 0,
-    keepAliveTimeout: 72_000,
-    forceCloseConnections: 'idle' as const,
+    forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 128, caseSensitive: true },
     exposeHeadRoutes: false,
     return503OnClosing: true,
     ajv: {
       customOptions: { removeAdditional: false, coerceTypes: false, allErrors: false, useDefaults: true },
     },
-    frameworkErrors: (error: unknown, request: never, reply: never) => {
-      sendProblem(request, reply, error);
+    frameworkErrors: (error, request, reply) => {
+      sendProblem(request as FastifyRequest, reply as FastifyReply, error);
     },
-  };
-  const app =
-    deps.tls === null
-      ? Fastify(options as never)
-      : Fastify({ ...options, https: { ...deps.tls, minVersion: 'TLSv1.2' } } as never);
-  app.server.headersTimeout = 20_000;
-  return app.withTypeProvider<TypeBoxTypeProvider>() as unknown as App;
+    clientErrorHandler: answerBrokenHttp,
+    serverFactory: (handler) =>
+      deps.tls === null
+        ? createHttpServer(SERVER_OPTIONS, handler)
+        : createHttpsServer({ ...SERVER_OPTIONS, ...deps.tls, minVersion: 'TLSv1.2' }, handler),
+  }).withTypeProvider<TypeBoxTypeProvider>() as unknown as App;
+
+/** What is not HTTP never becomes a request; it gets a problem all the same, and nothing it sent is repeated. */
+const answerBrokenHttp = (error: Error & { code?: string }, socket: Socket): void => {
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const code =
+    error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+      ? 'request_timeout'
+      : error.code === 'HPE_HEADER_OVERFLOW'
+        ? 'headers_too_large'
+        : 'invalid_request';
+  const problem = problemOf(new AppError(code, 'The request could not be read as HTTP.'), randomUUID());
+  const body = JSON.stringify(problem);
+  socket.end(
+    `HTTP/1.1 ${problem.status} ${problem.title}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
 };

@@ -1,5 +1,6 @@
-import type { AuditWriter } from '../audit/writer.ts';
+import type { AuditReader } from '../audit/reader.ts';
 import type { Receipt } from '../audit/receipt.ts';
+import type { AuditWriter } from '../audit/writer.ts';
 import { isAppError } from '../core/errors.ts';
 import type { AuditEvent } from '../core/events.ts';
 import type { PendingChangeTable } from '../storage/pending-change-table.ts';
@@ -19,7 +20,8 @@ export type Effects<K extends Record<string, unknown>> = { readonly [N in keyof 
 
 type Deps<K extends Record<string, unknown>> = {
   readonly pending: PendingChangeTable;
-  readonly audit: Pick<AuditWriter, 'append' | 'find'>;
+  readonly audit: Pick<AuditWriter, 'append'>;
+  readonly log: Pick<AuditReader, 'find'>;
   readonly effects: Effects<K>;
   readonly now: () => number;
 };
@@ -29,7 +31,7 @@ type Deps<K extends Record<string, unknown>> = {
  * asks the log by event id: an entry means the effect is completed, no entry means the claim is undone.
  */
 export const createAuditedChanges = <K extends Record<string, unknown>>(deps: Deps<K>) => {
-  const { pending, audit, effects } = deps;
+  const { pending, audit, log, effects } = deps;
 
   const undo = async <N extends keyof K & string>(kind: N, payload: K[N], eventId: string): Promise<void> => {
     await effects[kind].release?.(payload);
@@ -45,7 +47,8 @@ export const createAuditedChanges = <K extends Record<string, unknown>>(deps: De
       return await audit.append(event);
     } catch (error) {
       // With the log away nobody knows yet whether the entry is in it: leave the claim to `reconcile`.
-      if (!isAppError(error, 'log_unavailable') && !isAppError(error, 'log_halted')) await undo(kind, payload, event.id);
+      if (!isAppError(error, 'log_unavailable') && !isAppError(error, 'log_halted'))
+        await undo(kind, payload, event.id);
       throw error;
     }
   };
@@ -71,7 +74,7 @@ export const createAuditedChanges = <K extends Record<string, unknown>>(deps: De
       for (const { eventId, kind, payload } of interrupted) {
         const effect = effects[kind as keyof K & string];
         if (effect === undefined) throw new Error(`no effect is known for the pending change "${kind}"`);
-        const entry = await audit.find(eventId);
+        const entry = await log.find(eventId);
         if (entry === null) await effect.release?.(payload as never);
         else await effect.apply(payload as never, { seq: entry.seq });
         await pending.remove(eventId);

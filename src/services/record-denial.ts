@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import type { AuditWriter } from '../audit/writer.ts';
 import type { ActorContext } from '../core/access.ts';
+import { eventBase } from './event-base.ts';
 
 export type Denial = {
   readonly actor: ActorContext;
@@ -16,18 +16,9 @@ export const createRecordDenial =
   ({ audit, now }: { readonly audit: Pick<AuditWriter, 'append'>; readonly now: () => number }) =>
   async ({ actor, request, route, reason }: Denial): Promise<void> => {
     await audit.append({
-      id: randomUUID(),
-      at: now(),
+      ...eventBase(actor, request, now()),
       action: 'access.denied',
       outcome: 'denied',
-      actor: { type: actor.type, id: actor.id, role: actor.role },
-      organisation: actor.organisation,
-      unit: null,
-      recording: null,
-      subject: null,
-      purpose: null,
-      session: actor.session,
-      request,
       detail: { route, reason },
     });
   };

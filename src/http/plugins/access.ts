@@ -1,16 +1,19 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { type ActorContext, mayEver } from '../../core/access.ts';
-import { AppError } from '../../core/errors.ts';
+import { AppError, isAppError } from '../../core/errors.ts';
 import type { Authenticate, Credential } from '../../services/authenticate.ts';
 import type { RecordDenial } from '../../services/record-denial.ts';
+import type { RecordRefusedCredential, RefusedCredential } from '../../services/record-refused-credential.ts';
 import type { RouteAccess } from '../route-access.ts';
+import type { AccessTokens } from './access-tokens.ts';
 
 export type AccessDeps = {
   readonly authenticate: Authenticate;
   readonly recordDenial: RecordDenial;
-  /** Verifies signature, algorithm, type, issuer, audience and time of an access token; null when any is wrong. */
-  readonly verifyAccessToken: (token: string) => { readonly sessionId: string } | null;
+  readonly recordRefusedCredential: RecordRefusedCredential;
+  /** Verifies signature, algorithm, type, issuer, audience and time of an access token. */
+  readonly verifyAccessToken: AccessTokens['verify'];
 };
 
 export const SESSION_COOKIE = '__Host-cv';
@@ -21,14 +24,33 @@ const MAX_CREDENTIAL = 4096;
 const unauthenticated = (): AppError =>
   new AppError('unauthenticated', 'Sign in first: no valid credential came with this request.');
 
-const bearerCredential = (header: string, verify: AccessDeps['verifyAccessToken']): Credential => {
-  const match = /^Bearer +([A-Za-z0-9._~+/=-]+)$/i.exec(header);
+/** What this vault never gave, or took back, is counted in the log; what has merely expired is not worth an entry. */
+const recordRefused = (
+  request: FastifyRequest,
+  reason: RefusedCredential['reason'],
+  deps: AccessDeps,
+): Promise<void> => deps.recordRefusedCredential({ address: request.ip, reason, request: request.id });
+
+const bearerCredential = async (
+  request: FastifyRequest,
+  header: string,
+  deps: AccessDeps,
+): Promise<Credential> => {
+  const match = header.length > MAX_CREDENTIAL ? null : /^Bearer +([A-Za-z0-9._~+/=-]+)$/i.exec(header);
   const value = match?.[1];
-  if (value === undefined || header.length > MAX_CREDENTIAL) throw unauthenticated();
+  if (value === undefined) throw unauthenticated();
   if (value.startsWith(API_KEY_PREFIX)) return { kind: 'api_key', value };
-  const token = verify(value);
-  if (token === null) throw unauthenticated();
-  return { kind: 'session', sessionId: token.sessionId };
+  const verdict = await deps.verifyAccessToken(value);
+  if (verdict === 'forged') await recordRefused(request, 'forged_token', deps);
+  if (verdict === 'forged' || verdict === 'expired') throw unauthenticated();
+  return { kind: 'session', sessionId: verdict.sessionId };
+};
+
+/** A page of another site has no business here. Clients that are no browsers send no `Sec-Fetch-Site`. */
+export const assertNotOtherSite = (request: FastifyRequest): void => {
+  const site = request.headers['sec-fetch-site'];
+  if (site === 'cross-site' || site === 'same-site')
+    throw new AppError('cross_site', 'This address is not for other sites.');
 };
 
 /**
@@ -36,23 +58,22 @@ const bearerCredential = (header: string, verify: AccessDeps['verifyAccessToken'
  * same origin and JSON, which a foreign page cannot send without a preflight that nobody answers.
  */
 const assertSameOrigin = (request: FastifyRequest): void => {
-  const site = request.headers['sec-fetch-site'];
   if (request.method === 'GET' || request.method === 'HEAD') {
-    if (site === 'cross-site' || site === 'same-site')
-      throw new AppError('cross_site', 'This address is not for other sites.');
+    assertNotOtherSite(request);
     return;
   }
+  const site = request.headers['sec-fetch-site'];
   if (site !== 'same-origin' || !/^application\/json\b/i.test(request.headers['content-type'] ?? ''))
     throw new AppError('cross_site', 'A request with the session cookie must be same-origin and JSON.');
 };
 
-const credentialOf = (
+const credentialOf = async (
   request: FastifyRequest,
   access: Exclude<RouteAccess, 'public'>,
   deps: AccessDeps,
-): Credential => {
+): Promise<Credential> => {
   const { authorization } = request.headers;
-  if (authorization !== undefined) return bearerCredential(authorization, deps.verifyAccessToken);
+  if (authorization !== undefined) return bearerCredential(request, authorization, deps);
   const cookie = access.credential === undefined ? undefined : request.cookies[SESSION_COOKIE];
   if (cookie === undefined || cookie === '' || cookie.length > MAX_CREDENTIAL) throw unauthenticated();
   assertSameOrigin(request);
@@ -61,9 +82,14 @@ const credentialOf = (
 
 const admit = async (request: FastifyRequest, access: RouteAccess, deps: AccessDeps): Promise<void> => {
   if (access === 'public') return;
-  request.credential = credentialOf(request, access, deps);
+  const credential = await credentialOf(request, access, deps);
+  request.credential = credential;
   if (access.credential === 'piece') return;
-  const actor = await deps.authenticate(request.credential);
+  const actor = await deps.authenticate(credential).catch(async (error: unknown) => {
+    if (credential.kind === 'api_key' && isAppError(error, 'unauthenticated'))
+      await recordRefused(request, 'unknown_key', deps);
+    throw error;
+  });
   request.actor = actor;
   if (mayEver(actor.role, access.action)) return;
   await deps.recordDenial({
@@ -82,7 +108,9 @@ export const accessPlugin = fp(
     app.decorateRequest('credential', null);
     app.addHook('onRoute', (route) => {
       if (route.config?.access === undefined)
-        throw new Error(`The route ${String(route.method)} ${route.url} declares no access; the server does not start.`);
+        throw new Error(
+          `The route ${String(route.method)} ${route.url} declares no access; the server does not start.`,
+        );
     });
     app.addHook('onRequest', async (request) => {
       const { access } = request.routeOptions.config;

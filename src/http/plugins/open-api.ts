@@ -46,7 +46,11 @@ export const openApi = fp(
       '/openapi.json',
       {
         config: { access: 'public' },
-        schema: { tags: ['service'], operationId: 'openapi', response: { 200: { type: 'object', additionalProperties: true } } },
+        schema: {
+          tags: ['service'],
+          operationId: 'openapi',
+          response: { 200: { type: 'object', additionalProperties: true } },
+        },
       },
       async () => app.swagger(),
     );

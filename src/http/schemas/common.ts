@@ -8,11 +8,19 @@ export const Uuid = Type.String({
   pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$',
   maxLength: 36,
 });
-export const Instant = Type.String({ format: 'date-time', maxLength: 40, description: 'RFC 3339, UTC or with offset' });
+export const Instant = Type.String({
+  format: 'date-time',
+  maxLength: 40,
+  description: 'RFC 3339, UTC or with offset',
+});
 export const Nullable = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
 
 export const IdParams = Closed({ id: Uuid });
-export const Cursor = Type.String({ maxLength: 200, pattern: '^[A-Za-z0-9_-]+$', description: 'opaque, from `next`' });
+export const Cursor = Type.String({
+  maxLength: 200,
+  pattern: '^[A-Za-z0-9_-]+$',
+  description: 'opaque, from `next`',
+});
 
 export const ProblemSchema = Type.Object(
   {
@@ -36,6 +44,7 @@ const sentence: Record<number, string> = {
   403: 'Not permitted to this role, or a cross-site request',
   404: 'Not there, or not for this actor',
   409: 'In conflict with what is stored',
+  410: 'Erased; a tombstone says when',
   413: 'Too large',
   415: 'Content type not accepted',
   416: 'Range outside the recording',

@@ -1,0 +1,68 @@
+import { Command, CommanderError } from 'commander';
+import { setUpDemo } from './demo-setup.ts';
+import { startDemoVault } from './demo-vault.ts';
+import { walkThrough } from './demo-walk.ts';
+import { exitCodes } from './exit-codes.ts';
+import { printData, say, sayError } from './print.ts';
+
+type Options = {
+  readonly port: string;
+  readonly dataDir: string;
+  readonly keysDir?: string;
+  readonly json?: boolean;
+  readonly exit?: boolean;
+};
+
+/** `npm run demo`: a whole vault, filled, played, accounted for and verified, through its own API and commands. */
+const demo = async (options: Options): Promise<number> => {
+  const tell = options.json === true ? () => undefined : say;
+  const vault = await startDemoVault({
+    port: options.port,
+    dataDir: options.dataDir,
+    ...(options.keysDir === undefined ? {} : { keysDir: options.keysDir }),
+    tell,
+  });
+  const stop = (): void => {
+    void vault.stop();
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  try {
+    const scene = await setUpDemo(vault, tell);
+    const verified = await walkThrough(vault, scene, tell);
+    if (options.json === true) printData(JSON.stringify({ url: vault.url, ...scene.contract }));
+    if (options.exit === true || !verified) {
+      await vault.stop();
+      return verified ? exitCodes.clean : exitCodes.findings;
+    }
+    tell(
+      `\nThe vault keeps serving on ${vault.url}. Ctrl-C ends it; everything stays in ${options.dataDir}.`,
+    );
+    const code = await vault.exited;
+    return code === 0 ? exitCodes.clean : exitCodes.couldNotRun;
+  } catch (error) {
+    await vault.stop();
+    throw error;
+  }
+};
+
+const program = new Command('demo')
+  .description('A whole vault on this machine, with sample calls and one account per role.')
+  .option('--port <port>', 'where it serves on 127.0.0.1; 0 for any free port', '8080')
+  .option('--data-dir <folder>', 'where it keeps everything', './data')
+  .option('--keys-dir <folder>', 'where it keeps the keys (default: the data folder’s name with .keys)')
+  .option('--json', 'one line of JSON on stdout when ready, nothing else')
+  .option('--exit', 'end when everything has been shown, instead of serving on')
+  .exitOverride()
+  .action(async (options: Options) => {
+    process.exitCode = await demo(options);
+  });
+
+program.parseAsync(process.argv).catch((error: unknown) => {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? exitCodes.clean : exitCodes.usage;
+    return;
+  }
+  sayError(error);
+  process.exitCode = exitCodes.couldNotRun;
+});

@@ -1,0 +1,91 @@
+import { Command, CommanderError } from 'commander';
+import { version } from '../version.ts';
+import { adminCreate } from './commands/admin-create.ts';
+import { doctor } from './commands/doctor.ts';
+import { migrateCommand } from './commands/migrate.ts';
+import { openKey } from './commands/open-key.ts';
+import { verify } from './commands/verify.ts';
+import { exitCodes } from './exit-codes.ts';
+import { sayError } from './print.ts';
+
+/** Commands resolve to their exit code. stdout is data, stderr is talk. */
+const program = new Command('callvault')
+  .description('A vault for recorded telephone calls of healthcare lines.')
+  .version(version)
+  .exitOverride()
+  .showHelpAfterError('(callvault --help lists the commands)')
+  .addHelpText(
+    'after',
+    `
+Exit codes: 0 done and clean, 1 done and something was found, 2 not understood, 3 could not be carried out.
+Settings come from the environment and from .env in the current folder; .env.example lists them.`,
+  );
+
+const run =
+  <A extends unknown[]>(command: (...args: A) => Promise<number>) =>
+  async (...args: A): Promise<void> => {
+    process.exitCode = await command(...args);
+  };
+
+program
+  .command('serve')
+  .description('run the vault (the same as npm start)')
+  .action(async () => {
+    const { serve } = await import('../main.ts');
+    await serve();
+  });
+
+program
+  .command('migrate')
+  .description('bring the database of DATABASE_URL to this release, as the role of MIGRATE_DATABASE_URL')
+  .action(run(migrateCommand));
+
+program
+  .command('admin-create')
+  .description(
+    'make the first administrator: of an organisation, or without --organisation of the installation',
+  )
+  .requiredOption('--email <address>', 'how the administrator signs in')
+  .option('--organisation <name>', 'the care giver; made, with its keys, when it is new')
+  .option('--name <name>', 'shown to others', 'Administrator')
+  .option('--json', 'one line of JSON')
+  .action(run(adminCreate));
+
+program
+  .command('open-key')
+  .description(
+    'disaster recovery: the key of one recording, for another program that reads the format; writes an entry first',
+  )
+  .argument('<recording>', 'id of the recording')
+  .option('--json', 'one line of JSON')
+  .action(run(openKey));
+
+program
+  .command('verify')
+  .description(
+    're-derive the whole access log of this installation and compare it with what the database says',
+  )
+  .option('--json', 'one line of JSON')
+  .action(run(verify));
+
+program
+  .command('doctor')
+  .description('say what works and what does not')
+  .option('--ready', 'only ask the running vault whether it is ready; for health checks')
+  .option('--json', 'one line of JSON')
+  .action(run(doctor));
+
+const main = async (): Promise<void> => {
+  try {
+    await program.parseAsync(process.argv);
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? exitCodes.clean : exitCodes.usage;
+      return;
+    }
+    sayError(error);
+    process.exitCode = exitCodes.couldNotRun;
+  }
+};
+
+await main();

@@ -1,0 +1,125 @@
+import type { Readable } from 'node:stream';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { SourceActor } from '../../core/access.ts';
+import { AppError } from '../../core/errors.ts';
+import { metadataOfPut } from '../../core/ingest-headers.ts';
+import type { Ingested } from '../../services/ingest-request.ts';
+import type { Services } from '../../services/services.ts';
+import { contentDigest } from '../content-digest.ts';
+import { hangUpSignal } from '../hang-up.ts';
+import { readMultipartUpload } from '../multipart-upload.ts';
+import { actorOf } from '../plugins/access.ts';
+import { Closed, problems } from '../schemas/common.ts';
+import { IngestedSchema } from '../schemas/recordings.ts';
+import { uploadBody } from '../upload-body.ts';
+import { Type } from 'typebox';
+
+type Options = {
+  readonly services: Pick<Services, 'ingestRecording' | 'now'>;
+  readonly limits: { readonly maxUploadBytes: number };
+};
+
+const responses = {
+  200: { ...IngestedSchema, description: 'The same call, segment and content was here already' },
+  201: { ...IngestedSchema, description: 'Stored: object, row and log entry survive a power cut' },
+  ...problems(408, 409, 413, 415, 422, 507),
+};
+
+const sourceOf = (request: FastifyRequest): SourceActor => {
+  const actor = actorOf(request);
+  if (actor.type !== 'source') throw new AppError('forbidden', 'Only a source may add recordings.');
+  return actor;
+};
+
+const answer = (reply: FastifyReply, { created, ...facts }: Ingested) =>
+  reply
+    .code(created ? 201 : 200)
+    .header('location', `/v1/recordings/${facts.id}`)
+    .header('cache-control', 'private, no-store')
+    .send({ ...facts, status: 'stored' as const, flags: [...facts.flags] });
+
+/** Content-Length of a raw body: exact, or absent with chunked coding. Refused before a byte is read when it is too large. */
+const declaredLength = (request: FastifyRequest, maxUploadBytes: number): number | null => {
+  const header = request.headers['content-length'];
+  const bytes = header === undefined ? null : Number(header);
+  if (bytes !== null && bytes > maxUploadBytes)
+    throw new AppError('too_large', `A recording may have at most ${maxUploadBytes} bytes here.`);
+  return bytes;
+};
+
+/** Where telephony systems deliver. Authenticated before a byte of the body is read; bytes are counted by the service. */
+export const ingestRoutes = async (app: FastifyInstance, { services, limits }: Options): Promise<void> => {
+  // Raw bodies pass through as streams; the multipart plugin has its own parser.
+  app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+  app.addHook('onError', async (_request, reply) => {
+    // What the client still wants to send is of no use: say so and end the connection after the answer.
+    reply.header('connection', 'close');
+  });
+
+  app.post(
+    '/recordings',
+    {
+      config: { access: { action: 'recording.create' } },
+      bodyLimit: Number.MAX_SAFE_INTEGER,
+      schema: {
+        tags: ['recordings'],
+        operationId: 'uploadRecording',
+        summary: 'Deliver a recording as a form: metadata (JSON) first, then audio',
+        consumes: ['multipart/form-data'],
+        response: responses,
+      },
+    },
+    async (request, reply) => {
+      const actor = sourceOf(request);
+      // The form adds little to the audio; what is far beyond is refused unread.
+      declaredLength(request, limits.maxUploadBytes + 1024 * 1024);
+      const upload = await readMultipartUpload(request, services.now());
+      const { metadata, body, declaredSha256, declaredMediaType } = upload;
+      const result = await services.ingestRecording({
+        actor,
+        metadata,
+        body,
+        limits: { declaredBytes: null, declaredSha256, declaredMediaType },
+        request: request.id,
+        signal: hangUpSignal(reply),
+      });
+      return answer(reply, result);
+    },
+  );
+
+  app.put(
+    '/ingest/:name',
+    {
+      config: { access: { action: 'recording.create' } },
+      bodyLimit: Number.MAX_SAFE_INTEGER,
+      schema: {
+        tags: ['recordings'],
+        operationId: 'putRecording',
+        summary: 'Deliver a recording as a raw body, metadata in X-Call-* headers (curl -T, FreeSWITCH http_put)',
+        params: Closed({ name: Type.String({ minLength: 1, maxLength: 128 }) }),
+        response: responses,
+      },
+    },
+    async (request, reply) => {
+      const actor = sourceOf(request);
+      const { name } = request.params as { name: string };
+      const metadata = metadataOfPut(name, request.raw.headersDistinct, services.now());
+      const declaredBytes = declaredLength(request, limits.maxUploadBytes);
+      const body = request.body as Readable | undefined;
+      if (body === undefined) throw new AppError('invalid_request', 'The request has no body: send the audio.');
+      const result = await services.ingestRecording({
+        actor,
+        metadata,
+        body: uploadBody(request.raw, body),
+        limits: {
+          declaredBytes,
+          declaredSha256: contentDigest(request.headers['content-digest'] as string | undefined),
+          declaredMediaType: request.headers['content-type'] ?? null,
+        },
+        request: request.id,
+        signal: hangUpSignal(reply),
+      });
+      return answer(reply, result);
+    },
+  );
+};

@@ -1,0 +1,199 @@
+import { Readable } from 'node:stream';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type Static, Type } from 'typebox';
+import { AppError } from '../../core/errors.ts';
+import { pieceEnd } from '../../core/playback-pieces.ts';
+import { MAX_PIECE_BYTES, parseRange } from '../../core/range.ts';
+import type { Credential } from '../../services/authenticate.ts';
+import type { Services } from '../../services/services.ts';
+import type { Listening } from '../../services/stream-playback.ts';
+import { hangUpSignal } from '../hang-up.ts';
+import { IdParams, problems } from '../schemas/common.ts';
+import { HeardBody, OpenedPlaybackSchema, PlaybackBody } from '../schemas/playbacks.ts';
+import { userOf } from './recordings.ts';
+
+type Options = { readonly services: Pick<Services, 'openPlayback' | 'streamPlayback' | 'reportHeard'> };
+
+const credentialOf = (request: FastifyRequest): Credential => {
+  if (request.credential === null) throw new AppError('internal', 'no credential on a guarded route');
+  return request.credential;
+};
+
+/** Opened in a tab, the cookie would go with it and the file could be saved: media is for players and for programs. */
+const assertForPlayer = (request: FastifyRequest): void => {
+  const destination = request.headers['sec-fetch-dest'];
+  if (destination !== undefined && destination !== 'audio')
+    throw new AppError('forbidden', 'This address is for a player, not for a page or a tab.');
+};
+
+const mediaHeaders = (reply: FastifyReply, { mediaType, etag }: Listening): FastifyReply =>
+  reply
+    .header('accept-ranges', 'bytes')
+    .header('cache-control', 'private, no-store')
+    .header('etag', etag)
+    .type(mediaType);
+
+const gather = async (piece: AsyncIterable<Buffer>, bytes: number): Promise<Buffer> => {
+  const chunks: Buffer[] = [];
+  for await (const chunk of piece) chunks.push(chunk);
+  return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, bytes);
+};
+
+/**
+ * One part, at most {@link MAX_PIECE_BYTES} wide: verified whole before its headers leave, so damage is a clean 502. A wider
+ * wish is shortened to a segment boundary, and the player asks on.
+ */
+const sendPart = async (
+  request: FastifyRequest,
+  reply: FastifyReply,
+  listening: Listening,
+  wish: { readonly start: number; readonly end: number },
+): Promise<FastifyReply> => {
+  const { start } = wish;
+  const end = wish.end - start > MAX_PIECE_BYTES ? pieceEnd(start, listening.totalBytes) : wish.end;
+  const head = request.method === 'HEAD';
+  const body = head ? null : await gather(await listening.readPiece({ start, end }), end - start);
+  mediaHeaders(reply, listening)
+    .code(206)
+    .header('content-range', `bytes ${start}-${end - 1}/${listening.totalBytes}`)
+    .header('content-length', end - start);
+  return body === null ? reply.send() : reply.send(body);
+};
+
+const sendWhole = async (request: FastifyRequest, reply: FastifyReply, listening: Listening): Promise<FastifyReply> => {
+  const head = request.method === 'HEAD';
+  // The first segment verifies before the headers leave; what fails later cuts the connection.
+  const body = head || listening.totalBytes === 0 ? null : await listening.readAll();
+  mediaHeaders(reply, listening).code(200).header('content-length', listening.totalBytes);
+  return body === null ? reply.send() : reply.send(Readable.from(body, { objectMode: false, highWaterMark: 65_536 }));
+};
+
+const sendAudio = async (request: FastifyRequest, reply: FastifyReply, listening: Listening): Promise<FastifyReply> => {
+  const { totalBytes, etag } = listening;
+  const { range, 'if-range': ifRange } = request.headers;
+  const wish = parseRange({ range, ifRange: ifRange as string | undefined }, { totalBytes, etag }, totalBytes);
+  if (wish.kind === 'unsatisfiable')
+    throw new AppError('range_not_satisfiable', `The recording has ${totalBytes} bytes.`, { totalBytes });
+  return wish.kind === 'full' ? sendWhole(request, reply, listening) : sendPart(request, reply, listening, wish);
+};
+
+const openPlayback = (app: FastifyInstance, services: Options['services']): void => {
+  app.post(
+    '/recordings/:id/playbacks',
+    {
+      config: { access: { action: 'recording.play' } },
+      schema: {
+        tags: ['playback'],
+        operationId: 'openPlayback',
+        summary: 'A permission to hear one recording, written to the log before anything is heard',
+        params: IdParams,
+        body: PlaybackBody,
+        response: { 201: OpenedPlaybackSchema, ...problems(404, 410) },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params as Static<typeof IdParams>;
+      const { purpose, reason } = request.body as Static<typeof PlaybackBody>;
+      const opened = await services.openPlayback({
+        actor: userOf(request),
+        recordingId: id,
+        purpose: purpose ?? null,
+        reason: reason ?? null,
+        request: request.id,
+      });
+      const url = `/v1/playbacks/${opened.playbackId}`;
+      return reply
+        .code(201)
+        .header('cache-control', 'private, no-store')
+        .header('location', `${url}/audio`)
+        .send({
+          playbackId: opened.playbackId,
+          audioUrl: `${url}/audio`,
+          peaksUrl: opened.hasPeaks ? `${url}/peaks` : null,
+          expiresAt: opened.expiresAt.toISOString(),
+          mediaType: opened.mediaType,
+          durationMs: opened.durationMs,
+        });
+    },
+  );
+};
+
+const audio = (app: FastifyInstance, services: Options['services']): void => {
+  app.route({
+    method: ['GET', 'HEAD'],
+    url: '/playbacks/:id/audio',
+    config: { access: { action: 'playback.listen', credential: 'piece' } },
+    schema: {
+      tags: ['playback'],
+      operationId: 'playbackAudio',
+      summary: 'The sound, with Range; every piece is decided again',
+      description:
+        'bytes=a-b wider than 512 KiB is answered 206 with a shorter part. Several ranges in one request are answered 200 with the whole, as RFC 9110 §14.2 permits.',
+      params: IdParams,
+      response: {
+        200: { type: 'string', format: 'binary', description: 'the whole recording, paced after a burst' },
+        206: { type: 'string', format: 'binary', description: 'a part' },
+        ...problems(404, 416, 502),
+      },
+    },
+    handler: async (request, reply) => {
+      assertForPlayer(request);
+      const { id } = request.params as Static<typeof IdParams>;
+      const asked = { playbackId: id, credential: credentialOf(request), signal: hangUpSignal(reply) };
+      return sendAudio(request, reply, await services.streamPlayback.audio(asked));
+    },
+  });
+};
+
+const peaks = (app: FastifyInstance, services: Options['services']): void => {
+  app.get(
+    '/playbacks/:id/peaks',
+    {
+      config: { access: { action: 'playback.listen', credential: 'piece' } },
+      schema: {
+        tags: ['playback'],
+        operationId: 'playbackPeaks',
+        summary: 'The waveform (binary, docs/file-format.md)',
+        params: IdParams,
+        response: { 200: { type: 'string', format: 'binary', description: 'peaks' }, ...problems(404, 502) },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params as Static<typeof IdParams>;
+      const bytes = await services.streamPlayback.peaks({ playbackId: id, credential: credentialOf(request) });
+      if (bytes === null) throw new AppError('not_found', 'This recording has no waveform.');
+      return reply.header('cache-control', 'private, no-store').type('application/octet-stream').send(bytes);
+    },
+  );
+};
+
+const heard = (app: FastifyInstance, services: Options['services']): void => {
+  app.post(
+    '/playbacks/:id/heard',
+    {
+      config: { access: { action: 'playback.listen', credential: 'cookie' } },
+      schema: {
+        tags: ['playback'],
+        operationId: 'reportHeard',
+        summary: 'What the player says was heard; kept as the client’s statement',
+        params: IdParams,
+        body: HeardBody,
+        response: { 204: Type.Null(), ...problems(404) },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params as Static<typeof IdParams>;
+      const { spans } = request.body as Static<typeof HeardBody>;
+      await services.reportHeard({ actor: userOf(request), playbackId: id, spans, request: request.id });
+      return reply.code(204).send();
+    },
+  );
+};
+
+/** Hearing: a permission first, then sound in pieces. */
+export const playbackRoutes = async (app: FastifyInstance, { services }: Options): Promise<void> => {
+  openPlayback(app, services);
+  audio(app, services);
+  peaks(app, services);
+  heard(app, services);
+};

@@ -1,0 +1,115 @@
+import { Type } from 'typebox';
+import { Closed, Cursor, Instant, Nullable, Uuid } from './common.ts';
+
+const Text = (maxLength: number) => Type.String({ minLength: 1, maxLength });
+
+export const IngestedSchema = Closed({
+  id: Uuid,
+  status: Type.Literal('stored'),
+  sha256: Type.String({ maxLength: 64, description: 'of the audio as it arrived; compare before deleting your copy' }),
+  bytes: Type.Integer(),
+  durationMs: Nullable(Type.Integer()),
+  mediaType: Type.String({ maxLength: 100 }),
+  flags: Type.Array(Type.String({ maxLength: 40 })),
+});
+
+export const UploadStatusSchema = Closed({
+  id: Uuid,
+  status: Type.Union([Type.Literal('receiving'), Type.Literal('stored'), Type.Literal('erased')]),
+});
+
+const Direction = Type.Union([Type.Literal('inbound'), Type.Literal('outbound'), Type.Literal('internal')]);
+
+export const RecordingQuerySchema = Closed({
+  from: Type.Optional(Instant),
+  to: Type.Optional(Instant),
+  careUnit: Type.Optional(Uuid),
+  direction: Type.Optional(Direction),
+  callerNumber: Type.Optional(Text(64)),
+  calledNumber: Type.Optional(Text(64)),
+  personalNumber: Type.Optional(Text(32)),
+  callId: Type.Optional(Text(256)),
+  agentId: Type.Optional(Text(256)),
+  queue: Type.Optional(Text(256)),
+  originalName: Type.Optional(Text(255)),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
+  cursor: Type.Optional(Cursor),
+});
+
+const MaybeText = Nullable(Type.String({ maxLength: 512 }));
+
+const common = {
+  id: Uuid,
+  careUnit: Nullable(Uuid),
+  source: Uuid,
+  startedAt: Instant,
+  endedAt: Nullable(Instant),
+  direction: MaybeText,
+  segment: Type.Integer(),
+  durationMs: Nullable(Type.Integer()),
+  mediaType: MaybeText,
+  channels: Nullable(Type.Integer()),
+  flags: Type.Array(Type.String({ maxLength: 40 })),
+  retentionClass: Type.String({ maxLength: 40 }),
+  held: Type.Boolean({ description: 'a hold keeps it from being erased' }),
+};
+const personal = {
+  callId: MaybeText,
+  callerNumber: MaybeText,
+  calledNumber: MaybeText,
+  agentId: MaybeText,
+  queue: MaybeText,
+  personalNumber: MaybeText,
+  originalName: MaybeText,
+};
+
+export const FoundSchema = Closed({
+  recordings: Type.Array(Closed({ ...common, ...personal })),
+  next: Nullable(Cursor),
+});
+
+export const RecordingSchema = Closed({
+  ...common,
+  ...personal,
+  status: Type.Union([Type.Literal('stored'), Type.Literal('erased')], {
+    description: 'erased: the tombstone says that there was a call, and when; nothing else is left',
+  }),
+  codec: MaybeText,
+  sampleRate: Nullable(Type.Integer()),
+  declaredDurationMs: Nullable(Type.Integer()),
+  channelParties: Nullable(Type.Record(Type.String(), Type.String({ maxLength: 40 }))),
+  pauses: Type.Array(Type.Array(Type.Integer(), { minItems: 2, maxItems: 2 })),
+  announcement: Type.String({ maxLength: 200 }),
+  legalBasis: Type.String({ maxLength: 60 }),
+  eraseAfter: Nullable(Instant),
+  storedAt: Nullable(Instant),
+  erasedAt: Nullable(Instant),
+  bytes: Nullable(Type.Integer()),
+});
+
+/** Why a recording is erased: closed words, for the log holds no free text about patients. */
+export const EraseSchema = Closed({
+  reason: Type.Optional(
+    Type.Union([
+      Type.Literal('unspecified'),
+      Type.Literal('retention'),
+      Type.Literal('patient_request'),
+      Type.Literal('recorded_by_mistake'),
+      Type.Literal('authority_decision'),
+    ]),
+  ),
+  decisionReference: Type.Optional(
+    Type.String({ minLength: 3, maxLength: 60, description: "the authority's decision, needed for class journal" }),
+  ),
+});
+
+export const HoldBody = Closed({
+  reason: Type.Union([
+    Type.Literal('complaint'),
+    Type.Literal('legal_claim'),
+    Type.Literal('supervision'),
+    Type.Literal('patient_request'),
+    Type.Literal('investigation'),
+  ]),
+});
+export const HoldSchema = Closed({ id: Uuid, placedAt: Instant });

@@ -1,0 +1,142 @@
+import { readFileSync, unwatchFile, watchFile } from 'node:fs';
+import { pathToFileURL } from 'node:url';
+import closeWithGrace from 'close-with-grace';
+import type { Logger } from 'pino';
+import { type App, buildApp } from './app.ts';
+import { exitCodes } from './cli/exit-codes.ts';
+import { sayError } from './cli/print.ts';
+import { type Config, readConfig, readEnvironment } from './config.ts';
+import { AppError } from './core/errors.ts';
+import { createMetricsServer } from './http/metrics-server.ts';
+import { createMetrics } from './http/plugins/metrics.ts';
+import { createLogger } from './logger.ts';
+import { openResources, type Resources } from './resources.ts';
+import { version } from './version.ts';
+
+/** The sweeper's rounds; each costs one indexed query when there is nothing to do. */
+const SWEEP_INTERVAL_MS = 60_000;
+/** A shutdown that takes longer ends the process; everything acknowledged is on disk by then. */
+const GRACE_MS = 20_000;
+
+type Tls = { readonly cert: Buffer; readonly key: Buffer };
+
+const readTls = ({ tls }: Config): Tls | null =>
+  tls === null ? null : { cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) };
+
+/** New certificates are taken up without a restart; a broken pair is refused with a line in the log and the old one stays. */
+const watchTls = (config: Config, app: App, logger: Logger): (() => void) => {
+  const { tls } = config;
+  if (tls === null) return () => undefined;
+  const reload = (): void => {
+    try {
+      (app.server as unknown as { setSecureContext(tls: Tls): void }).setSecureContext(
+        readTls(config) as Tls,
+      );
+      logger.info('the TLS certificate was reloaded');
+    } catch (error) {
+      logger.error({ err: error }, 'the new TLS certificate cannot be used; the old one stays');
+    }
+  };
+  for (const file of [tls.certFile, tls.keyFile])
+    watchFile(file, { interval: 5_000, persistent: false }, reload);
+  return () => {
+    for (const file of [tls.certFile, tls.keyFile]) unwatchFile(file, reload);
+  };
+};
+
+const startSweeper = (resources: Resources, config: Config, logger: Logger): (() => void) => {
+  const timer = setInterval(() => {
+    resources.services.sweep(config.uploadGraceSeconds * 1000).catch((error: unknown) => {
+      logger.error({ err: error }, 'the sweeper could not finish; it tries again');
+    });
+  }, SWEEP_INTERVAL_MS);
+  return () => clearInterval(timer);
+};
+
+/** What a person reads at the first start: what was made, what to back up, what to do next. */
+const greeting = (config: Config, { opened }: Resources, address: string): string[] => [
+  `Callvault ${version} on ${address}${config.metricsPort === null ? '' : `, metrics on port ${config.metricsPort}`}`,
+  `  data: ${config.dataDir} (${opened.embedded ? 'PostgreSQL of its own' : 'PostgreSQL from DATABASE_URL'}, ${config.s3 === null ? 'objects as files' : 'objects in S3'})`,
+  `  keys: back up ${opened.rootKeyFile} and ${opened.keyringFolder}, apart from the data: without them every recording is lost`,
+  '  access log: append-only here; no second place keeps its checkpoints yet, so a database superuser could cut it unnoticed',
+  '  first admin: npx callvault admin-create --organisation "Region Example" --email you@example.org',
+];
+
+const listen = async (config: Config, resources: Resources, logger: Logger) => {
+  const metrics = createMetrics(resources.services.readiness);
+  const app = await buildApp({
+    services: resources.services,
+    accessTokens: {
+      keys: resources.jwtKeys,
+      issuer: resources.installationId,
+      lifetimeSeconds: config.accessTokenSeconds,
+      now: Date.now,
+    },
+    logger,
+    metrics,
+    limits: { maxUploadBytes: config.maxUploadBytes, requestsPerMinute: config.requestsPerMinute },
+    trustedProxies: config.trustedProxies,
+    tls: readTls(config),
+  });
+  const address = await app.listen({
+    host: config.host,
+    port: config.port,
+    // The greeting says it in words; the log of a server that says nothing else keeps quiet.
+    listenTextResolver: () => 'listening',
+  });
+  const metricsServer = config.metricsPort === null ? null : createMetricsServer(metrics);
+  if (metricsServer !== null && config.metricsPort !== null)
+    metricsServer.listen(config.metricsPort, '127.0.0.1');
+  return { app, address, metricsServer };
+};
+
+/** config → resources → reconcile → app → listen → graceful close. */
+export const serve = async (): Promise<void> => {
+  const config = readConfig(readEnvironment(process.cwd()));
+  const logger = createLogger(config.logLevel);
+  const resources = await openResources(config, 'serve', logger);
+  await resources.services.sweep(resources.opened.alone ? 0 : config.uploadGraceSeconds * 1000);
+  const { app, address, metricsServer } = await listen(config, resources, logger).catch(
+    async (error: unknown) => {
+      await resources.close();
+      throw portError(error, config);
+    },
+  );
+  const stopWatching = watchTls(config, app, logger);
+  const stopSweeper = startSweeper(resources, config, logger);
+  const grace = closeWithGrace({ delay: GRACE_MS, logger: false }, async ({ err }) => {
+    if (err !== undefined) logger.fatal({ err }, 'ending after an unexpected error');
+    stopWatching();
+    stopSweeper();
+    metricsServer?.close();
+    await app.close();
+    await resources.close();
+    logger.info('closed');
+  });
+  void resources.lost.then((what) => {
+    logger.fatal({ what }, 'the vault cannot go on');
+    process.exitCode = exitCodes.couldNotRun;
+    grace.close();
+  });
+  await resources.announce(address);
+  for (const did of resources.opened.did) logger.info(did);
+  for (const line of greeting(config, resources, address)) process.stdout.write(`${line}\n`);
+};
+
+const portError = (error: unknown, { host, port }: Config): unknown => {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === 'EADDRINUSE')
+    return new AppError('config_invalid', `Port ${port} on ${host} is in use: set PORT to a free one.`);
+  if (code === 'EACCES')
+    return new AppError(
+      'config_invalid',
+      `Port ${port} needs more rights than this process has: set PORT above 1023.`,
+    );
+  return error;
+};
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href)
+  serve().catch((error: unknown) => {
+    sayError(error);
+    process.exitCode = exitCodes.couldNotRun;
+  });

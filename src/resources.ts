@@ -1,0 +1,311 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, statfs } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import type { Logger } from 'pino';
+import { type AuditReader, createAuditReader } from './audit/reader.ts';
+import { type AuditWriter, createAuditWriter } from './audit/writer.ts';
+import type { Config } from './config.ts';
+import type { Verdict } from './core/audit/verify.ts';
+import { AppError } from './core/errors.ts';
+import type { PostgresSettings } from './core/postgres-settings.ts';
+import { createFieldEncryption } from './crypto/field-encryption.ts';
+import { createJwtKeys, type JwtKeys } from './crypto/jwt-keys.ts';
+import { createKeyCache } from './crypto/key-cache.ts';
+import { createKeyRing } from './crypto/key-ring.ts';
+import { INSTALLATION } from './crypto/key-store.ts';
+import { createPasswords } from './crypto/passwords.ts';
+import { openKeyFolder } from './keys/key-folder.ts';
+import { createReadiness } from './services/readiness.ts';
+import { createServices, type Services } from './services/services.ts';
+import { findInstance, openDataFolder } from './storage/data-folder.ts';
+import { type Database, openDatabase } from './storage/database.ts';
+import {
+  attachEmbeddedDatabase,
+  type EmbeddedDatabase,
+  openEmbeddedDatabase,
+} from './storage/embedded-database.ts';
+import { createFileObjectStore } from './storage/file-object-store.ts';
+import { createHoldTable } from './storage/hold-table.ts';
+import { createInstallationTable } from './storage/installation-table.ts';
+import { createIntakeTable } from './storage/intake-table.ts';
+import { ensureLoginRole } from './storage/login-role.ts';
+import { migrate } from './storage/migrate.ts';
+import { objectKeyOf } from './storage/object-key.ts';
+import type { ObjectStore } from './storage/object-store.ts';
+import { createOrganisationTable } from './storage/organisation-table.ts';
+import { createPendingChangeTable } from './storage/pending-change-table.ts';
+import { createPlaybackTable } from './storage/playback-table.ts';
+import { createRecordingTable } from './storage/recording-table.ts';
+import { createS3ObjectStore } from './storage/s3-object-store.ts';
+import { createSessionCheck } from './storage/session-check.ts';
+import { createSessionTable } from './storage/session-table.ts';
+import { createSourceTable } from './storage/source-table.ts';
+import { createUnitTable } from './storage/unit-table.ts';
+import { createUserTable } from './storage/user-table.ts';
+
+/** What is open to the outside world, and everything that can be asked of it. */
+export type Resources = {
+  readonly services: Services;
+  readonly audit: AuditWriter;
+  readonly log: AuditReader;
+  readonly jwtKeys: JwtKeys;
+  readonly installationId: string;
+  /** Re-derives the whole access log and compares it with what the database says. */
+  readonly verifyLog: (onProgress?: (seq: number, size: number) => void) => Promise<Verdict>;
+  /** What was found and done while opening, for the lines a person reads at the start. */
+  readonly opened: {
+    readonly embedded: boolean;
+    /** What opening the database had to do, in sentences. */
+    readonly did: readonly string[];
+    readonly newInstallation: boolean;
+    readonly rootKeyFile: string;
+    readonly keyringFolder: string;
+    /** True where no other process can be at work on the same data, so that nothing interrupted is still in flight. */
+    readonly alone: boolean;
+  };
+  /** Resolves when something without which the vault cannot go on has ended by itself. */
+  readonly lost: Promise<string>;
+  /** Tells commands that come later where the vault answers. */
+  announce(url: string): Promise<void>;
+  close(): Promise<void>;
+};
+
+type Purpose = 'serve' | 'command';
+
+const now = (): number => Date.now();
+
+/** Undone in reverse order, also when opening fails half-way. */
+const createClosers = () => {
+  const closers: (() => Promise<unknown>)[] = [];
+  return {
+    add: (close: () => Promise<unknown>): void => {
+      closers.push(close);
+    },
+    async closeAll(): Promise<void> {
+      for (const close of closers.splice(0).reverse()) await close().catch(() => undefined);
+    },
+  };
+};
+type Closers = ReturnType<typeof createClosers>;
+
+type OpenedPostgres = {
+  readonly settings: PostgresSettings;
+  readonly embedded: EmbeddedDatabase | null;
+  /** Tells commands that come later where the vault answers; nothing for a command beside a running vault. */
+  readonly announce: (url: string | null) => Promise<void>;
+};
+
+/** The database of DATABASE_URL, the embedded one, or the embedded one that a running vault has open already. */
+const openPostgres = async (
+  config: Config,
+  purpose: Purpose,
+  logger: Logger,
+  closers: Closers,
+): Promise<OpenedPostgres> => {
+  const running = purpose === 'command' ? await findInstance(config.dataDir) : null;
+  if (running !== null)
+    return {
+      settings: config.database ?? (await attachEmbeddedDatabase(config.dataDir, running.socketDir ?? '')),
+      embedded: null,
+      announce: async () => undefined,
+    };
+  const folder = await openDataFolder(config.dataDir);
+  closers.add(() => folder.close());
+  const embedded =
+    config.database === null
+      ? await openEmbeddedDatabase(folder, (line) =>
+          logger.debug({ postgres: line.slice(0, 500) }, 'database'),
+        )
+      : null;
+  if (embedded !== null) closers.add(() => embedded.stop());
+  const startedAt = new Date().toISOString();
+  const announce = (url: string | null): Promise<void> =>
+    folder.announce({
+      pid: process.pid,
+      startedAt,
+      command: purpose,
+      url,
+      socketDir: embedded?.socketDir ?? null,
+    });
+  await announce(null);
+  return { settings: config.database ?? (embedded as EmbeddedDatabase).settings, embedded, announce };
+};
+
+const openObjects = async (config: Config): Promise<ObjectStore> => {
+  if (config.s3 !== null) return createS3ObjectStore({ ...config.s3 });
+  const root = join(config.dataDir, 'objects');
+  await mkdir(root, { recursive: true, mode: 0o700 });
+  return createFileObjectStore({ root, freeBytesFloor: config.freeDiskFloor });
+};
+
+const openKeys = async (config: Config, newInstallation: boolean) => {
+  const folder = await openKeyFolder({ directory: config.keysDir, create: newInstallation, now });
+  const keys = createKeyCache({ store: folder.store, now });
+  const keyRing = createKeyRing({ keys, now });
+  if (newInstallation) await keyRing.createOrganisationKeys(INSTALLATION);
+  return {
+    folder,
+    keyRing,
+    fields: createFieldEncryption({ keys, now }),
+    jwtKeys: await createJwtKeys({ keys }),
+  };
+};
+
+const tablesOf = ({ prisma, pool }: Database) => ({
+  recordings: createRecordingTable(prisma),
+  playbacks: createPlaybackTable({ prisma, pool }),
+  holds: createHoldTable(prisma),
+  intake: createIntakeTable(prisma),
+  pendingChanges: createPendingChangeTable(prisma),
+  sessions: createSessionTable(prisma),
+  sessionCheck: createSessionCheck(pool),
+  users: createUserTable(prisma),
+  units: createUnitTable(prisma),
+  sources: createSourceTable(prisma),
+  organisations: createOrganisationTable(prisma),
+});
+
+const readinessOf = (
+  config: Config,
+  {
+    audit,
+    log,
+    database,
+    objects,
+    keyRing,
+    logger,
+  }: {
+    audit: AuditWriter;
+    log: AuditReader;
+    database: Database;
+    objects: ObjectStore;
+    keyRing: { check(): Promise<void> };
+    logger: Logger;
+  },
+) => {
+  const dataFree = async (): Promise<number> => {
+    const { bavail, bsize } = await statfs(config.dataDir);
+    return bavail * bsize;
+  };
+  return createReadiness({
+    now,
+    checks: [
+      { name: 'database', run: () => database.check() },
+      {
+        name: 'log',
+        run: async () => {
+          if (audit.state() !== 'ready') throw new AppError('log_unavailable', 'the log cannot be written');
+          await log.head();
+        },
+      },
+      { name: 'objects', run: () => objects.check() },
+      { name: 'keys', run: () => keyRing.check() },
+    ],
+    rooms: [{ freeBytes: dataFree, floorBytes: config.freeDiskFloor }],
+    tell: (ready, findings) => {
+      if (ready) logger.info({ ready }, 'ready');
+      else logger.error({ ready, findings: findings.filter(({ fault }) => fault !== null) }, 'not ready');
+    },
+  });
+};
+
+const openAll = async (
+  config: Config,
+  purpose: Purpose,
+  logger: Logger,
+  closers: Closers,
+): Promise<Resources> => {
+  const postgres = await openPostgres(config, purpose, logger, closers);
+  const database = await openDatabase(postgres.settings);
+  closers.add(() => database.close());
+  const installation = createInstallationTable(database.prisma);
+  const known = await installation.find();
+  const { folder: keyFolder, keyRing, fields, jwtKeys } = await openKeys(config, known === null);
+  const log = createAuditReader({ postgres: postgres.settings, log: logger });
+  closers.add(() => log.close());
+  const writer = `${purpose}-${hostname()
+    .toLowerCase()
+    .replace(/[^a-z0-9-]/g, '-')
+    .slice(0, 30)}-${process.pid}`;
+  const audit = createAuditWriter({ postgres: postgres.settings, writer, randomBytes, log: logger });
+  closers.add(() => audit.close());
+  const { id: installationId } = known ?? (await installation.create(config.installationName));
+  const objects = await openObjects(config);
+  closers.add(() => objects.close());
+  const readiness = readinessOf(config, { audit, log, database, objects, keyRing, logger });
+  const services = createServices({
+    audit,
+    log,
+    keyRing,
+    fields,
+    passwords: await createPasswords(),
+    objects,
+    objectKeyOf,
+    tables: tablesOf(database),
+    readiness,
+    maxUploadBytes: config.maxUploadBytes,
+    alarm: (fields) => logger.error(fields, 'ALARM: a stored recording did not verify'),
+    now,
+  });
+  closers.add(() => services.closeIdentity());
+  return {
+    services,
+    audit,
+    log,
+    jwtKeys,
+    installationId,
+    verifyLog: async (onProgress) => {
+      // Loaded when asked for: the serving process has no use for it.
+      const { verifyLive } = await import('./audit/live-verify.ts');
+      return verifyLive({ postgres: postgres.settings, ...(onProgress === undefined ? {} : { onProgress }) });
+    },
+    opened: {
+      embedded: config.database === null,
+      did: postgres.embedded?.did ?? [],
+      newInstallation: known === null,
+      rootKeyFile: keyFolder.rootKeyFile,
+      keyringFolder: keyFolder.keyringFolder,
+      alone: postgres.embedded !== null,
+    },
+    lost:
+      postgres.embedded === null
+        ? new Promise(() => undefined)
+        : postgres.embedded.exited.then(() => 'the embedded PostgreSQL ended'),
+    announce: postgres.announce,
+    close: () => closers.closeAll(),
+  };
+};
+
+/**
+ * Opens database, log, keys and objects as `config` says; a command attaches to the vault that runs on the same data folder,
+ * or opens the embedded database itself when none runs. Throws what is wrong in a sentence; nothing stays open then.
+ */
+export const openResources = async (config: Config, purpose: Purpose, logger: Logger): Promise<Resources> => {
+  const closers = createClosers();
+  try {
+    return await openAll(config, purpose, logger, closers);
+  } catch (error) {
+    await closers.closeAll();
+    throw error;
+  }
+};
+
+/** `callvault migrate`: schema first, then the application's role. Returns in sentences what was done. */
+export const migrateDatabase = async (
+  owner: PostgresSettings,
+  application: PostgresSettings,
+): Promise<readonly string[]> => {
+  const { applied } = await migrate(owner);
+  const client = new pg.Client(owner);
+  await client.connect();
+  try {
+    const admitted = await ensureLoginRole(client, application);
+    const schema =
+      applied.length === 0 ? ['The schema is of this release.'] : applied.map((name) => `Applied ${name}.`);
+    return [...schema, ...admitted];
+  } finally {
+    await client.end();
+  }
+};

@@ -1,0 +1,119 @@
+import type { AuditWriter } from '../audit/writer.ts';
+import { decide, relationTo, type UserActor } from '../core/access.ts';
+import { AppError } from '../core/errors.ts';
+import type { RecordingId } from '../core/ids.ts';
+import { mayErase, type RetentionClass } from '../core/retention.ts';
+import type { KeyRing } from '../crypto/key-ring.ts';
+import type { objectKeyOf } from '../storage/object-key.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import type { RecordingRow, RecordingTable } from '../storage/recording-table.ts';
+import type { AuditedChanges, Effect } from './audited-change.ts';
+import { eventBase } from './event-base.ts';
+
+export type Erasure = {
+  readonly recording: string;
+  readonly organisation: string;
+  readonly generation: string;
+};
+export type ErasureChange = { 'recording.erase': Erasure };
+
+export type EraseEffectDeps = {
+  readonly recordings: Pick<RecordingTable, 'claimErasure' | 'releaseErasure' | 'erase'>;
+  readonly objects: Pick<ObjectStore, 'delete'>;
+  readonly objectKeyOf: typeof objectKeyOf;
+  readonly keyRing: Pick<KeyRing, 'evict'>;
+  /** Drops what the playback service remembers. */
+  readonly forget: (recordingId: string) => void;
+  readonly now: () => number;
+};
+
+/** Key first: once the wrapped key is gone the object is noise, whatever happens to it. */
+export const createEraseEffect = (deps: EraseEffectDeps): Effect<Erasure> => ({
+  async claim({ recording }) {
+    const claim = await deps.recordings.claimErasure(recording);
+    if (claim === 'held')
+      throw new AppError('held', 'A hold was placed on this recording: it must not be erased.');
+    if (claim === 'gone') throw new AppError('not_found', 'There is no such recording.');
+  },
+  async apply({ recording, organisation, generation }, { seq }) {
+    await deps.recordings.erase(recording, seq, new Date(deps.now()));
+    deps.keyRing.evict(recording as RecordingId);
+    deps.forget(recording);
+    await deps.objects.delete(deps.objectKeyOf(organisation, generation));
+  },
+  async release({ recording }) {
+    await deps.recordings.releaseErasure(recording);
+  },
+});
+
+export type EraseRecordingDeps = {
+  readonly recordings: Pick<RecordingTable, 'find'>;
+  readonly changes: Pick<AuditedChanges<ErasureChange>, 'perform'>;
+  readonly audit: Pick<AuditWriter, 'append'>;
+  readonly now: () => number;
+};
+
+type Asked = {
+  readonly actor: UserActor;
+  readonly recordingId: string;
+  /** IVO's decision, without which a journal document is not destroyed (PDL 8:4). */
+  readonly decisionReference: string | null;
+  readonly reason: string;
+  readonly request: string;
+};
+
+/** Decide (hold, class, floor) → entry → key destroyed → object deleted → tombstone. Refusals are entries. */
+export const createEraseRecording = (deps: EraseRecordingDeps) => {
+  const base = ({ actor, request, recordingId }: Asked, row: RecordingRow | null) =>
+    eventBase(actor, request, deps.now(), { recording: recordingId, row });
+
+  const refuse = async (
+    asked: Asked,
+    row: RecordingRow | null,
+    error: AppError,
+    reason: string,
+  ): Promise<never> => {
+    await deps.audit.append({
+      ...base(asked, row),
+      action: 'recording.erase_denied',
+      outcome: 'denied',
+      detail: { reason },
+    });
+    throw error;
+  };
+
+  return async (asked: Asked): Promise<void> => {
+    const found = await deps.recordings.find(asked.recordingId);
+    const relation =
+      found === null
+        ? 'foreign'
+        : relationTo(asked.actor, { organisation: found.organisationId, unit: found.unitId });
+    if (found === null || decide(asked.actor.role, 'recording.erase', relation) !== 'allow')
+      return refuse(asked, null, new AppError('not_found', 'There is no such recording.'), 'unknown');
+    if (found.status === 'erased')
+      return refuse(asked, found, new AppError('erased', 'This recording has been erased.'), 'erased');
+    if (found.status !== 'stored')
+      return refuse(asked, found, new AppError('not_found', 'There is no such recording.'), found.status);
+    const verdict = mayErase({
+      retentionClass: found.retentionClass as RetentionClass,
+      holdCount: found.holdCount,
+      eraseAfter: found.eraseAfter?.getTime() ?? null,
+      now: deps.now(),
+      decisionReference: asked.decisionReference,
+    });
+    if (!verdict.allowed)
+      return refuse(asked, found, new AppError(verdict.code, verdict.reason), verdict.code);
+    await deps.changes.perform(
+      {
+        ...base(asked, found),
+        action: 'recording.erased',
+        outcome: 'success',
+        detail: { reason: asked.reason, tombstone: true },
+      },
+      'recording.erase',
+      { recording: found.id, organisation: found.organisationId, generation: found.generation },
+    );
+  };
+};
+
+export type EraseRecording = ReturnType<typeof createEraseRecording>;

@@ -1,0 +1,262 @@
+import { randomUUID } from 'node:crypto';
+import type { AuditWriter } from '../audit/writer.ts';
+import { AppError, isAppError } from '../core/errors.ts';
+import type { Actor, AuditEvent } from '../core/events.ts';
+import type { OrganisationId } from '../core/ids.ts';
+import type { KeyRing } from '../crypto/key-ring.ts';
+import type { OrganisationTable } from '../storage/organisation-table.ts';
+import type { SessionCheck } from '../storage/session-check.ts';
+import type { SessionEnd, SessionTable } from '../storage/session-table.ts';
+import type { SourceColumns, SourceTable } from '../storage/source-table.ts';
+import type { UnitTable } from '../storage/unit-table.ts';
+import type { UserRole, UserTable } from '../storage/user-table.ts';
+import type { Effect, Effects } from './audited-change.ts';
+
+export type IdentityTables = {
+  readonly users: UserTable;
+  readonly units: UnitTable;
+  readonly sources: SourceTable;
+  readonly organisations: OrganisationTable;
+  readonly sessions: SessionTable;
+  readonly sessionCheck: SessionCheck;
+};
+
+export type IdentityEffectDeps = Pick<
+  IdentityTables,
+  'users' | 'units' | 'sources' | 'organisations' | 'sessions'
+> & {
+  readonly audit: Pick<AuditWriter, 'append'>;
+  readonly keyRing: Pick<KeyRing, 'createOrganisationKeys'>;
+};
+
+/** On whose account something else happened, for the entries that follow from a change. */
+type By = { readonly actor: Actor; readonly organisation: string | null; readonly request: string | null };
+
+/** Milliseconds since 1970; payloads are JSON and wait in the database until their effect is done. */
+type Millis = number;
+
+type Account = {
+  readonly userId: string;
+  readonly role: UserRole;
+  readonly email: string;
+  readonly displayName: string;
+  readonly passwordHash: string;
+};
+type Secrets = { readonly clientSecretHash: string; readonly apiKeyHash: string };
+type Switch = { readonly id: string; readonly disabledAt: Millis | null };
+
+/** What can change, by kind. `email`, `name` and their ids are where the tables look for names about to be taken. */
+export type IdentityChanges = {
+  'organisation.create': Account & {
+    readonly id: string;
+    readonly name: string;
+    readonly at: Millis;
+    /** The entry about the administrator, in the new organisation's own part of the log. */
+    readonly adminEvent: AuditEvent;
+  };
+  'organisation.rename': { readonly id: string; readonly name: string };
+  'organisation.switch': Switch;
+  'unit.create': {
+    readonly id: string;
+    readonly organisationId: string;
+    readonly name: string;
+    readonly at: Millis;
+  };
+  'unit.rename': { readonly id: string; readonly organisationId: string; readonly name: string };
+  'unit.switch': Switch;
+  'user.create': Account & {
+    readonly organisationId: string | null;
+    readonly units: readonly string[];
+    readonly at: Millis;
+  };
+  'user.change': {
+    readonly userId: string;
+    readonly email?: string;
+    readonly displayName?: string;
+    readonly add: readonly string[];
+    readonly remove: readonly string[];
+  };
+  'user.password': {
+    readonly userId: string;
+    readonly passwordHash: string;
+    readonly keepSession: string | null;
+    readonly at: Millis;
+    readonly by: By;
+  };
+  'user.disable': { readonly userId: string; readonly at: Millis; readonly by: By };
+  'user.enable': { readonly userId: string };
+  'source.create': SourceColumns &
+    Secrets & {
+      readonly id: string;
+      readonly organisationId: string;
+      readonly clientId: string;
+      readonly at: Millis;
+    };
+  'source.change': { readonly id: string; readonly columns: Partial<SourceColumns> };
+  'source.secrets': Secrets & { readonly id: string; readonly at: Millis };
+  'source.switch': Switch;
+  'policy.change': { readonly organisationId: string; readonly policies: Readonly<Record<string, unknown>> };
+  'session.end': { readonly id: string; readonly reason: SessionEnd; readonly at: Millis };
+};
+
+const taken = (what: string): AppError => new AppError('conflict', `${what} is already in use.`);
+const secretsOf = ({ clientSecretHash, apiKeyHash }: Secrets) => ({
+  clientSecretHash: Buffer.from(clientSecretHash, 'hex'),
+  apiKeyHash: Buffer.from(apiKeyHash, 'hex'),
+});
+const dateOf = (time: Millis | null): Date | null => (time === null ? null : new Date(time));
+
+type Kinds<P extends string> = Pick<IdentityChanges, Extract<keyof IdentityChanges, `${P}.${string}`>>;
+
+const organisationEffects = (deps: IdentityEffectDeps): Effects<Kinds<'organisation' | 'policy'>> => {
+  const { organisations, users, sessions, keyRing, audit } = deps;
+  const appendOnce = async (event: AuditEvent): Promise<void> => {
+    await audit.append(event).catch((error: unknown) => {
+      if (!isAppError(error, 'event_exists')) throw error;
+    });
+  };
+  return {
+    'organisation.create': {
+      async claim({ id, name, email, userId }) {
+        if (await organisations.nameTaken(name, id)) throw taken('This name');
+        if (await users.emailTaken(email, userId)) throw taken('This e-mail address');
+        // Before the entry, so that a key service that is away refuses and leaves nothing half done. Keys without an
+        // organisation open nothing.
+        await keyRing.createOrganisationKeys(id as OrganisationId);
+      },
+      async apply({ id, name, at, adminEvent, userId, ...account }) {
+        await keyRing.createOrganisationKeys(id as OrganisationId);
+        const made = new Date(at);
+        await organisations.insertWithAdmin(
+          { id, name, at: made },
+          { ...account, id: userId, organisationId: id, units: [], at: made },
+        );
+        await appendOnce(adminEvent);
+      },
+    },
+    'organisation.rename': {
+      async claim({ id, name }) {
+        if (await organisations.nameTaken(name, id)) throw taken('This name');
+      },
+      apply: ({ id, name }) => organisations.rename(id, name),
+    },
+    'organisation.switch': {
+      async apply({ id, disabledAt }) {
+        await organisations.setDisabled(id, dateOf(disabledAt));
+        if (disabledAt !== null)
+          await sessions.endAll({ organisationId: id }, 'disabled', new Date(disabledAt));
+      },
+    },
+    'policy.change': {
+      apply: ({ organisationId, policies }) => organisations.setPolicies(organisationId, policies),
+    },
+  };
+};
+
+const unitEffects = ({ units }: IdentityEffectDeps): Effects<Kinds<'unit'>> => {
+  const claim = async ({ organisationId, name, id }: IdentityChanges['unit.rename']): Promise<void> => {
+    if (await units.nameTaken(organisationId, name, id)) throw taken('This name');
+  };
+  return {
+    'unit.create': { claim, apply: (unit) => units.insert({ ...unit, at: new Date(unit.at) }) },
+    'unit.rename': { claim, apply: ({ id, name }) => units.rename(id, name) },
+    'unit.switch': { apply: ({ id, disabledAt }) => units.setDisabled(id, dateOf(disabledAt)) },
+  };
+};
+
+const userEffects = ({ users, sessions, audit }: IdentityEffectDeps): Effects<Kinds<'user'>> => {
+  /** Entry by entry, then the sessions: killed in between, an entry is written twice rather than not at all. */
+  const closeSessions = async (
+    userId: string,
+    keep: string | null,
+    reason: SessionEnd,
+    at: Millis,
+    by: By,
+  ) => {
+    const open = await sessions.openOf(userId, keep, new Date(at));
+    const entry = (session: string) =>
+      audit.append({
+        ...by,
+        id: randomUUID(),
+        at,
+        action: 'session.closed',
+        outcome: 'success',
+        unit: null,
+        recording: null,
+        subject: null,
+        purpose: null,
+        session,
+        detail: { reason },
+      });
+    await Promise.all(open.map(entry));
+    await Promise.all(open.map((session) => sessions.end(session, reason, new Date(at))));
+  };
+  return {
+    'user.create': {
+      async claim({ email, userId }) {
+        if (await users.emailTaken(email, userId)) throw taken('This e-mail address');
+      },
+      apply: ({ userId, at, ...account }) => users.insert({ ...account, id: userId, at: new Date(at) }),
+    },
+    'user.change': {
+      async claim({ email, userId }) {
+        if (email !== undefined && (await users.emailTaken(email, userId)))
+          throw taken('This e-mail address');
+      },
+      apply: ({ userId, ...change }) => users.change(userId, change),
+    },
+    'user.password': {
+      async apply({ userId, passwordHash, keepSession, at, by }) {
+        await users.setPassword(userId, passwordHash);
+        await closeSessions(userId, keepSession, 'password_changed', at, by);
+      },
+    },
+    // Disabling is the safe direction, and only the row itself can tell who is last: it takes effect before its entry.
+    'user.disable': {
+      async claim({ userId, at }) {
+        if ((await users.disableUnlessLast(userId, new Date(at))) === 'last')
+          throw new AppError('conflict', 'This is the last administrator: appoint another one first.');
+      },
+      async apply({ userId, at, by }) {
+        await users.disable(userId, new Date(at));
+        await closeSessions(userId, null, 'disabled', at, by);
+      },
+      release: ({ userId, at }) => users.enable(userId, new Date(at)),
+    },
+    'user.enable': { apply: ({ userId }) => users.enable(userId) },
+  };
+};
+
+const sourceEffects = ({ sources, sessions }: IdentityEffectDeps): Effects<Kinds<'source'>> => ({
+  'source.create': {
+    apply: (source) => sources.insert({ ...source, ...secretsOf(source), at: new Date(source.at) }),
+  },
+  'source.change': { apply: ({ id, columns }) => sources.change(id, columns) },
+  'source.secrets': {
+    async apply({ id, at, ...secrets }) {
+      await sources.setSecrets(id, secretsOf(secrets));
+      await sessions.endAll({ sourceId: id }, 'password_changed', new Date(at));
+    },
+  },
+  'source.switch': {
+    async apply({ id, disabledAt }) {
+      await sources.setDisabled(id, dateOf(disabledAt));
+      if (disabledAt !== null) await sessions.endAll({ sourceId: id }, 'disabled', new Date(disabledAt));
+    },
+  },
+});
+
+const sessionEnd = ({ sessions }: IdentityEffectDeps): Effect<IdentityChanges['session.end']> => {
+  const end = ({ id, reason, at }: IdentityChanges['session.end']) => sessions.end(id, reason, new Date(at));
+  // Ending is the safe direction: it is done even if the log is away, and never undone.
+  return { claim: end, apply: end };
+};
+
+/** How each change to who may do what is carried out, once its entry is in the log. All are idempotent. */
+export const createIdentityEffects = (deps: IdentityEffectDeps): Effects<IdentityChanges> => ({
+  ...organisationEffects(deps),
+  ...unitEffects(deps),
+  ...userEffects(deps),
+  ...sourceEffects(deps),
+  'session.end': sessionEnd(deps),
+});

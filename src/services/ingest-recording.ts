@@ -1,0 +1,116 @@
+import type { Receipt } from '../audit/receipt.ts';
+import type { AuditWriter } from '../audit/writer.ts';
+import { AppError, isAppError } from '../core/errors.ts';
+import type { AuditEvent } from '../core/events.ts';
+import { type Envelope, envelopeSha256 } from '../crypto/envelope.ts';
+import type { FieldEncryption } from '../crypto/field-encryption.ts';
+import type { RecordingTable } from '../storage/recording-table.ts';
+import { type Ingested, type IngestRequest, ingested } from './ingest-request.ts';
+import type { DecideIntake } from './intake-rules.ts';
+import { intentEvent } from './intent-event.ts';
+import { type IndexedFacts, indexFacts } from './recording-facts.ts';
+import type { SealUpload } from './seal-upload.ts';
+import type { SecondDelivery } from './second-delivery.ts';
+import type { UploadIntent, UploadIntents } from './upload-intent.ts';
+import { createUploadStream, type ReceivedAudio } from './upload-stream.ts';
+
+export type IngestDeps = {
+  readonly decideIntake: DecideIntake;
+  readonly intents: UploadIntents;
+  readonly seal: SealUpload;
+  readonly secondDelivery: SecondDelivery;
+  readonly recordings: Pick<RecordingTable, 'store'>;
+  readonly fields: Pick<FieldEncryption, 'blindIndexes'>;
+  readonly audit: Pick<AuditWriter, 'append'>;
+  /** Throws `storage_full` below the floor of free space: uploads stop first, while there is room for the log. */
+  readonly assertRoom: () => Promise<void>;
+  readonly maxUploadBytes: number;
+  readonly now: () => number;
+};
+
+const givenUp = (): AppError =>
+  new AppError('request_timeout', 'The upload took too long and was given up. Send it again.');
+
+/** An intent that has ended already was given up by the sweeper while this process slept. */
+const appendOnce = async (audit: IngestDeps['audit'], event: AuditEvent): Promise<Receipt> => {
+  try {
+    return await audit.append(event);
+  } catch (error) {
+    if (isAppError(error, 'event_exists')) throw givenUp();
+    throw error;
+  }
+};
+
+/**
+ * Intent row → stream (count, hash, probe, seal, store) → sealed row → entry committed → stored row. Killed anywhere, the
+ * intent's id tells from the log alone whether the recording counts; `settle` completes or removes it.
+ */
+export const createIngestRecording = (deps: IngestDeps) => {
+  const receive = (asked: IngestRequest) =>
+    createUploadStream(asked.body, { ...asked.limits, maxBytes: deps.maxUploadBytes });
+
+  const record = async (
+    intent: UploadIntent,
+    envelope: Envelope,
+    received: ReceivedAudio,
+    asked: IngestRequest,
+  ) => {
+    const { seq } = await appendOnce(deps.audit, {
+      ...intentEvent(intent, deps.now(), asked.request),
+      action: 'recording.stored',
+      outcome: 'success',
+      detail: {
+        bytes: received.bytes,
+        sealedSha256: Buffer.from(envelope.sealedSha256).toString('hex'),
+        envelopeSha256: envelopeSha256(envelope),
+        durationMs: received.facts.durationMs,
+        flags: received.facts.flags,
+      },
+    });
+    await deps.recordings.store(intent.id, seq, new Date(deps.now()));
+    return ingested(intent.id, received, true);
+  };
+
+  const ingestNew = async (
+    asked: IngestRequest,
+    intent: UploadIntent,
+    indexed: IndexedFacts,
+  ): Promise<Ingested> => {
+    const upload = receive(asked);
+    const failed = async (error: unknown): Promise<never> => {
+      // What cannot be cleaned up now is the sweeper's; the client hears the first fault.
+      await deps.intents.giveUp(intent, asked, upload.bytesSoFar(), error).catch(() => undefined);
+      throw error;
+    };
+    const { declaredBytes } = asked.limits;
+    const envelope = await deps.seal.object(intent, upload, declaredBytes, asked.signal).catch(failed);
+    const received = upload.received();
+    const sealed = await deps.seal.row(intent, envelope, received).catch(failed);
+    if (sealed === 'gone') throw givenUp();
+    if (sealed === 'sealed') return record(intent, envelope, received, asked);
+    await deps.intents.giveUp(
+      intent,
+      asked,
+      received.bytes,
+      new AppError('conflict', 'delivered twice at once'),
+    );
+    return deps.secondDelivery.compare(await deps.secondDelivery.finished(asked, indexed), received, asked);
+  };
+
+  return async (asked: IngestRequest): Promise<Ingested> => {
+    await deps.assertRoom();
+    const rules = await deps.decideIntake(asked.actor, asked.metadata);
+    const indexed = await indexFacts(deps.fields, asked.actor.organisation, asked.metadata);
+    const earlier = await deps.secondDelivery.earlier(asked, indexed);
+    if (earlier !== null) {
+      const upload = receive(asked);
+      for await (const _chunk of upload.body);
+      return deps.secondDelivery.compare(earlier, upload.received(), asked);
+    }
+    const intent = await deps.intents.announce(asked, rules, indexed);
+    const rest = deps.intents.keepAlive(intent);
+    return ingestNew(asked, intent, indexed).finally(rest);
+  };
+};
+
+export type IngestRecording = ReturnType<typeof createIngestRecording>;

@@ -1,0 +1,39 @@
+import type { SourceActor } from '../core/access.ts';
+import type { CallMetadata } from '../core/metadata.ts';
+import type { ReceivedAudio, UploadLimits } from './upload-stream.ts';
+
+export type IngestRequest = {
+  readonly actor: SourceActor;
+  readonly metadata: CallMetadata;
+  /** Plaintext as it arrives; never kept. */
+  readonly body: AsyncIterable<Buffer>;
+  readonly limits: Omit<UploadLimits, 'maxBytes'>;
+  readonly request: string;
+  /** Fires when the client hangs up; ignored once the object is durable. */
+  readonly signal: AbortSignal;
+};
+
+export type Ingested = {
+  /** False: the same call, segment and content was here already. */
+  readonly created: boolean;
+  readonly id: string;
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly durationMs: number | null;
+  readonly mediaType: string;
+  readonly flags: readonly string[];
+};
+
+export const ingested = (
+  id: string,
+  { sha256, bytes, facts }: ReceivedAudio,
+  created: boolean,
+): Ingested => ({
+  created,
+  id,
+  sha256: sha256.toString('hex'),
+  bytes,
+  durationMs: facts.durationMs,
+  mediaType: facts.mediaType,
+  flags: facts.flags,
+});

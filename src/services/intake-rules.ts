@@ -1,0 +1,46 @@
+import type { SourceActor } from '../core/access.ts';
+import { AppError } from '../core/errors.ts';
+import type { CallMetadata } from '../core/metadata.ts';
+import { eraseAfter, parsePolicies, type RetentionClass } from '../core/retention.ts';
+import type { IntakeTable } from '../storage/intake-table.ts';
+
+/** What governs a recording from its first moment: G-1 legal basis, G-2 retention class and date, G-3 announcement. */
+export type IntakeRules = {
+  readonly unitId: string | null;
+  readonly announcement: string;
+  readonly retentionClass: RetentionClass;
+  readonly legalBasis: string;
+  readonly startedAt: Date;
+  readonly eraseAfter: Date;
+};
+
+/** The metadata's own words, else the source's settings. Rejects with `not_acceptable_metadata` for an unknown care unit. */
+export const createIntakeRules =
+  ({ intake, now }: { readonly intake: IntakeTable; readonly now: () => number }) =>
+  async (actor: SourceActor, metadata: CallMetadata): Promise<IntakeRules> => {
+    const [settings, named] = await Promise.all([
+      intake.settings(actor.id),
+      metadata.careUnit === null ? null : intake.unitId(actor.organisation, metadata.careUnit),
+    ]);
+    if (settings === null) throw new AppError('unauthenticated', 'This source no longer exists.');
+    if (metadata.careUnit !== null && named === null)
+      throw new AppError('not_acceptable_metadata', 'The metadata cannot be accepted.', {
+        faults: [
+          { where: 'careUnit', fault: 'is not an active care unit of this organisation (id or name)' },
+        ],
+      });
+    const startedAt = metadata.startedAt ?? now();
+    const retentionClass = metadata.retentionClass ?? (settings.retentionClass as RetentionClass);
+    return {
+      unitId: named ?? settings.defaultUnitId,
+      announcement: metadata.announcement ?? settings.announcement,
+      retentionClass,
+      legalBasis: metadata.legalBasis ?? settings.legalBasis,
+      startedAt: new Date(startedAt),
+      eraseAfter: new Date(
+        eraseAfter({ retentionClass, from: startedAt, policies: parsePolicies(settings.policies) }),
+      ),
+    };
+  };
+
+export type DecideIntake = ReturnType<typeof createIntakeRules>;

@@ -1,0 +1,60 @@
+import { randomUUID } from 'node:crypto';
+import type { AuditWriter } from '../audit/writer.ts';
+import { AppError } from '../core/errors.ts';
+import { objectAad } from '../crypto/envelope.ts';
+import type { KeyRing } from '../crypto/key-ring.ts';
+import type { objectKeyOf } from '../storage/object-key.ts';
+import type { RecordingTable } from '../storage/recording-table.ts';
+import { envelopeOf } from './recording-envelope.ts';
+
+export type OpenKeyDeps = {
+  readonly recordings: Pick<RecordingTable, 'find'>;
+  readonly keyRing: Pick<KeyRing, 'openObjectKey'>;
+  readonly objectKeyOf: typeof objectKeyOf;
+  readonly audit: Pick<AuditWriter, 'append'>;
+  readonly now: () => number;
+};
+
+/** Everything another implementation of the format needs; `dek` is the secret itself and opens this one recording for ever. */
+export type OpenedKey = {
+  readonly dek: string;
+  readonly aad: string;
+  readonly segmentBytes: number;
+  readonly object: string;
+};
+
+/** Disaster recovery for the operator with the key file. The entry comes first; without it no key. */
+export const createOpenKey =
+  (deps: OpenKeyDeps) =>
+  async (recordingId: string): Promise<OpenedKey> => {
+    const row = await deps.recordings.find(recordingId);
+    if (row === null) throw new AppError('not_found', 'There is no recording with this id.');
+    if (row.status === 'erased')
+      throw new AppError('erased', 'This recording has been erased; its key is destroyed.');
+    if (row.status !== 'stored') throw new AppError('not_found', 'There is no recording with this id.');
+    const receipt = await deps.audit.append({
+      id: randomUUID(),
+      at: deps.now(),
+      action: 'recording.key_opened',
+      outcome: 'success',
+      actor: { type: 'operator', id: null, role: null },
+      organisation: row.organisationId,
+      unit: row.unitId,
+      recording: row.id,
+      subject: row.subject,
+      purpose: 'technical',
+      session: null,
+      request: null,
+      detail: { reason: 'disaster_recovery' },
+    });
+    const envelope = envelopeOf(row);
+    const key = await deps.keyRing.openObjectKey(envelope, receipt);
+    return {
+      dek: key.export().toString('hex'),
+      aad: objectAad(envelope, envelope.segmentBytes).toString('hex'),
+      segmentBytes: envelope.segmentBytes,
+      object: deps.objectKeyOf(row.organisationId, row.generation),
+    };
+  };
+
+export type OpenKey = ReturnType<typeof createOpenKey>;

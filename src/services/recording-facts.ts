@@ -1,0 +1,109 @@
+import type { OrganisationId, RecordingId } from '../core/ids.ts';
+import type { CallMetadata } from '../core/metadata.ts';
+import type { FieldEncryption, FieldPlace } from '../crypto/field-encryption.ts';
+import type { IndexName } from '../storage/recording-table.ts';
+
+/** What a call says about people. Sealed as one value per recording; opened only with a receipt. */
+export type PersonalFacts = {
+  readonly callId: string;
+  readonly callerNumber: string | null;
+  readonly calledNumber: string | null;
+  readonly agentId: string | null;
+  readonly queue: string | null;
+  readonly personalNumber: string | null;
+  readonly originalName: string | null;
+};
+
+type Owned = { readonly id: string; readonly organisationId: string };
+
+const place = (row: Owned, column: string): FieldPlace => ({
+  organisation: row.organisationId as OrganisationId,
+  recording: row.id as RecordingId,
+  table: 'recording',
+  column,
+  row: row.id,
+});
+
+export const factsPlace = (row: Owned): FieldPlace => place(row, 'facts_sealed');
+export const peaksPlace = (row: Owned): FieldPlace => place(row, 'peaks_sealed');
+
+export const personalFactsOf = (metadata: CallMetadata): PersonalFacts => ({
+  callId: metadata.callId,
+  callerNumber: metadata.callerNumber?.raw ?? null,
+  calledNumber: metadata.calledNumber?.raw ?? null,
+  agentId: metadata.agentId,
+  queue: metadata.queue,
+  personalNumber: metadata.personalNumber,
+  originalName: metadata.originalName,
+});
+
+export const encodeFacts = (facts: PersonalFacts): Buffer => Buffer.from(JSON.stringify(facts), 'utf8');
+/** The bytes were sealed by us and have just verified, so their form is ours. */
+export const decodeFacts = (bytes: Buffer): PersonalFacts =>
+  JSON.parse(bytes.toString('utf8')) as PersonalFacts;
+
+/** What is looked for, in the one spelling that is indexed; null is never indexed. */
+export const canonicalFacts = (metadata: CallMetadata): Record<IndexName, string | null> => ({
+  callId: metadata.callId,
+  caller: metadata.callerNumber?.canonical ?? null,
+  called: metadata.calledNumber?.canonical ?? null,
+  agent: metadata.agentId,
+  queue: metadata.queue,
+  personal: metadata.personalNumber,
+  name: metadata.originalName,
+});
+
+type Indexer = Pick<FieldEncryption, 'blindIndexes'>;
+
+/** The newest index of each fact, for the row; `callId` also under every live version, to recognise a second delivery. */
+export const indexFacts = async (fields: Indexer, organisation: OrganisationId, metadata: CallMetadata) => {
+  const entries = await Promise.all(
+    Object.entries(canonicalFacts(metadata)).map(async ([name, canonical]) => {
+      const indexes = canonical === null ? [] : await fields.blindIndexes(organisation, name, canonical);
+      return [name as IndexName, indexes.map(({ index }) => index)] as const;
+    }),
+  );
+  const all = Object.fromEntries(entries) as Record<IndexName, Buffer[]>;
+  const newest = (name: IndexName): Uint8Array<ArrayBuffer> | null => {
+    const index = all[name][0];
+    return index === undefined ? null : new Uint8Array(index);
+  };
+  return {
+    callIds: all.callId,
+    columns: {
+      callIdIndex: newest('callId'),
+      callerIndex: newest('caller'),
+      calledIndex: newest('called'),
+      agentIndex: newest('agent'),
+      queueIndex: newest('queue'),
+      personalIndex: newest('personal'),
+      nameIndex: newest('name'),
+    },
+  };
+};
+
+export type IndexedFacts = Awaited<ReturnType<typeof indexFacts>>;
+
+/** Pseudonymous key of a patient: `<index version>:<hex>` under the newest index key. */
+export const subjectKey = async (
+  fields: Indexer,
+  organisation: OrganisationId,
+  canonical: string,
+): Promise<string | null> => {
+  const newest = (await fields.blindIndexes(organisation, 'subject', canonical))[0];
+  return newest === undefined ? null : `${newest.version}:${newest.index.toString('hex')}`;
+};
+
+/**
+ * Whom the access log names (HSLF-FS 2016:40 4 kap.: the log names the patient): the identity number if known, else the
+ * caller's number, both as pseudonymous keys. Null when the caller is unknown or withheld.
+ */
+export const subjectOf = async (
+  fields: Indexer,
+  organisation: OrganisationId,
+  metadata: CallMetadata,
+): Promise<string | null> => {
+  const { personal, caller } = canonicalFacts(metadata);
+  const canonical = personal ?? caller;
+  return canonical === null ? null : subjectKey(fields, organisation, canonical);
+};

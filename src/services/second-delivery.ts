@@ -1,0 +1,65 @@
+import type { AuditWriter } from '../audit/writer.ts';
+import { AppError } from '../core/errors.ts';
+import type { FieldEncryption } from '../crypto/field-encryption.ts';
+import type { RecordingRow, RecordingTable } from '../storage/recording-table.ts';
+import { type Ingested, type IngestRequest, ingested } from './ingest-request.ts';
+import { intentEvent } from './intent-event.ts';
+import type { IndexedFacts } from './recording-facts.ts';
+import type { SettleIntent } from './settle-intent.ts';
+import { HEARTBEAT_MS } from './upload-intent.ts';
+import type { ReceivedAudio } from './upload-stream.ts';
+
+export type SecondDeliveryDeps = {
+  readonly recordings: Pick<RecordingTable, 'findByCall'>;
+  readonly fields: Pick<FieldEncryption, 'digestMacs'>;
+  readonly audit: Pick<AuditWriter, 'append'>;
+  readonly settle: SettleIntent;
+  readonly now: () => number;
+  readonly newId: () => string;
+};
+
+/** Telephony systems deliver at least once. The same content again is a success; other content under the same call is refused. */
+export const createSecondDelivery = (deps: SecondDeliveryDeps) => {
+  const find = (asked: IngestRequest, { callIds }: IndexedFacts) =>
+    deps.recordings.findByCall(asked.actor.id, callIds, asked.metadata.segment);
+
+  /** The finished recording of this call; one that is still on its way makes the source come back later. */
+  const finished = async (asked: IngestRequest, indexed: IndexedFacts): Promise<RecordingRow> => {
+    const row = await find(asked, indexed);
+    if (row?.status === 'stored') return row;
+    throw new AppError('in_progress', 'the same call is being stored by another upload', { retryAfter: 5 });
+  };
+
+  return {
+    finished,
+
+    /** The recording already made of this call and segment, or null. An upload that died half-way is settled first. */
+    async earlier(asked: IngestRequest, indexed: IndexedFacts): Promise<RecordingRow | null> {
+      const row = await find(asked, indexed);
+      if (row === null || row.status === 'stored') return row;
+      const idle = deps.now() - row.touchedAt.getTime() > 3 * HEARTBEAT_MS;
+      if (row.status === 'sealed' && idle) await deps.settle(row);
+      return (await find(asked, indexed)) === null ? null : finished(asked, indexed);
+    },
+
+    /** 200 for the same content; `conflict`, with an entry, for other content. */
+    async compare(row: RecordingRow, received: ReceivedAudio, asked: IngestRequest): Promise<Ingested> {
+      const macs = await deps.fields.digestMacs(asked.actor.organisation, received.sha256);
+      const { digestMac } = row;
+      if (digestMac !== null && macs.some(({ mac }) => mac.equals(digestMac)))
+        return ingested(row.id, received, false);
+      await deps.audit.append({
+        ...intentEvent({ ...row, intentId: deps.newId() }, deps.now(), asked.request),
+        action: 'recording.refused',
+        outcome: 'denied',
+        detail: { reason: 'conflict', bytes: received.bytes },
+      });
+      throw new AppError(
+        'conflict',
+        'This source has already delivered this call and segment with other content. Use another segment number.',
+      );
+    },
+  };
+};
+
+export type SecondDelivery = ReturnType<typeof createSecondDelivery>;

@@ -1,0 +1,135 @@
+import { randomUUID } from 'node:crypto';
+import type { AuditReader } from '../audit/reader.ts';
+import type { AuditWriter } from '../audit/writer.ts';
+import type { FieldEncryption } from '../crypto/field-encryption.ts';
+import type { KeyRing } from '../crypto/key-ring.ts';
+import type { Passwords } from '../crypto/passwords.ts';
+import type { HoldTable } from '../storage/hold-table.ts';
+import type { IntakeTable } from '../storage/intake-table.ts';
+import type { objectKeyOf } from '../storage/object-key.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import type { PendingChangeTable } from '../storage/pending-change-table.ts';
+import type { PlaybackTable } from '../storage/playback-table.ts';
+import type { RecordingTable } from '../storage/recording-table.ts';
+import { createAuditedChanges } from './audited-change.ts';
+import { createAuthorisePiece } from './authorise-piece.ts';
+import { createEraseEffect, createEraseRecording } from './erase-recording.ts';
+import { createHoldEffects, createHoldRecording } from './hold-recording.ts';
+import { createIdentityEffects, type IdentityTables } from './identity-effects.ts';
+import { createIdentityServices } from './identity-services.ts';
+import { createIngestRecording } from './ingest-recording.ts';
+import { createIntakeRules } from './intake-rules.ts';
+import { createOpenKey } from './open-key.ts';
+import { createOpenPlayback } from './open-playback.ts';
+import { createReadLog } from './read-log.ts';
+import { createReadVerified } from './read-verified.ts';
+import type { Readiness } from './readiness.ts';
+import { createReportDamage } from './report-damage.ts';
+import { createReportHeard } from './report-heard.ts';
+import { createSealUpload } from './seal-upload.ts';
+import { createSearchRecordings } from './search-recordings.ts';
+import { createSecondDelivery } from './second-delivery.ts';
+import { createSettleIntent } from './settle-intent.ts';
+import { createStreamPlayback } from './stream-playback.ts';
+import { createSweep } from './sweep.ts';
+import { createUploadIntents } from './upload-intent.ts';
+import { createUploadStatus, createViewRecording } from './view-recording.ts';
+
+export type ServiceDeps = {
+  readonly audit: AuditWriter;
+  readonly log: AuditReader;
+  readonly keyRing: KeyRing;
+  readonly fields: FieldEncryption;
+  readonly passwords: Passwords;
+  readonly objects: ObjectStore;
+  readonly objectKeyOf: typeof objectKeyOf;
+  readonly tables: IdentityTables & {
+    readonly recordings: RecordingTable;
+    readonly playbacks: PlaybackTable;
+    readonly holds: HoldTable;
+    readonly intake: IntakeTable;
+    readonly pendingChanges: PendingChangeTable;
+  };
+  readonly readiness: Readiness;
+  readonly maxUploadBytes: number;
+  readonly alarm: (fields: { recording: string; fault: string }) => void;
+  readonly now: () => number;
+};
+
+const playbackServices = (deps: ServiceDeps) => {
+  const { recordings, playbacks } = deps.tables;
+  const reportDamage = createReportDamage(deps);
+  return {
+    openPlayback: createOpenPlayback({ ...deps, recordings, playbacks }),
+    streamPlayback: createStreamPlayback({
+      ...deps,
+      recordings,
+      authorisePiece: createAuthorisePiece({ playbacks, now: deps.now }),
+      readVerified: createReadVerified({ ...deps, reportDamage }),
+    }),
+    reportHeard: createReportHeard({ ...deps, playbacks }),
+  };
+};
+
+const ingestServices = (deps: ServiceDeps) => {
+  const { recordings, intake } = deps.tables;
+  const shared = { ...deps, recordings, newId: () => randomUUID() };
+  const settle = createSettleIntent(shared);
+  return {
+    settle,
+    ingestRecording: createIngestRecording({
+      ...shared,
+      decideIntake: createIntakeRules({ intake, now: deps.now }),
+      intents: createUploadIntents(shared),
+      seal: createSealUpload(shared),
+      secondDelivery: createSecondDelivery({ ...shared, settle }),
+      assertRoom: deps.readiness.assertRoom,
+    }),
+    uploadStatus: createUploadStatus({ recordings }),
+  };
+};
+
+/** Everything a person or a telephony system can ask for. Order of effects is decided in these files and nowhere else. */
+export const createServices = (deps: ServiceDeps) => {
+  const { recordings, playbacks, holds, pendingChanges } = deps.tables;
+  const newId = () => randomUUID();
+  const playback = playbackServices(deps);
+  const ingest = ingestServices(deps);
+  const changes = createAuditedChanges({
+    pending: pendingChanges,
+    audit: deps.audit,
+    log: deps.log,
+    now: deps.now,
+    effects: {
+      ...createIdentityEffects({ ...deps, ...deps.tables }),
+      ...createHoldEffects({ holds }),
+      'recording.erase': createEraseEffect({ ...deps, recordings, forget: playback.streamPlayback.forget }),
+    },
+  });
+  const identity = createIdentityServices({ ...deps, ...deps.tables, changes, newId });
+  const shared = { ...deps, recordings, changes, newId };
+  return {
+    ...identity,
+    ...playback,
+    ingestRecording: ingest.ingestRecording,
+    uploadStatus: ingest.uploadStatus,
+    searchRecordings: createSearchRecordings(shared),
+    viewRecording: createViewRecording(shared),
+    eraseRecording: createEraseRecording(shared),
+    holdRecording: createHoldRecording({ ...shared, holds }),
+    readLog: createReadLog(deps),
+    openKey: createOpenKey(shared),
+    readiness: deps.readiness,
+    sweep: createSweep({
+      ...deps,
+      recordings,
+      playbacks,
+      settle: ingest.settle,
+      reconcileChanges: changes.reconcile,
+      forgetOldSessions: identity.forgetOldSessions,
+    }),
+    now: deps.now,
+  };
+};
+
+export type Services = ReturnType<typeof createServices>;

@@ -1,0 +1,128 @@
+import { LRUCache } from 'lru-cache';
+import type { AuditReader } from '../audit/reader.ts';
+import type { Receipt } from '../audit/receipt.ts';
+import { AppError } from '../core/errors.ts';
+import { pieceEnd } from '../core/playback-pieces.ts';
+import { MAX_PIECE_BYTES } from '../core/range.ts';
+import type { ByteRange } from '../core/sealed-layout.ts';
+import type { Envelope } from '../crypto/envelope.ts';
+import type { FieldEncryption } from '../crypto/field-encryption.ts';
+import type { RecordingRow, RecordingTable } from '../storage/recording-table.ts';
+import type { AuthorisePiece, PieceRequest } from './authorise-piece.ts';
+import { pacer } from './playback-pace.ts';
+import type { ReadVerified } from './read-verified.ts';
+import { envelopeOf } from './recording-envelope.ts';
+import { peaksPlace } from './recording-facts.ts';
+
+export type StreamPlaybackDeps = {
+  readonly authorisePiece: AuthorisePiece;
+  readonly readVerified: ReadVerified;
+  readonly recordings: Pick<RecordingTable, 'find'>;
+  readonly fields: Pick<FieldEncryption, 'openField'>;
+  readonly log: Pick<AuditReader, 'receiptOf'>;
+  readonly now: () => number;
+};
+
+export type OpenedRecording = {
+  readonly row: RecordingRow;
+  readonly envelope: Envelope;
+  readonly receipt: Receipt;
+};
+type Asked = PieceRequest & { readonly signal: AbortSignal };
+
+/** Something a listener may hear now. Every read opens the key again, with the receipt. */
+export type Listening = {
+  readonly mediaType: string;
+  readonly totalBytes: number;
+  /** Names this very sealed object (RFC 9110 strong validator). */
+  readonly etag: string;
+  /** One piece, at most {@link MAX_PIECE_BYTES} wide; resolves when its first segment has verified. */
+  readonly readPiece: (range: ByteRange) => Promise<AsyncIterable<Buffer>>;
+  /** Everything, in pieces; paced after a first burst, decided again before each piece. */
+  readonly readAll: () => Promise<AsyncIterable<Buffer>>;
+};
+
+/**
+ * What a playback is of. Row and receipt do not change while it lives, so they are kept; whether it may still be heard is
+ * asked every time.
+ */
+const createOpenedRecordings = ({ recordings, log }: Pick<StreamPlaybackDeps, 'recordings' | 'log'>) => {
+  const opened = new LRUCache<string, OpenedRecording>({ max: 2000, ttl: 5 * 60_000 });
+  return {
+    async get(playbackId: string, recordingId: string, generation: string): Promise<OpenedRecording> {
+      const known = opened.get(playbackId);
+      if (known?.envelope.generation === generation) return known;
+      const [row, receipt] = await Promise.all([recordings.find(recordingId), log.receiptOf(playbackId)]);
+      if (row === null || receipt === null)
+        throw new AppError('integrity_failure', 'a playback without its recording or its log entry');
+      const fresh = { row, receipt, envelope: envelopeOf(row) };
+      opened.set(playbackId, fresh);
+      return fresh;
+    },
+    forget(recordingId: string): void {
+      for (const [playbackId, { row }] of opened.entries())
+        if (row.id === recordingId) opened.delete(playbackId);
+    },
+  };
+};
+
+/** Audio and peaks of an opened playback: no log, no sound. */
+export const createStreamPlayback = (deps: StreamPlaybackDeps) => {
+  const opened = createOpenedRecordings(deps);
+
+  async function* rest(asked: Asked, known: OpenedRecording, from: number): AsyncGenerator<Buffer> {
+    const pace = pacer({ ...known.row, now: deps.now, signal: asked.signal });
+    const total = known.envelope.plainBytes;
+    for (let start = from; start < total; ) {
+      await pace(start);
+      const { generation } = await deps.authorisePiece(asked);
+      if (generation !== known.envelope.generation) throw new AppError('not_found', 'The recording changed.');
+      const end = pieceEnd(start, total);
+      yield* await deps.readVerified(known, { start, end }, asked.signal);
+      start = end;
+    }
+  }
+
+  const listening = (asked: Asked, known: OpenedRecording): Listening => {
+    const totalBytes = known.envelope.plainBytes;
+    return {
+      mediaType: known.row.mediaType ?? 'application/octet-stream',
+      totalBytes,
+      etag: `"${known.envelope.generation}"`,
+      readPiece: (range) => {
+        if (range.end - range.start > MAX_PIECE_BYTES) throw new RangeError('wider than one piece');
+        return deps.readVerified(known, range, asked.signal);
+      },
+      async readAll() {
+        const end = pieceEnd(0, totalBytes);
+        const first = await deps.readVerified(known, { start: 0, end }, asked.signal);
+        return (async function* () {
+          yield* first;
+          yield* rest(asked, known, end);
+        })();
+      },
+    };
+  };
+
+  const open = async (asked: PieceRequest): Promise<OpenedRecording> => {
+    const { recordingId, generation } = await deps.authorisePiece(asked);
+    return opened.get(asked.playbackId, recordingId, generation);
+  };
+
+  return {
+    audio: async (asked: Asked): Promise<Listening> => listening(asked, await open(asked)),
+
+    /** Waveform of the recording, opened with the same receipt; null when it has none. */
+    async peaks(asked: PieceRequest): Promise<Buffer | null> {
+      const { row, receipt } = await open(asked);
+      return row.peaksSealed === null
+        ? null
+        : deps.fields.openField(peaksPlace(row), row.peaksSealed, receipt);
+    },
+
+    /** Drops what is remembered of a recording, when it is erased. */
+    forget: opened.forget,
+  };
+};
+
+export type StreamPlayback = ReturnType<typeof createStreamPlayback>;

@@ -1,0 +1,47 @@
+import type { ObjectStore } from '../storage/object-store.ts';
+import type { PlaybackTable } from '../storage/playback-table.ts';
+import type { RecordingTable } from '../storage/recording-table.ts';
+import type { SettleIntent } from './settle-intent.ts';
+
+export type SweepDeps = {
+  readonly recordings: Pick<RecordingTable, 'staleIntents'>;
+  readonly settle: SettleIntent;
+  readonly objects: Pick<ObjectStore, 'sweep'>;
+  readonly playbacks: Pick<PlaybackTable, 'removeExpired'>;
+  readonly reconcileChanges: (graceMs: number) => Promise<number>;
+  readonly forgetOldSessions: () => Promise<number>;
+  readonly now: () => number;
+};
+
+export type Swept = {
+  readonly stored: number;
+  readonly removed: number;
+  readonly changes: number;
+  readonly leftovers: number;
+};
+
+/** Expired permissions are kept a while, so that a late "heard" statement still finds its playback. */
+const PLAYBACK_KEPT_MS = 24 * 60 * 60_000;
+
+/**
+ * Completes or removes what was interrupted: uploads, audited changes, temporary files. Run at start (with no grace where
+ * this process is the only one) and from time to time.
+ */
+export const createSweep =
+  (deps: SweepDeps) =>
+  async (graceMs: number): Promise<Swept> => {
+    const before = new Date(deps.now() - graceMs);
+    const swept = { stored: 0, removed: 0 };
+    for (;;) {
+      const rows = await deps.recordings.staleIntents(before);
+      for (const row of rows) swept[await deps.settle(row)] += 1;
+      if (rows.length === 0) break;
+    }
+    const changes = await deps.reconcileChanges(graceMs);
+    const { removed: leftovers } = await deps.objects.sweep(before);
+    await deps.playbacks.removeExpired(new Date(deps.now() - PLAYBACK_KEPT_MS));
+    await deps.forgetOldSessions();
+    return { ...swept, changes, leftovers };
+  };
+
+export type Sweep = ReturnType<typeof createSweep>;

@@ -1,0 +1,96 @@
+import type { AuditWriter } from '../audit/writer.ts';
+import { AppError } from '../core/errors.ts';
+import type { GenerationId, RecordingId } from '../core/ids.ts';
+import type { FieldEncryption } from '../crypto/field-encryption.ts';
+import type { objectKeyOf } from '../storage/object-key.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import type { RecordingTable } from '../storage/recording-table.ts';
+import type { IngestRequest } from './ingest-request.ts';
+import type { IntakeRules } from './intake-rules.ts';
+import { intentEvent } from './intent-event.ts';
+import { encodeFacts, factsPlace, type IndexedFacts, personalFactsOf, subjectOf } from './recording-facts.ts';
+
+export type UploadIntent = {
+  readonly id: RecordingId;
+  readonly generation: GenerationId;
+  readonly intentId: string;
+  readonly organisationId: string;
+  readonly sourceId: string;
+  readonly unitId: string | null;
+  readonly subject: string | null;
+};
+
+export type UploadIntentDeps = {
+  readonly recordings: Pick<RecordingTable, 'insertIntent' | 'removeIntent' | 'touch'>;
+  readonly objects: Pick<ObjectStore, 'delete'>;
+  readonly objectKeyOf: typeof objectKeyOf;
+  readonly fields: FieldEncryption;
+  readonly audit: Pick<AuditWriter, 'append'>;
+  readonly now: () => number;
+  readonly newId: () => string;
+};
+
+/** How often a flowing upload tells the sweeper that it is alive; the sweeper's grace is several of these. */
+export const HEARTBEAT_MS = 10_000;
+
+const announcer =
+  ({ recordings, fields, newId, now }: UploadIntentDeps) =>
+  async (asked: IngestRequest, rules: IntakeRules, indexed: IndexedFacts): Promise<UploadIntent> => {
+    const { actor, metadata } = asked;
+    const at = new Date(now());
+    const intent: UploadIntent = {
+      id: newId() as RecordingId,
+      generation: newId() as GenerationId,
+      intentId: newId(),
+      organisationId: actor.organisation,
+      sourceId: actor.id,
+      unitId: rules.unitId,
+      subject: await subjectOf(fields, actor.organisation, metadata),
+    };
+    const factsSealed = await fields.sealField(factsPlace(intent), encodeFacts(personalFactsOf(metadata)));
+    const { unitId: _unit, ...governed } = rules;
+    await recordings.insertIntent({
+      ...intent,
+      ...governed,
+      ...indexed.columns,
+      factsSealed: new Uint8Array(factsSealed),
+      createdAt: at,
+      touchedAt: at,
+      segment: metadata.segment,
+      endedAt: metadata.endedAt === null ? null : new Date(metadata.endedAt),
+      direction: metadata.direction,
+      ...(metadata.channels === null ? {} : { channelParties: metadata.channels }),
+      ...(metadata.pauses.length === 0 ? {} : { pauses: metadata.pauses.map((pause) => [...pause]) }),
+    });
+    return intent;
+  };
+
+/** The life of an upload before it is a recording: announced first, so that nothing it leaves behind is ever unknown. */
+export const createUploadIntents = (deps: UploadIntentDeps) => ({
+  announce: announcer(deps),
+
+  /** Keeps the sweeper away until the returned function is called. */
+  keepAlive({ id }: UploadIntent): () => void {
+    const heartbeat = setInterval(() => {
+      // A missed beat only brings the sweeper nearer; the seal statement finds out.
+      deps.recordings.touch(id, new Date(deps.now())).catch(() => undefined);
+    }, HEARTBEAT_MS);
+    return () => clearInterval(heartbeat);
+  },
+
+  /** Every intent ends with exactly one entry under its own id, also the one that came to nothing. */
+  async giveUp(intent: UploadIntent, asked: IngestRequest, bytes: number, error: unknown): Promise<void> {
+    const reason =
+      error instanceof AppError ? error.code : asked.signal.aborted ? 'client_closed' : 'internal';
+    const base = intentEvent(intent, deps.now(), asked.request);
+    await deps.audit.append(
+      reason === 'client_closed'
+        ? { ...base, action: 'recording.abandoned', outcome: 'failed', detail: { reason: 'client' } }
+        : { ...base, action: 'recording.refused', outcome: 'denied', detail: { reason, bytes } },
+    );
+    await deps.objects.delete(deps.objectKeyOf(intent.organisationId, intent.generation));
+    await deps.recordings.removeIntent(intent.id);
+  },
+});
+
+export type UploadIntents = ReturnType<typeof createUploadIntents>;

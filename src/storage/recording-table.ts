@@ -1,0 +1,241 @@
+import { Prisma, type PrismaClient } from './prisma/client.ts';
+import type { RecordingModel, RecordingUncheckedCreateInput } from './prisma/models/Recording.ts';
+
+/** A row as stored. Byte counts are bigint there; {@link envelopeColumns} in services turns them into numbers. */
+export type RecordingRow = RecordingModel;
+
+/** Blind indexes that can be searched, by the column that holds them. */
+export const indexColumns = {
+  callId: 'call_id_index',
+  caller: 'caller_index',
+  called: 'called_index',
+  agent: 'agent_index',
+  queue: 'queue_index',
+  personal: 'personal_index',
+  name: 'name_index',
+} as const;
+export type IndexName = keyof typeof indexColumns;
+
+/** Everything the upload brought and the probe found: written in one statement when the object is durable. */
+export type SealedColumns = Required<
+  Pick<
+    RecordingModel,
+    | 'mediaType'
+    | 'codec'
+    | 'sampleRate'
+    | 'channels'
+    | 'declaredDurationMs'
+    | 'durationMs'
+    | 'flags'
+    | 'peaksSealed'
+    | 'digestMac'
+    | 'plainBytes'
+    | 'sealedBytes'
+    | 'sealedSha256'
+    | 'header'
+    | 'keyCommitment'
+    | 'wrapProvider'
+    | 'wrapKeyId'
+    | 'wrapVersion'
+    | 'wrappedKey'
+  >
+>;
+
+export type IntentColumns = Omit<RecordingUncheckedCreateInput, 'status' | keyof SealedColumns>;
+
+export type SearchCriteria = {
+  readonly organisation: string;
+  readonly units: readonly string[];
+  readonly from: Date | null;
+  /** Exclusive. */
+  readonly to: Date | null;
+  readonly direction: string | null;
+  /** Every named index must hold one of its values (one per live key version). */
+  readonly indexes: readonly { readonly name: IndexName; readonly values: readonly Buffer[] }[];
+  readonly after: { readonly startedAt: Date; readonly id: string } | null;
+  readonly limit: number;
+};
+
+export type FoundRecording = Pick<
+  RecordingModel,
+  | 'id'
+  | 'organisationId'
+  | 'unitId'
+  | 'sourceId'
+  | 'startedAt'
+  | 'endedAt'
+  | 'direction'
+  | 'segment'
+  | 'durationMs'
+  | 'mediaType'
+  | 'channels'
+  | 'flags'
+  | 'factsSealed'
+  | 'retentionClass'
+  | 'holdCount'
+>;
+
+const isUniqueViolation = (error: unknown): boolean =>
+  error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002';
+
+const nothing = {
+  callIdIndex: null,
+  callerIndex: null,
+  calledIndex: null,
+  agentIndex: null,
+  queueIndex: null,
+  personalIndex: null,
+  nameIndex: null,
+  subject: null,
+  factsSealed: null,
+  peaksSealed: null,
+  digestMac: null,
+  wrappedKey: null,
+  channelParties: Prisma.DbNull,
+  pauses: Prisma.DbNull,
+};
+
+/** Recordings and the uploads that may become one. */
+export const createRecordingTable = (prisma: PrismaClient) => {
+  const { recording } = prisma;
+  return {
+    async insertIntent(columns: IntentColumns): Promise<void> {
+      await recording.create({ data: { ...columns, status: 'intent' }, select: { id: true } });
+    },
+
+    /** Tells the sweeper that this upload is alive. False: it has been given up in the meantime. */
+    async touch(id: string, at: Date): Promise<boolean> {
+      const { count } = await recording.updateMany({
+        where: { id, status: { in: ['intent', 'sealed'] } },
+        data: { touchedAt: at },
+      });
+      return count === 1;
+    },
+
+    /** intent → sealed. `duplicate`: the same call and segment is already here; `gone`: the sweeper gave this upload up. */
+    async seal(id: string, at: Date, columns: SealedColumns): Promise<'sealed' | 'duplicate' | 'gone'> {
+      try {
+        const { count } = await recording.updateMany({
+          where: { id, status: 'intent' },
+          data: { ...columns, status: 'sealed', touchedAt: at },
+        });
+        return count === 1 ? 'sealed' : 'gone';
+      } catch (error) {
+        if (isUniqueViolation(error)) return 'duplicate';
+        throw error;
+      }
+    },
+
+    /** sealed → stored, once its entry is in the log. Idempotent. */
+    async store(id: string, seq: number, at: Date): Promise<void> {
+      await recording.updateMany({
+        where: { id, status: 'sealed' },
+        data: { status: 'stored', storedSeq: BigInt(seq), storedAt: at },
+      });
+    },
+
+    /** Forgets an upload that came to nothing; never touches a stored recording. */
+    async removeIntent(id: string): Promise<void> {
+      await recording.deleteMany({ where: { id, status: { in: ['intent', 'sealed'] } } });
+    },
+
+    /** The recording already made of this call and segment by this source, under any live version of the index key. */
+    async findByCall(
+      sourceId: string,
+      callIds: readonly Buffer[],
+      segment: number,
+    ): Promise<RecordingRow | null> {
+      return recording.findFirst({
+        where: {
+          sourceId,
+          segment,
+          callIdIndex: { in: callIds.map((index) => new Uint8Array(index)) },
+          status: { in: ['sealed', 'stored', 'erasing'] },
+        },
+      });
+    },
+
+    async find(id: string): Promise<RecordingRow | null> {
+      return recording.findUnique({ where: { id } });
+    },
+
+    /** Uploads nobody has touched since `before`, oldest first. */
+    async staleIntents(before: Date): Promise<RecordingRow[]> {
+      return recording.findMany({
+        where: { status: { in: ['intent', 'sealed'] }, touchedAt: { lte: before } },
+        orderBy: { touchedAt: 'asc' },
+        take: 500,
+      });
+    },
+
+    async search(criteria: SearchCriteria): Promise<FoundRecording[]> {
+      if (criteria.units.length === 0) return [];
+      return prisma.$queryRaw<FoundRecording[]>(searchStatement(criteria));
+    },
+
+    /** stored → erasing, unless it is held. From now on nobody finds, plays or holds it. */
+    async claimErasure(id: string): Promise<'claimed' | 'held' | 'gone'> {
+      const { count } = await recording.updateMany({
+        where: { id, status: 'stored', holdCount: 0 },
+        data: { status: 'erasing' },
+      });
+      if (count === 1) return 'claimed';
+      const row = await recording.findUnique({ where: { id }, select: { status: true } });
+      return row?.status === 'stored' ? 'held' : 'gone';
+    },
+
+    async releaseErasure(id: string): Promise<void> {
+      await recording.updateMany({ where: { id, status: 'erasing' }, data: { status: 'stored' } });
+    },
+
+    /** Destroys the wrapped key, every sealed fact and every index; what is left says that there was a call, and when. */
+    async erase(id: string, seq: number, at: Date): Promise<void> {
+      await recording.updateMany({
+        where: { id, status: 'erasing' },
+        data: { ...nothing, status: 'erased', erasedSeq: BigInt(seq), erasedAt: at },
+      });
+    },
+  };
+};
+
+export type RecordingTable = ReturnType<typeof createRecordingTable>;
+
+const columns = Prisma.raw(
+  `r.id::text AS "id", r.organisation_id::text AS "organisationId", r.unit_id::text AS "unitId",
+   r.source_id::text AS "sourceId", r.started_at AS "startedAt", r.ended_at AS "endedAt", r.direction, r.segment,
+   r.duration_ms AS "durationMs", r.media_type AS "mediaType", r.channels, r.flags, r.facts_sealed AS "factsSealed",
+   r.retention_class AS "retentionClass", r.hold_count AS "holdCount"`,
+);
+
+const conditions = (criteria: SearchCriteria): Prisma.Sql => {
+  const { from, to, direction, after, indexes } = criteria;
+  const parts = [
+    Prisma.sql`r.status = 'stored'`,
+    Prisma.sql`r.organisation_id = ${criteria.organisation}::uuid`,
+  ];
+  if (from !== null) parts.push(Prisma.sql`r.started_at >= ${from}`);
+  if (to !== null) parts.push(Prisma.sql`r.started_at < ${to}`);
+  if (direction !== null) parts.push(Prisma.sql`r.direction = ${direction}`);
+  if (after !== null) parts.push(Prisma.sql`(r.started_at, r.id) < (${after.startedAt}, ${after.id}::uuid)`);
+  for (const { name, values } of indexes)
+    parts.push(
+      Prisma.sql`r.${Prisma.raw(indexColumns[name])} IN (${Prisma.join(values.map((value) => new Uint8Array(value)))})`,
+    );
+  return Prisma.join(parts, ' AND ');
+};
+
+/**
+ * Newest first. With a blind index the index itself is selective; without one, the newest of each care unit are merged,
+ * so that a small unit of a large organisation is found without reading the others' calls.
+ */
+const searchStatement = (criteria: SearchCriteria): Prisma.Sql => {
+  const units = Prisma.join(criteria.units.map((unit) => Prisma.sql`${unit}::uuid`));
+  const where = conditions(criteria);
+  if (criteria.indexes.length > 0)
+    return Prisma.sql`SELECT ${columns} FROM recording r WHERE ${where} AND r.unit_id IN (${units})
+      ORDER BY r.started_at DESC, r.id DESC LIMIT ${criteria.limit}`;
+  return Prisma.sql`SELECT r.* FROM unnest(ARRAY[${units}]) AS u(id) CROSS JOIN LATERAL (
+      SELECT ${columns} FROM recording r WHERE r.unit_id = u.id AND ${where}
+      ORDER BY r.started_at DESC, r.id DESC LIMIT ${criteria.limit}) r
+    ORDER BY r."startedAt" DESC, r.id DESC LIMIT ${criteria.limit}`;
+};

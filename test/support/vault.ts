@@ -1,0 +1,123 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** Black box: a running vault and its command line, as a stranger has them. Nothing of src is imported here. */
+const ROOT = join(import.meta.dirname, '../..');
+const LAUNCHER = join(ROOT, 'bin/callvault.js');
+
+export type Ran = { readonly code: number; readonly stdout: string; readonly stderr: string };
+
+export type VaultFolder = {
+  readonly home: string;
+  readonly dataDir: string;
+  readonly keysDir: string;
+  readonly env: NodeJS.ProcessEnv;
+  /** Runs `callvault …` on this installation. */
+  cli(...args: string[]): Promise<Ran>;
+  /** Starts `callvault serve`; resolves when it listens. */
+  start(env?: Readonly<Record<string, string>>, wrapper?: readonly string[]): Promise<RunningVault>;
+  remove(): Promise<void>;
+};
+
+export type RunningVault = {
+  readonly url: string;
+  readonly pid: number;
+  /** Everything it printed so far. */
+  output(): string;
+  stop(): Promise<number | null>;
+  /** SIGKILL to the vault's own process; the database it started is left to its fate. */
+  kill(): Promise<void>;
+  readonly exited: Promise<number | null>;
+};
+
+/** Only what a program needs to run: a test must not depend on the machine's own settings. */
+const bareEnvironment = (): NodeJS.ProcessEnv => ({
+  PATH: process.env.PATH,
+  HOME: process.env.HOME,
+  LANG: 'C.UTF-8',
+  ...(process.env.TMPDIR === undefined ? {} : { TMPDIR: process.env.TMPDIR }),
+});
+
+const waitForAddress = (child: ChildProcess, output: () => string): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const look = (): void => {
+      const url = /Callvault \S+ on (https?:\/\/\S+?)(,|\s|$)/.exec(output())?.[1];
+      if (url !== undefined) resolve(url);
+    };
+    child.stdout?.on('data', look);
+    child.once('exit', (code) =>
+      reject(new Error(`the vault ended with ${code} before it listened:\n${output()}`)),
+    );
+  });
+
+const startVault = async (
+  env: NodeJS.ProcessEnv,
+  cwd: string,
+  wrapper: readonly string[],
+): Promise<RunningVault> => {
+  // Node itself, not the launcher: the pid is then the vault's, to be killed or traced.
+  const command = [...wrapper, process.execPath, join(ROOT, 'src/main.ts')];
+  const child = spawn(command[0] as string, command.slice(1), {
+    cwd,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let text = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream?.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+    });
+  const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
+  const url = await waitForAddress(child, () => text);
+  return {
+    url,
+    pid: child.pid as number,
+    output: () => text,
+    exited,
+    async stop() {
+      child.kill('SIGTERM');
+      return exited;
+    },
+    async kill() {
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
+};
+
+/** A new, empty installation in a folder of its own, on a free port. */
+export const newVaultFolder = async (extra: Readonly<Record<string, string>> = {}): Promise<VaultFolder> => {
+  const home = await mkdtemp(join(tmpdir(), 'cva-'));
+  const dataDir = join(home, 'data');
+  const keysDir = join(home, 'data.keys');
+  const env = { ...bareEnvironment(), DATA_DIR: dataDir, PORT: '0', FREE_DISK_FLOOR: '0', ...extra };
+  const running = new Set<RunningVault>();
+  return {
+    home,
+    dataDir,
+    keysDir,
+    env,
+    cli: (...args) =>
+      new Promise((resolve) => {
+        execFile(
+          process.execPath,
+          [LAUNCHER, ...args],
+          { cwd: home, env, maxBuffer: 64e6 },
+          (error, stdout, stderr) =>
+            resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr }),
+        );
+      }),
+    async start(more = {}, wrapper = []) {
+      const vault = await startVault({ ...env, ...more }, home, wrapper);
+      running.add(vault);
+      void vault.exited.then(() => running.delete(vault));
+      return vault;
+    },
+    async remove() {
+      for (const vault of running) await vault.stop();
+      await rm(home, { recursive: true, force: true });
+    },
+  };
+};
