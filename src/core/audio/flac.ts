@@ -1,6 +1,7 @@
 import { type AudioScan, bareScan, isPlausible, millisecondsOf } from './facts.ts';
 import { type FlacFrame, MAX_HEADER_BYTES, parseFlacFrame } from './flac-frame.ts';
 import { type Parser, peek, skip, take } from './pull.ts';
+import { seekSyncByte } from './sync-byte.ts';
 
 const WINDOW_BYTES = 16_384;
 const STREAMINFO_BYTES = 34;
@@ -44,31 +45,32 @@ const parseStreamInfo = (body: Buffer): StreamInfo => ({
   samples: (body[13]! & 15) * 2 ** 32 + body.readUInt32BE(14),
 });
 
-type Frames = { readonly count: number; readonly last: FlacFrame | null; readonly gaps: boolean };
+type Frames = { last: FlacFrame | null; gaps: boolean };
 
 /**
  * Finds the frames. A header by chance inside the audio would have to hold a right CRC and a number above the last one;
  * frames that are missing before a found one are a gap.
  */
 function* readFrames(): Parser<Frames> {
-  let count = 0;
-  let last: FlacFrame | null = null;
-  let gaps = false;
+  const found: Frames = { last: null, gaps: false };
   for (;;) {
     const window = yield* peek(WINDOW_BYTES);
     const ended = window.length < WINDOW_BYTES;
     const reach = ended ? window.length : WINDOW_BYTES - MAX_HEADER_BYTES;
-    for (let at = 0; at < reach; at += 1) {
-      const frame = window[at] === 0xff ? parseFlacFrame(window, at) : null;
-      if (frame === null || !follows(frame, last)) continue;
-      gaps ||= frame.number !== nextNumber(frame, last);
-      last = frame;
-      count += 1;
-    }
+    seekSyncByte(window, reach, (at) => {
+      noteFrame(parseFlacFrame(window, at), found);
+      return false;
+    });
     yield* skip(reach);
-    if (ended) return { count, last, gaps };
+    if (ended) return found;
   }
 }
+
+const noteFrame = (frame: FlacFrame | null, found: Frames): void => {
+  if (frame === null || !follows(frame, found.last)) return;
+  found.gaps ||= frame.number !== nextNumber(frame, found.last);
+  found.last = frame;
+};
 
 /** How far ahead a frame may lie and still be believed: a wilder number is chance. */
 const MAX_MISSING_FRAMES = 1000;

@@ -26,13 +26,11 @@ const ratesMpeg1 = [44_100, 48_000, 32_000];
 /** MPEG-2.5, reserved, MPEG-2, MPEG-1. */
 const rateDivisor = [4, 1, 2, 1];
 
-/** Whether a byte can follow 0xFF in a Layer III header: what a search looks at before it reads whole headers. */
-export const isLayer3Byte = (byte: number): boolean => (byte & 0xe6) === 0xe2;
-
 /** Reads the header at `at`, or null where there is none. Bytes of free bitrate, which nobody records, count as none. */
 export const parseMp3Header = (bytes: Buffer, at: number): Mp3Header | null => {
   if (at + HEADER_BYTES > bytes.length) return null;
-  if (bytes[at] !== 0xff || !isLayer3Byte(bytes[at + 1]!)) return null;
+  // Sync and Layer III.
+  if (bytes[at] !== 0xff || (bytes[at + 1]! & 0xe6) !== 0xe2) return null;
   const word = bytes.readUInt32BE(at);
   const version = (word >>> 19) & 3;
   if (version === RESERVED_VERSION || (word & 3) === RESERVED_EMPHASIS) return null;

@@ -2,7 +2,6 @@ import { type AudioScan, bareScan, millisecondsOf } from './facts.ts';
 import { flac } from './flac.ts';
 import {
   HEADER_BYTES,
-  isLayer3Byte,
   MAX_FRAME_BYTES,
   type Mp3Header,
   type Mp3Info,
@@ -10,6 +9,7 @@ import {
   parseMp3Info,
 } from './mp3-header.ts';
 import { type Parser, peek, skip } from './pull.ts';
+import { seekSyncByte } from './sync-byte.ts';
 
 /**
  * MP3 has no magic, so it is proved: three frames in a row that agree (two, where they end the stream). In random bytes
@@ -97,12 +97,8 @@ function* seekFrame(key: number | null, limit: number): Parser<Seek> {
 
 type Sought = { readonly key: number | null; readonly ended: boolean };
 
-const firstFrameIn = (window: Buffer, reach: number, sought: Sought): number | null => {
-  for (let at = 0; at < reach; at += 1) {
-    if (window[at] === 0xff && isLayer3Byte(window[at + 1]!) && isConfirmed(window, at, sought)) return at;
-  }
-  return null;
-};
+const firstFrameIn = (window: Buffer, reach: number, sought: Sought): number | null =>
+  seekSyncByte(window, reach, (at) => isConfirmed(window, at, sought));
 
 /** Whether enough agreeing frames follow one another from here; the end of the stream stands for the last of them. */
 const isConfirmed = (window: Buffer, at: number, { key, ended }: Sought): boolean => {
