@@ -1,0 +1,81 @@
+#!/usr/bin/env node
+/**
+ * Starts Callvault on a Node that can run it. Plain JavaScript for whatever Node the machine has: with an older one it runs
+ * itself again on the Node that `npm ci` has installed beside it, found from where this file really lies, or stops with one
+ * sentence. Post commands, units and cron call it by absolute path or through a link, with any working folder and PATH.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, realpathSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const OLDEST = 24;
+const COULD_NOT_RUN = 3;
+
+const self = realpathSync(fileURLToPath(import.meta.url));
+const root = dirname(dirname(self));
+
+const stop = (sentence) => {
+  process.stderr.write(`callvault: ${sentence}\n`);
+  process.exitCode = COULD_NOT_RUN;
+};
+
+/** The Node that comes with Callvault, wherever npm has put it; null when it is not there. */
+const bundledNode = () => {
+  try {
+    const manifest = createRequire(self).resolve(`node-${process.platform}-${process.arch}/package.json`);
+    const node = realpathSync(join(dirname(manifest), 'bin', 'node'));
+    return node === realpathSync(process.execPath) ? null : node;
+  } catch {
+    return null;
+  }
+};
+
+/** From a terminal these reach every process of the job by themselves; sent on as well, they would come twice. */
+const BY_TERMINAL = ['SIGINT', 'SIGQUIT', 'SIGHUP'];
+const ALWAYS = ['SIGTERM', 'SIGUSR2'];
+
+const runOn = (node) => {
+  // The fourth channel carries nothing: when this process dies, however it dies, the other end sees it close.
+  const child = spawn(node, [self, ...process.argv.slice(2)], {
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+  });
+  const pass = (signal) => child.kill(signal);
+  const ignore = () => {};
+  for (const signal of ALWAYS) process.on(signal, pass);
+  for (const signal of BY_TERMINAL) process.on(signal, process.stdin.isTTY ? ignore : pass);
+  child.once('error', (error) =>
+    stop(`the Node that comes with it could not be started (${error.code}): run "npm ci" in ${root}.`),
+  );
+  child.once('exit', (code, signal) => {
+    if (signal === null) {
+      process.exitCode = code;
+      if (child.connected) child.disconnect();
+      return;
+    }
+    // Whoever waits for this process learns what happened to the other.
+    for (const name of [...ALWAYS, ...BY_TERMINAL]) process.removeAllListeners(name);
+    process.kill(process.pid, signal);
+  });
+};
+
+const runHere = async () => {
+  if (process.channel) {
+    process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
+    process.channel.unref();
+  }
+  const source = join(root, 'src', 'cli', 'main.ts');
+  const entry = existsSync(source) ? source : join(root, 'dist', 'cli', 'main.js');
+  await import(pathToFileURL(entry).href);
+};
+
+if (Number.parseInt(process.versions.node, 10) >= OLDEST) await runHere();
+else {
+  const node = bundledNode();
+  if (node === null)
+    stop(
+      `needs Node ${OLDEST} or newer; this is ${process.version}, and none for ${process.platform}-${process.arch} was installed with it. Run "npm ci" in ${root}, or start it with a newer Node.`,
+    );
+  else runOn(node);
+}
