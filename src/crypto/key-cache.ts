@@ -24,7 +24,10 @@ export type KeyCache = {
   readonly rotate: (name: KeyName) => Promise<StoredKey>;
   /** Removes an old version for ever. Throws `wrong_key` for the newest one and for one that is not there. */
   readonly destroy: (name: KeyName, version: number) => Promise<void>;
-  /** Unwraps the canary. When the provider refuses or holds another root key, every cached key is dropped as well. */
+  /**
+   * Unwraps the canary, and lets go of keys unused for an hour. When the provider refuses or holds another root key, every
+   * cached key is dropped. To be called about every minute.
+   */
   readonly check: () => Promise<void>;
 };
 
@@ -73,6 +76,7 @@ export const createKeyCache = ({ store, now }: KeyCacheDeps): KeyCache => {
       keys.forget(versionSlot(name, number));
     },
     check: async () => {
+      keys.expire();
       try {
         await store.check();
       } catch (error) {

@@ -63,7 +63,10 @@ export type KeyRing = {
   ) => Promise<void>;
   /** Forgets an opened recording, after erasure. A key being unwrapped at this moment is not kept either. */
   readonly evict: (recording: RecordingId) => void;
-  /** Unwraps the canary: `keys_unavailable` or `wrong_key`. When it is not a mere outage, all keys in memory are dropped. */
+  /**
+   * Unwraps the canary: `keys_unavailable`, `wrong_key` or `integrity_failure`. Lets go of keys past their time; when it is
+   * not a mere outage, of all. To be called about every minute.
+   */
   readonly check: () => Promise<void>;
 };
 
@@ -141,6 +144,7 @@ export const createKeyRing = ({ keys, now }: KeyRingDeps): KeyRing => {
     },
     evict: (recording) => opened.forget(recording),
     check: async () => {
+      opened.expire();
       try {
         await keys.check();
       } catch (error) {

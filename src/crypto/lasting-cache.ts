@@ -19,6 +19,8 @@ export type LastingCache<T> = {
   readonly get: (name: string, load: () => Promise<T>) => Promise<T>;
   /** Drops one value, or all; what is being loaded now is handed to those who wait for it, but not kept. */
   readonly forget: (name?: string) => void;
+  /** Lets go of values that are past the limit and that nobody has asked for since. */
+  readonly expire: () => void;
 };
 
 type Entry<T> = { readonly value: T; readonly loadedAt: number; freshUntil: number };
@@ -72,6 +74,9 @@ export const createLastingCache = <T>(options: LastingCacheOptions): LastingCach
       }
       entries.delete(name);
       loading.delete(name);
+    },
+    expire: () => {
+      for (const [name, entry] of entries) if (!within(entry, entry.loadedAt + limitMs)) entries.delete(name);
     },
   };
 };

@@ -14,6 +14,8 @@ export type OpenedObjects = {
   readonly get: (envelope: Envelope, open: () => Promise<SealedObject>) => Promise<SealedObject>;
   /** Forgets one recording, or all. What is being opened at this moment is not kept either. */
   readonly forget: (recording?: RecordingId) => void;
+  /** Lets go of what is past its time and that nobody has asked for since. */
+  readonly expire: () => void;
 };
 
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
@@ -66,6 +68,9 @@ export const createOpenedObjects = ({ now }: { readonly now: () => number }): Op
       forgotten += 1;
       if (recording === undefined) opened.clear();
       else opened.delete(recording);
+    },
+    expire: () => {
+      opened.purgeStale();
     },
   };
 };

@@ -6,6 +6,7 @@ import {
   segmentCount,
   segmentStart,
   TAG_BYTES,
+  VAULT_SEGMENT_BYTES,
 } from '../core/sealed-layout.ts';
 import { integrityFailure } from './integrity.ts';
 import type { SegmentCipher } from './segment-cipher.ts';
@@ -61,11 +62,26 @@ export async function* seal(
   }
 }
 
+/**
+ * Buffers that segments are put together in, kept for the next range: most objects arrive from a socket in odd cuts, and
+ * what is allocated per range is collected per range. They hold ciphertext only and are never handed to a consumer.
+ */
+const idle: Buffer[] = [];
+const IDLE_MAX = 32;
+const borrow = (bytes: number): Buffer => {
+  const buffer = bytes === VAULT_SEGMENT_BYTES ? idle.pop() : undefined;
+  return buffer ?? Buffer.allocUnsafeSlow(bytes);
+};
+const giveBack = (buffer: Buffer | null): void => {
+  if (buffer?.length === VAULT_SEGMENT_BYTES && idle.length < IDLE_MAX) idle.push(buffer);
+};
+
 type Gathered = { readonly index: number; readonly sealed: Uint8Array };
 
 /**
  * Cuts ciphertext that starts at a segment boundary into whole segments. Chunk sizes and the number of bytes are
- * attacker-controlled; a source that ends early or goes on too long throws `integrity_failure`.
+ * attacker-controlled; a source that ends early or goes on too long throws `integrity_failure`. A yielded segment is to be
+ * used before the next one is asked for.
  */
 async function* gather(
   span: SealedSpan,
@@ -77,29 +93,33 @@ async function* gather(
   let index = span.firstSegment;
   const sizeOf = (): number =>
     Math.min(segmentBytes, span.sealed.end - span.sealed.start - (index - span.firstSegment) * segmentBytes);
-  for await (const chunk of source) {
-    assertBytes(chunk);
-    let offset = 0;
-    while (offset < chunk.length) {
-      if (index > span.lastSegment) throw integrityFailure('length', index);
-      const size = sizeOf();
-      if (filled === 0 && chunk.length - offset >= size) {
-        yield { index, sealed: chunk.subarray(offset, offset + size) };
-        offset += size;
-        index += 1;
-        continue;
-      }
-      held ??= Buffer.allocUnsafeSlow(segmentBytes);
-      const part = chunk.subarray(offset, offset + size - filled);
-      held.set(part, filled);
-      filled += part.length;
-      offset += part.length;
-      if (filled === size) {
-        yield { index, sealed: held.subarray(0, size) };
-        filled = 0;
-        index += 1;
+  try {
+    for await (const chunk of source) {
+      assertBytes(chunk);
+      let offset = 0;
+      while (offset < chunk.length) {
+        if (index > span.lastSegment) throw integrityFailure('length', index);
+        const size = sizeOf();
+        if (filled === 0 && chunk.length - offset >= size) {
+          yield { index, sealed: chunk.subarray(offset, offset + size) };
+          offset += size;
+          index += 1;
+          continue;
+        }
+        held ??= borrow(segmentBytes);
+        const part = chunk.subarray(offset, offset + size - filled);
+        held.set(part, filled);
+        filled += part.length;
+        offset += part.length;
+        if (filled === size) {
+          yield { index, sealed: held.subarray(0, size) };
+          filled = 0;
+          index += 1;
+        }
       }
     }
+  } finally {
+    giveBack(held);
   }
   if (index <= span.lastSegment) throw integrityFailure('length', index);
 }

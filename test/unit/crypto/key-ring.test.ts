@@ -218,3 +218,19 @@ test('what is in memory serves through an outage, and not after a refusal', asyn
   await ring.check();
   await ring.openObject(envelope, receipt);
 });
+
+test('the check lets go of what is past its time, even if the clock is set back afterwards', async () => {
+  const { ring, clock, tap, envelope } = await createVaultKeys();
+  const receipt = playbackReceipt(envelope, clock.now(), clock.now() + 100 * MINUTE);
+  const first = await ring.openObject(envelope, receipt);
+  clock.advance(5 * MINUTE + 1);
+  await ring.check();
+  clock.advance(-4 * MINUTE);
+  expect(await ring.openObject(envelope, receipt)).not.toBe(first);
+  clock.advance(70 * MINUTE);
+  await ring.check();
+  clock.advance(-65 * MINUTE);
+  const opened = tap.opened;
+  await ring.openObject(envelope, receipt);
+  expect(tap.opened).toBe(opened + 1);
+});

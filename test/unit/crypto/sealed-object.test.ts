@@ -117,3 +117,24 @@ test('the plaintext held back is overwritten, whether sealing ends, fails or is 
   expect(held).toHaveLength(3);
   expect(held.every((buffer) => buffer.every((byte) => byte === 0))).toBe(true);
 });
+
+test('many readers at once, some of whom leave, do not see each other', async () => {
+  const plain = patternBytes(400_000);
+  const { key, sealed, envelope } = await sealBytes(plain);
+  const object = openObject(envelope, key.dek);
+  const readers = Array.from({ length: 60 }, async (_, i) => {
+    const range = { start: (i * 6007) % 300_000, end: ((i * 6007) % 300_000) + 100_000 };
+    const { read, seen } = storeOf(sealed, 1000 + i * 97);
+    const parts: Buffer[] = [];
+    for await (const chunk of await object.readRange(range, read)) {
+      parts.push(chunk);
+      await new Promise((resolve) => setImmediate(resolve));
+      if (i % 3 === 0) break;
+    }
+    const got = Buffer.concat(parts);
+    expect(got.equals(plain.subarray(range.start, range.start + got.length))).toBe(true);
+    expect(got.length === 100_000 || i % 3 === 0).toBe(true);
+    expect(seen.open).toBe(0);
+  });
+  await Promise.all(readers);
+});
