@@ -4,6 +4,8 @@ export type FlacFrame = {
   readonly number: number;
   readonly variable: boolean;
   readonly samples: number;
+  /** Codes of sample rate and sample size, which do not change within a stream. */
+  readonly kind: number;
 };
 
 /** Longest header: sync 2, sizes and channels 2, number 7, block size 2, rate 2, CRC 1. */
@@ -30,7 +32,8 @@ export const parseFlacFrame = (bytes: Buffer, at: number): FlacFrame | null => {
   const crcAt = extraAt + blockBytes + (rateCode === 12 ? 1 : rateCode > 12 ? 2 : 0);
   if (crcAt >= bytes.length || crc8(bytes, at, crcAt) !== bytes[crcAt]) return null;
   const samples = blockBytes === 0 ? blockSamples(blockCode) : bytes.readUIntBE(extraAt, blockBytes) + 1;
-  return { number: number.value, variable: (bytes[at + 1]! & 1) === 1, samples };
+  const kind = (rateCode << 3) | ((bytes[at + 3]! >> 1) & 7);
+  return { number: number.value, variable: (bytes[at + 1]! & 1) === 1, samples, kind };
 };
 
 const blockSamples = (code: number): number => {

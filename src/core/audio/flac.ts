@@ -48,8 +48,8 @@ const parseStreamInfo = (body: Buffer): StreamInfo => ({
 type Frames = { last: FlacFrame | null; gaps: boolean };
 
 /**
- * Finds the frames. A header by chance inside the audio would have to hold a right CRC and a number above the last one;
- * frames that are missing before a found one are a gap.
+ * Finds the frames. A header by chance inside the audio would need a right CRC, the codes of the frames before it and a
+ * number a little above theirs: once in some ten gigabytes. Frames that are missing before a found one are a gap.
  */
 function* readFrames(): Parser<Frames> {
   const found: Frames = { last: null, gaps: false };
@@ -81,10 +81,14 @@ const nextNumber = (frame: FlacFrame, last: FlacFrame | null): number =>
 const follows = (frame: FlacFrame, last: FlacFrame | null): boolean => {
   const ahead = frame.number - nextNumber(frame, last);
   const unit = frame.variable ? frame.samples : 1;
-  return (
-    ahead >= 0 && ahead <= MAX_MISSING_FRAMES * unit && (last === null || frame.variable === last.variable)
-  );
+  return ahead >= 0 && ahead <= MAX_MISSING_FRAMES * unit && (last === null || isAkin(frame, last));
 };
+
+/** In a stream of fixed blocks only the last is shorter. */
+const isAkin = (frame: FlacFrame, last: FlacFrame): boolean =>
+  frame.kind === last.kind &&
+  frame.variable === last.variable &&
+  (frame.variable || frame.samples <= last.samples);
 
 const scanOf = (info: StreamInfo, { last, gaps }: Frames): AudioScan => {
   const plausible = isPlausible(info.sampleRate, info.channels);

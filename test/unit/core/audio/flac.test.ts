@@ -92,6 +92,16 @@ describe('streams', () => {
     });
   });
 
+  test('a frame of another kind, or longer than its block, is chance', () => {
+    const other = frameHeader({ number: [2], sizes: 0xc9 });
+    const wide = frameHeader({ number: [2], channels: 0x02 });
+    const longer = frameHeader({ number: [2], sizes: 0xd0 });
+    const last = frameHeader({ number: [2], sizes: 0x60, extra: [199] });
+    const file = (frame: Buffer) => facts(Buffer.concat([streamInfo(), frames([0, 1]), frame, audio]));
+    for (const frame of [other, wide, longer]) expect(file(frame).durationMs).toBe(1024);
+    expect(file(last).durationMs).toBe(1049);
+  });
+
   test('variable blocks count samples', () => {
     const variable = (number: readonly number[]) =>
       Buffer.concat([frameHeader({ number, sync: [0xff, 0xf9] }), audio]);
@@ -168,7 +178,7 @@ describe('frame headers', () => {
     [0xcd, [0x1f, 0x40], 4096],
     [0x6e, [199, 0x03, 0x20], 200],
   ])('sizes %i', (sizes, extra, samples) => {
-    expect(parse({ sizes, extra })).toEqual({ number: 0, variable: false, samples });
+    expect(parse({ sizes, extra })).toMatchObject({ number: 0, variable: false, samples });
   });
 
   test.each([
