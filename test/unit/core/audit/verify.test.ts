@@ -1,0 +1,414 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { commitmentOf } from '../../../../src/core/audit/commitment.ts';
+import { extendByCommitments } from '../../../../src/core/audit/head.ts';
+import { emptyRange, rootOf } from '../../../../src/core/audit/merkle.ts';
+import {
+  type Anchor,
+  createVerifier,
+  type Stray,
+  type Verdict,
+  verifyLog,
+} from '../../../../src/core/audit/verify.ts';
+import { fixedId } from '../../../support/audit-events.ts';
+import {
+  createMemoryLog,
+  eventAt,
+  type MemoryLog,
+  pagesOf,
+  storedEntry,
+  storedLeaf,
+  treeOver,
+} from '../../../support/memory-log.ts';
+
+const SIZE = 530; // two nodes of level 8, many batches, the last page partial
+
+const verdictOf = (
+  log: MemoryLog,
+  {
+    size = SIZE,
+    pageSize = 64,
+    anchors = [],
+    strays = [],
+  }: {
+    size?: number;
+    pageSize?: number;
+    anchors?: readonly Anchor[];
+    strays?: readonly Stray[];
+  } = {},
+): Verdict => {
+  const verifier = createVerifier(anchors);
+  for (const page of pagesOf(log, size, pageSize)) verifier.page(page);
+  return verifier.finish(strays);
+};
+
+const changed = (change: (log: MemoryLog) => void): MemoryLog => {
+  const log = createMemoryLog(SIZE);
+  change(log);
+  return log;
+};
+
+const first = (verdict: Verdict) => ({
+  ok: verdict.ok,
+  index: verdict.faults[0]?.index,
+  kind: verdict.faults[0]?.kind,
+});
+
+describe('a sound log', () => {
+  test.each([1, 7, 64, 255, 256, 10_000])('verifies in pages of %i', (pageSize) => {
+    const log = createMemoryLog(SIZE);
+    const verdict = verdictOf(log, { pageSize });
+    const root = rootOf(
+      extendByCommitments(
+        emptyRange,
+        log.leaves.map(({ commitment }) => commitment),
+      ),
+    );
+    expect(verdict).toEqual({
+      ok: true,
+      size: SIZE,
+      root: root.toString('hex'),
+      bodies: SIZE,
+      faultCount: 0,
+      faults: [],
+    });
+  });
+
+  test('an empty log verifies, with the root of nothing', async () => {
+    expect(await verifyLog({ pages: [] })).toMatchObject({
+      ok: true,
+      size: 0,
+      root: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
+    });
+  });
+
+  test.each([[[1]], [[SIZE]], [[2, 300]]])('whatever its batches were: %j', (batchSizes) => {
+    expect(verdictOf(createMemoryLog(SIZE, batchSizes)).ok).toBe(true);
+  });
+
+  test('contains the heads known from elsewhere, in whatever order they come', () => {
+    const log = createMemoryLog(SIZE, [1]);
+    const anchors = [529, 0, 1, 256, 530].map((size) => ({
+      size,
+      root: rootOf(
+        extendByCommitments(
+          emptyRange,
+          log.leaves.slice(0, size).map((leaf) => leaf.commitment),
+        ),
+      ).toString('hex'),
+    }));
+    expect(verdictOf(log, { anchors }).faults).toEqual([]);
+  });
+
+  test('comes from an asynchronous source as well', async () => {
+    const pages = (async function* () {
+      yield* pagesOf(createMemoryLog(100), 100, 33);
+    })();
+    expect(await verifyLog({ pages, strays: async () => [] })).toMatchObject({
+      ok: true,
+      size: 100,
+      bodies: 100,
+    });
+  });
+
+  test('pages that do not follow each other are an error of the source, not a finding', () => {
+    const [, second] = pagesOf(createMemoryLog(100), 100, 50);
+    expect(() => createVerifier().page(second!)).toThrow(RangeError);
+  });
+});
+
+const attacks: [string, (log: MemoryLog) => void, { index: number | null; kind: string }][] = [
+  [
+    'a body edited',
+    (log) => {
+      log.entries[70] = { ...log.entries[70]!, body: log.entries[71]!.body };
+    },
+    { index: 70, kind: 'body' },
+  ],
+  [
+    'a salt edited',
+    (log) => {
+      log.entries[70] = { ...log.entries[70]!, salt: Buffer.alloc(32) };
+    },
+    { index: 70, kind: 'body' },
+  ],
+  [
+    'a salt of another length',
+    (log) => {
+      log.entries[70] = { ...log.entries[70]!, salt: Buffer.alloc(31) };
+    },
+    { index: 70, kind: 'body' },
+  ],
+  [
+    'a body deleted',
+    (log) => {
+      log.entries.splice(70, 1);
+    },
+    { index: 70, kind: 'body' },
+  ],
+  [
+    'body and commitment edited together',
+    (log) => {
+      log.entries[70] = storedEntry(70, { ...eventAt(70), outcome: 'denied' });
+      log.leaves[70] = storedLeaf(log.entries[70]);
+    },
+    { index: 70, kind: 'tree' },
+  ],
+  [
+    'a commitment edited',
+    (log) => {
+      log.leaves[70] = { ...log.leaves[70]!, commitment: Buffer.alloc(32) };
+    },
+    { index: 70, kind: 'body' },
+  ],
+  [
+    'a commitment of another length',
+    (log) => {
+      log.leaves[70] = { ...log.leaves[70]!, commitment: Buffer.alloc(31) };
+    },
+    { index: 70, kind: 'leaf' },
+  ],
+  [
+    'an entry deleted',
+    (log) => {
+      log.leaves.splice(70, 1);
+      log.entries.splice(70, 1);
+    },
+    { index: 70, kind: 'leaf' },
+  ],
+  [
+    'a leaf deleted',
+    (log) => {
+      log.leaves.splice(70, 1);
+    },
+    { index: 70, kind: 'leaf' },
+  ],
+  [
+    'an event id exchanged',
+    (log) => {
+      log.leaves[70] = { ...log.leaves[70]!, eventId: fixedId(7) };
+    },
+    { index: 70, kind: 'columns' },
+  ],
+  [
+    'a search column edited',
+    (log) => {
+      log.entries[70] = { ...log.entries[70]!, facts: { ...log.entries[70]!.facts!, actor: fixedId(8) } };
+    },
+    { index: 70, kind: 'columns' },
+  ],
+  [
+    'a time column edited',
+    (log) => {
+      log.entries[70] = { ...log.entries[70]!, facts: { ...log.entries[70]!.facts!, at: 0 } };
+    },
+    { index: 70, kind: 'columns' },
+  ],
+  [
+    'a committed body that is no entry',
+    (log) => {
+      const body = '{"v":1,"note":"planted"}';
+      const salt = log.entries[70]!.salt;
+      log.entries[70] = { seq: 70, salt, body, facts: null };
+      log.leaves[70] = { seq: 70, commitment: commitmentOf(salt, body), eventId: fixedId(1) };
+      Object.assign(log, treeOver(log.leaves, [1, 3, 2]));
+    },
+    { index: 70, kind: 'form' },
+  ],
+  [
+    'two entries swapped',
+    (log) => {
+      const [a, b] = [log.entries[70]!, log.entries[72]!];
+      [log.entries[70], log.entries[72]] = [
+        { ...b, seq: 70 },
+        { ...a, seq: 72 },
+      ];
+      [log.leaves[70], log.leaves[72]] = [storedLeaf(log.entries[70]!), storedLeaf(log.entries[72]!)];
+    },
+    { index: 70, kind: 'tree' },
+  ],
+  [
+    'a record of an append deleted',
+    (log) => {
+      log.batches.splice(20, 1);
+    },
+    { index: 40, kind: 'batch' },
+  ],
+  [
+    'a record of an append twice',
+    (log) => {
+      log.batches.splice(20, 0, log.batches[20]!);
+    },
+    { index: 40, kind: 'batch' },
+  ],
+  [
+    'the last record deleted',
+    (log) => {
+      log.batches.pop();
+    },
+    { index: 529, kind: 'batch' },
+  ],
+  [
+    'a root edited',
+    (log) => {
+      log.batches[20] = { ...log.batches[20]!, root: Buffer.alloc(32) };
+    },
+    { index: 40, kind: 'tree' },
+  ],
+  [
+    'a range edited',
+    (log) => {
+      const range = Buffer.from(log.batches[20]!.range);
+      range[0]! ^= 1;
+      log.batches[20] = { ...log.batches[20]!, range };
+    },
+    { index: 40, kind: 'tree' },
+  ],
+  [
+    'a range cut',
+    (log) => {
+      log.batches[20] = { ...log.batches[20]!, range: log.batches[20]!.range.subarray(32) };
+    },
+    { index: 40, kind: 'tree' },
+  ],
+  [
+    'a node edited',
+    (log) => {
+      log.nodes[1] = { ...log.nodes[1]!, hash: Buffer.alloc(32) };
+    },
+    { index: 256, kind: 'tree' },
+  ],
+  [
+    'a node deleted',
+    (log) => {
+      log.nodes.pop();
+    },
+    { index: 256, kind: 'tree' },
+  ],
+  [
+    'a node planted',
+    (log) => {
+      log.nodes.push({ level: 4, index: 0, hash: Buffer.alloc(32) });
+    },
+    { index: null, kind: 'beyond' },
+  ],
+];
+
+describe('what was done to the log is found, at its first place', () => {
+  test.each(attacks)('%s', (_, attack, expected) => {
+    const verdict = verdictOf(changed(attack), { pageSize: 65_536 });
+    expect(first(verdict)).toEqual({ ok: false, ...expected });
+    expect(verdict.faultCount).toBeGreaterThanOrEqual(verdict.faults.length);
+  });
+
+  test.each(attacks.slice(0, -1))('%s, in pages of one', (_, attack, expected) => {
+    expect(first(verdictOf(changed(attack), { pageSize: 1 }))).toEqual({ ok: false, ...expected });
+  });
+});
+
+describe('what only something outside of the log, or all of it, tells', () => {
+  test('everything rewritten consistently from one place on: only a head known from elsewhere tells', () => {
+    const honest = createMemoryLog(SIZE, [1]);
+    const known = honest.batches[299]!;
+    const forged = createMemoryLog(SIZE, [1]);
+    forged.entries[200] = storedEntry(200, { ...eventAt(200), outcome: 'denied' });
+    forged.leaves[200] = storedLeaf(forged.entries[200]);
+    Object.assign(forged, treeOver(forged.leaves, [1]));
+    expect(verdictOf(forged).ok).toBe(true);
+    const anchors = [{ size: 300, root: known.root.toString('hex') }];
+    expect(first(verdictOf(forged, { anchors }))).toEqual({ ok: false, index: null, kind: 'anchor' });
+    expect(verdictOf(honest, { anchors }).ok).toBe(true);
+  });
+
+  test('the tail cut off cleanly: only a head known from elsewhere tells', () => {
+    const log = createMemoryLog(SIZE, [1]);
+    const anchors = [{ size: SIZE, root: log.batches.at(-1)!.root.toString('hex') }];
+    const cut = createMemoryLog(400, [1]);
+    expect(verdictOf(cut, { size: 400 }).ok).toBe(true);
+    expect(first(verdictOf(cut, { size: 400, anchors }))).toEqual({ ok: false, index: null, kind: 'anchor' });
+  });
+
+  test('a head of the right size whose root differs in one bit', () => {
+    const log = createMemoryLog(SIZE, [1]);
+    const root = Buffer.from(log.batches[9]!.root);
+    root[31]! ^= 1;
+    expect(verdictOf(log, { anchors: [{ size: 10, root: root.toString('hex') }] }).ok).toBe(false);
+  });
+
+  test('rows outside of the log are named', () => {
+    const verdict = verdictOf(createMemoryLog(SIZE), { strays: [{ table: 'audit.leaf', seq: 900_000 }] });
+    expect(first(verdict)).toEqual({ ok: false, index: 900_000, kind: 'beyond' });
+    expect(verdict.faults[0]!.message).toContain('audit.leaf');
+  });
+
+  test('what comes later is found as well, and the list stays bounded', () => {
+    const log = createMemoryLog(SIZE);
+    for (let seq = 0; seq < SIZE; seq += 2) log.entries[seq] = { ...log.entries[seq]!, body: '{}' };
+    const verdict = verdictOf(log);
+    expect(verdict.faultCount).toBe(SIZE / 2);
+    expect(verdict.faults).toHaveLength(20);
+    expect(verdict.faults.map(({ index }) => index)).toEqual(Array.from({ length: 20 }, (_, i) => 2 * i));
+  });
+
+  test('no message repeats what a body says', () => {
+    const log = createMemoryLog(SIZE);
+    log.entries[3] = { ...log.entries[3]!, body: '{"CANARY":1}' };
+    log.entries[4] = { ...log.entries[4]!, facts: { ...log.entries[4]!.facts!, subject: 'CANARY' } };
+    expect(JSON.stringify(verdictOf(log))).not.toContain('CANARY');
+  });
+});
+
+test('400 random flips of one bit anywhere in the log: 400 found', () => {
+  const log = createMemoryLog(300);
+  const flip = (bytes: Buffer, bit: number): Buffer => {
+    const copy = Buffer.from(bytes);
+    copy[bit >> 3]! ^= 1 << (bit & 7);
+    return copy;
+  };
+  const targets: ((at: number, bit: number) => MemoryLog)[] = [
+    (at, bit) => ({
+      ...log,
+      leaves: log.leaves.with(at, {
+        ...log.leaves[at]!,
+        commitment: flip(log.leaves[at]!.commitment, bit % 256),
+      }),
+    }),
+    (at, bit) => ({
+      ...log,
+      entries: log.entries.with(at, { ...log.entries[at]!, salt: flip(log.entries[at]!.salt, bit % 256) }),
+    }),
+    (at, bit) => {
+      const entry = log.entries[at]!;
+      const bytes = Buffer.from(entry.body, 'latin1');
+      return {
+        ...log,
+        entries: log.entries.with(at, {
+          ...entry,
+          body: flip(bytes, bit % (bytes.length * 8)).toString('latin1'),
+        }),
+      };
+    },
+    (at, bit) => {
+      const batch = log.batches[at % log.batches.length]!;
+      return {
+        ...log,
+        batches: log.batches.with(at % log.batches.length, { ...batch, root: flip(batch.root, bit % 256) }),
+      };
+    },
+    (at, bit) => {
+      const batch = log.batches[at % log.batches.length]!;
+      const range = flip(batch.range, bit % (batch.range.length * 8));
+      return { ...log, batches: log.batches.with(at % log.batches.length, { ...batch, range }) };
+    },
+    (_, bit) => ({
+      ...log,
+      nodes: log.nodes.with(0, { ...log.nodes[0]!, hash: flip(log.nodes[0]!.hash, bit % 256) }),
+    }),
+  ];
+  fc.assert(
+    fc.property(fc.nat(targets.length - 1), fc.nat(299), fc.nat(100_000), (target, at, bit) => {
+      expect(verdictOf(targets[target]!(at, bit), { size: 300 }).ok).toBe(false);
+    }),
+    { numRuns: 400 },
+  );
+});
