@@ -12,6 +12,7 @@ import { leftoverNames, type ObjectFolder, type ObjectPlace, openObjectFolder } 
 import { assertObjectKey } from './object-key.ts';
 import { sliceBounds } from './object-slice.ts';
 import type { ObjectStore } from './object-store.ts';
+import { createOpenFiles } from './open-files.ts';
 import { syncFolder } from './secret-file.ts';
 
 export type FileObjectStoreOptions = {
@@ -38,7 +39,7 @@ const publish = async (folder: ObjectFolder, draft: string, place: ObjectPlace):
   } catch (error) {
     if (systemCode(error) === 'EEXIST')
       throw new AppError('conflict', 'There is an object under this key already.');
-    folder.forget(place.folder);
+    folder.forget();
     throw diskFault(error);
   }
   try {
@@ -90,6 +91,7 @@ const sweepFolder = async (folder: string, names: RegExp, olderThan: Date): Prom
  */
 export const createFileObjectStore = async (options: FileObjectStoreOptions): Promise<ObjectStore> => {
   const folder = await onDisk(openObjectFolder(options.root));
+  const files = createOpenFiles();
   const freeBytes = (): Promise<number> => freeBytesBelow(folder.root);
   const refuseWhenFull = async (incoming: number): Promise<void> => {
     if ((await freeBytes()) - incoming < options.freeBytesFloor)
@@ -120,13 +122,14 @@ export const createFileObjectStore = async (options: FileObjectStoreOptions): Pr
       }
     },
     get: async (key, { start, end, signal }) =>
-      readFileSlice(folder.placeOf(key).path, sliceBounds({ start, end }), signal),
+      readFileSlice(files, folder.placeOf(key).path, sliceBounds({ start, end }), signal),
     head: async (key) => {
       const found = await onDisk(lstat(folder.placeOf(key).path).catch(missing));
       return found?.isFile() ? { bytes: found.size } : null;
     },
     delete: async (key) => {
       const place = folder.placeOf(key);
+      files.forget(place.path);
       await onDisk(remove(place.path));
       // Also when it was gone already: whoever removed it may have died before this line.
       await onDisk(syncFolder(place.folder).catch(missing));
@@ -144,6 +147,6 @@ export const createFileObjectStore = async (options: FileObjectStoreOptions): Pr
       await refuseWhenFull(0);
       await onDisk(probe(folder));
     },
-    close: async () => undefined,
+    close: () => files.close(),
   };
 };

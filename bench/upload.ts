@@ -1,0 +1,46 @@
+import { randomUUID } from 'node:crypto';
+import { head, type LoadResult, runLoad } from './load.ts';
+import { pinLoad, row, startBare, startVault, wav } from './scene.ts';
+
+/** `npm run bench:upload`: 3.6 MB WAVs, 8 at once, raw PUT, against a bare server that writes plain files with fsync. */
+const BYTES = 3_650_000;
+const SECONDS = Number(process.env.BENCH_SECONDS ?? 5);
+const ROUNDS = 3;
+
+pinLoad();
+const vault = await startVault();
+const bare = await startBare();
+const audio = wav(BYTES);
+
+const put = (path: string, token: string): Buffer[] => [
+  head([
+    `PUT ${path} HTTP/1.1`,
+    'Host: 127.0.0.1',
+    `Authorization: Bearer ${token}`,
+    'Content-Type: audio/wav',
+    `Content-Length: ${BYTES}`,
+  ]),
+  audio,
+];
+
+const load = (port: number, next: () => readonly Buffer[]) => () =>
+  runLoad({ port, connections: 8, seconds: SECONDS, next, expect: [201] });
+
+const results: Record<'bare' | 'vault', LoadResult[]> = { bare: [], vault: [] };
+for (let round = 0; round < ROUNDS; round += 1) {
+  results.bare.push(await load(bare.port, () => put('/upload', bare.token))());
+  results.vault.push(await load(vault.port, () => put(`/v1/ingest/${randomUUID()}.wav`, vault.apiKey))());
+}
+const median = (list: LoadResult[]): LoadResult =>
+  list.toSorted((a, b) => a.perSecond - b.perSecond)[Math.floor(ROUNDS / 2)] as LoadResult;
+
+row(['', 'uploads/s', 'MB/s', 'p50 ms', 'p99 ms']);
+for (const name of ['bare', 'vault'] as const) {
+  const { perSecond, p50, p99 } = median(results[name]);
+  row([`${name}, 3.65 MB, 8 at once`, perSecond, (perSecond * BYTES) / 1e6, p50, p99]);
+}
+row(['']);
+row(['ratio uploads (promised 0.6)', median(results.vault).perSecond / median(results.bare).perSecond]);
+
+await vault.close();
+await bare.close();
