@@ -65,6 +65,8 @@ const ordinarySettings = (socketDir: string): Readonly<Record<string, string>> =
   logging_collector: 'off',
   log_destination: 'stderr',
   log_line_prefix: '',
+  // An error's own words may quote a value. Whoever caused it is told; the log keeps the server's life (LOG) and deaths.
+  log_min_messages: 'log',
   log_statement: 'none',
   log_min_error_statement: 'panic',
   log_error_verbosity: 'terse',

@@ -44,7 +44,8 @@ export const possibleIdentities = (uid: number, passwd: string): readonly Postgr
     ways.push({ kind: 'self', prefix: [], owner: null });
   else if (ordinary !== undefined)
     ways.push({ kind: 'namespace', prefix: namespaceOf(ordinary), owner: null });
-  const stranger = accounts.find(({ name }) => name === 'postgres' || name === 'nobody');
+  const stranger =
+    accounts.find(({ name }) => name === 'postgres') ?? accounts.find(({ name }) => name === 'nobody');
   if (uid === 0 && stranger !== undefined) ways.push({ kind: 'account', prefix: [], owner: stranger });
   return ways.flatMap((way) => [{ ...way, prefix: [...way.prefix, ...LIFELINE] }, way]);
 };
