@@ -17,6 +17,8 @@ import { version } from './version.ts';
 const SWEEP_INTERVAL_MS = 60_000;
 /** A shutdown that takes longer ends the process; everything acknowledged is on disk by then. */
 const GRACE_MS = 20_000;
+/** What is under way may end by itself until then; afterwards connections are cut, so that a slow listener holds nobody up. */
+const DRAIN_MS = 8_000;
 
 type Tls = { readonly cert: Buffer; readonly key: Buffer };
 
@@ -90,37 +92,64 @@ const listen = async (config: Config, resources: Resources, logger: Logger) => {
   return { app, address, metricsServer };
 };
 
+type Served = Awaited<ReturnType<typeof listen>>;
+
+const drain = async ({ app }: Served): Promise<void> => {
+  const cut = setTimeout(() => app.server.closeAllConnections(), DRAIN_MS);
+  await app.close().finally(() => clearTimeout(cut));
+};
+
+/** Closes in order, once, at a signal, an error nobody caught, or the loss of something without which nothing goes on. */
+const closeGracefully = (served: Served, resources: Resources, logger: Logger, stop: () => void): void => {
+  let lost = false;
+  let closing = false;
+  const grace = closeWithGrace({ delay: GRACE_MS, logger: false }, async ({ err }) => {
+    closing = true;
+    if (err !== undefined) logger.fatal({ err }, 'ending after an unexpected error');
+    stop();
+    served.metricsServer?.close();
+    try {
+      await drain(served);
+    } finally {
+      await resources.close();
+    }
+    logger.info('closed');
+    // A supervisor that restarts what failed must see that this did.
+    if (lost) process.exit(exitCodes.couldNotRun);
+  });
+  void resources.lost.then((what) => {
+    // Closing ends the database too, and that is no loss.
+    if (closing) return;
+    lost = true;
+    logger.fatal({ what }, 'the vault cannot go on');
+    grace.close();
+  });
+};
+
+/** Nobody comes in before what the last run left half-done has been completed or removed. */
+const reconcileAndListen = async (config: Config, resources: Resources, logger: Logger): Promise<Served> => {
+  await resources.services.sweep(resources.opened.alone ? 0 : config.uploadGraceSeconds * 1000);
+  return listen(config, resources, logger);
+};
+
 /** config → resources → reconcile → app → listen → graceful close. */
 export const serve = async (): Promise<void> => {
   const config = readConfig(readEnvironment(process.cwd()));
   const logger = createLogger(config.logLevel);
   const resources = await openResources(config, 'serve', logger);
-  await resources.services.sweep(resources.opened.alone ? 0 : config.uploadGraceSeconds * 1000);
-  const { app, address, metricsServer } = await listen(config, resources, logger).catch(
-    async (error: unknown) => {
-      await resources.close();
-      throw portError(error, config);
-    },
-  );
-  const stopWatching = watchTls(config, app, logger);
+  const served = await reconcileAndListen(config, resources, logger).catch(async (error: unknown) => {
+    await resources.close();
+    throw portError(error, config);
+  });
+  const stopWatching = watchTls(config, served.app, logger);
   const stopSweeper = startSweeper(resources, config, logger);
-  const grace = closeWithGrace({ delay: GRACE_MS, logger: false }, async ({ err }) => {
-    if (err !== undefined) logger.fatal({ err }, 'ending after an unexpected error');
+  closeGracefully(served, resources, logger, () => {
     stopWatching();
     stopSweeper();
-    metricsServer?.close();
-    await app.close();
-    await resources.close();
-    logger.info('closed');
   });
-  void resources.lost.then((what) => {
-    logger.fatal({ what }, 'the vault cannot go on');
-    process.exitCode = exitCodes.couldNotRun;
-    grace.close();
-  });
-  await resources.announce(address);
+  await resources.announce(served.address);
   for (const did of resources.opened.did) logger.info(did);
-  for (const line of greeting(config, resources, address)) process.stdout.write(`${line}\n`);
+  for (const line of greeting(config, resources, served.address)) process.stdout.write(`${line}\n`);
 };
 
 const portError = (error: unknown, { host, port }: Config): unknown => {
