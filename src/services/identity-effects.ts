@@ -246,11 +246,17 @@ const sourceEffects = ({ sources, sessions }: IdentityEffectDeps): Effects<Kinds
   },
 });
 
-const sessionEnd = ({ sessions }: IdentityEffectDeps): Effect<IdentityChanges['session.end']> => {
-  const end = ({ id, reason, at }: IdentityChanges['session.end']) => sessions.end(id, reason, new Date(at));
-  // Ending is the safe direction: it is done even if the log is away, and never undone.
-  return { claim: end, apply: end };
-};
+const sessionEnd = ({ sessions }: IdentityEffectDeps): Effect<IdentityChanges['session.end']> => ({
+  // Ending is the safe direction: it is done even if the log is away, and never undone. Of several who end one session
+  // at once, one does, and writes the entry.
+  async claim({ id, reason, at }) {
+    if (!(await sessions.end(id, reason, new Date(at))))
+      throw new AppError('unauthenticated', 'Sign in again: the session has ended.');
+  },
+  async apply({ id, reason, at }) {
+    await sessions.end(id, reason, new Date(at));
+  },
+});
 
 /** How each change to who may do what is carried out, once its entry is in the log. All are idempotent. */
 export const createIdentityEffects = (deps: IdentityEffectDeps): Effects<IdentityChanges> => ({

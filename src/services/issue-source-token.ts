@@ -1,6 +1,6 @@
 import type { AuditWriter } from '../audit/writer.ts';
 import { AppError } from '../core/errors.ts';
-import type { OrganisationId, SessionId, SourceId } from '../core/ids.ts';
+import { isUuid, type OrganisationId, type SessionId, type SourceId } from '../core/ids.ts';
 import { bearerSecretHash, sameHash } from '../crypto/bearer-secrets.ts';
 import type { SessionTable } from '../storage/session-table.ts';
 import type { SourceTable } from '../storage/source-table.ts';
@@ -36,7 +36,7 @@ export const createIssueSourceToken = (deps: IssueSourceTokenDeps) => {
 
   const check = async ({ clientId, clientSecret }: SourceTokenRequest) => {
     const presented = bearerSecretHash(clientSecret, 'secret');
-    const client = presented === null ? null : await sources.findClient(clientId);
+    const client = presented === null || !isUuid(clientId) ? null : await sources.findClient(clientId);
     if (presented === null || client === null || !sameHash(presented, client.clientSecretHash)) return null;
     return client.enabled ? client : null;
   };

@@ -109,9 +109,13 @@ export const createSignIn = (deps: SignInDeps) => {
       throw new AppError('log_unavailable', 'Nobody can sign in while the access log is away.', {
         retryAfter: 5,
       });
-    const email = canonicalEmail(asked.email) ?? asked.email.toLowerCase();
-    const [place, account] = await Promise.all([deps.origins.place(address), deps.origins.account(email)]);
-    const user = await users.findForSignIn(email);
+    const email = canonicalEmail(asked.email);
+    const [place, account] = await Promise.all([
+      deps.origins.place(address),
+      deps.origins.account(email ?? asked.email),
+    ]);
+    // What is no address is looked up all the same, as one that nobody has.
+    const user = await users.findForSignIn(email ?? '');
     const verdict = await deps.checkPassword({ user, password, place, account, request });
     if (verdict === null || user === null) throw refused();
     return open(user, await currentHash(user, password, verdict.outdated), place, request);

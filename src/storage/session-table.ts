@@ -105,12 +105,13 @@ export const createSessionTable = (prisma: PrismaClient) => ({
     };
   },
 
-  /** Idempotent: a session ends once, and for one reason. */
-  async end(id: string, reason: SessionEnd, at: Date): Promise<void> {
-    await prisma.session.updateMany({
+  /** A session ends once, and for one reason: false when it had ended before. */
+  async end(id: string, reason: SessionEnd, at: Date): Promise<boolean> {
+    const { count } = await prisma.session.updateMany({
       where: { id, endedAt: null },
       data: { endedAt: at, endReason: reason },
     });
+    return count === 1;
   },
 
   /** Sessions of a user that still count, but for one. */

@@ -107,15 +107,14 @@ export const createUserTable = (prisma: PrismaClient) => ({
     return rows[0]?.taken !== false;
   },
 
+  /** One statement whether there is such a user or not, so that time does not tell. `email` is attacker-controlled. */
   async findForSignIn(email: string): Promise<SignInUser | null> {
-    const row = await prisma.user.findUnique({
-      where: { email },
-      include: { organisation: { select: { disabledAt: true } } },
-    });
-    if (row === null) return null;
-    const { id, organisationId, displayName, passwordHash } = row;
-    const enabled = row.disabledAt === null && (row.organisation?.disabledAt ?? null) === null;
-    return { id, organisationId, role: row.role as UserRole, displayName, email, passwordHash, enabled };
+    const rows = await prisma.$queryRaw<SignInUser[]>`
+      SELECT u.id::text, u.organisation_id::text AS "organisationId", u.role, u.display_name AS "displayName", u.email,
+             u.password_hash AS "passwordHash", u.disabled_at IS NULL AND o.disabled_at IS NULL AS enabled
+        FROM app_user u LEFT JOIN organisation o ON o.id = u.organisation_id
+       WHERE u.email = ${email}`;
+    return rows[0] ?? null;
   },
 
   /** With the password's hash, for checking the old password before a change. */
@@ -141,7 +140,11 @@ export const createUserTable = (prisma: PrismaClient) => ({
   },
 
   /** Idempotent: adds and takes away exactly the named units. */
-  async change(id: string, { add, remove, ...columns }: UserChange): Promise<void> {
+  async change(id: string, { email, displayName, add, remove }: UserChange): Promise<void> {
+    const columns = {
+      ...(email === undefined ? {} : { email }),
+      ...(displayName === undefined ? {} : { displayName }),
+    };
     await prisma.$transaction(async (tx) => {
       if (Object.keys(columns).length > 0) await tx.user.updateMany({ where: { id }, data: columns });
       await tx.membership.deleteMany({ where: { userId: id, unitId: { in: [...remove] } } });
