@@ -157,13 +157,16 @@ export const migrate = async (
 
 const migrationFailure = (cause: unknown): AppError => {
   const busy = cause instanceof pg.DatabaseError && cause.code === '55P03';
-  const said = cause instanceof Error ? (cause.message.split(/\n +0:/)[0] as string) : String(cause);
-  const name = cause instanceof Error ? (/migration_name="([^"]+)"/.exec(cause.message)?.[1] ?? null) : null;
+  const engineSaid = cause instanceof Error ? cause.message : String(cause);
+  const serverSaid = cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : null;
+  // Below its message the engine prints where in its own source it was, and with which migration.
+  const said = serverSaid ?? (engineSaid.split(/\n +0:/)[0] as string).replaceAll('\n', ' ');
+  const name = /migration_name="([^"]+)"/.exec(engineSaid)?.[1];
   return new AppError(
     'database_unavailable',
     busy
       ? `Another migration of this database has been running for ${LOCK_LIMIT}: wait for it, then try again.`
-      : `The database could not be migrated${name === null ? '' : `: ${name} failed and has changed nothing`}. ${said.replaceAll('\n', ' ')}`,
+      : `The database could not be migrated${name === undefined ? '' : `: ${name} failed and has changed nothing`}. PostgreSQL says: ${said}`,
     { cause },
   );
 };

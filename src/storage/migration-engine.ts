@@ -86,11 +86,16 @@ const mendAdapter = (
 };
 
 /** Sends a script as one query: the server runs it whole or not at all, and `;` inside `$$` bodies stays what it is. */
-const sendScript = async (client: pg.Client, script: string): Promise<void> => {
+const sendScript = async (
+  client: pg.Client,
+  script: string,
+  refused: (message: string) => void,
+): Promise<void> => {
   try {
     await client.query(script);
   } catch (error) {
     if (!(error instanceof pg.DatabaseError)) throw error;
+    refused(error.message);
     // The detail stays out: it quotes rows, and the engine writes what it gets into the history table.
     throw new DriverAdapterError({
       kind: 'postgres',
@@ -123,10 +128,15 @@ export const withMigrationEngine = async <T>(
   loading ??= load();
   await loading;
   const chars: CharColumns = new WeakMap();
+  let refusal: Error | null = null;
+  const run = (script: string): Promise<void> =>
+    sendScript(client, amend(script), (message) => {
+      refusal = new Error(message);
+    });
   const factory = new PrismaPg(mendedPool(client, chars), { schema: 'public' });
   const connect = factory.connect.bind(factory);
   const mended = Object.assign(factory, {
-    connect: async () => mendAdapter(await connect(), chars, (script) => sendScript(client, amend(script))),
+    connect: async () => mendAdapter(await connect(), chars, run),
     // The engine's shadow database would be made by `connect` too, and so be the live one.
     connectToShadowDb: () => Promise.reject(new Error('there is no shadow database')),
   });
@@ -136,7 +146,9 @@ export const withMigrationEngine = async <T>(
   try {
     return await use(engine);
   } catch (error) {
-    throw originalOf(error, adapter.errorRegistry);
+    // The engine has words of its own for many errors, without the part that helps; the server's are handed on as the cause.
+    const original = originalOf(error, adapter.errorRegistry);
+    throw refusal === null ? original : new Error(String(original), { cause: refusal });
   } finally {
     engine.free();
   }
