@@ -139,7 +139,8 @@ export const commitWaiting = async (run: CommitRun): Promise<void> => {
   try {
     for (;;) {
       while (underWay.length < PIPELINE_DEPTH && run.doubtful.length === 0 && !run.session.lost()) {
-        const batch = run.queue.take(underWay.length === 0);
+        // With nothing under way, half goes and half follows at once: the server is never without work while we check.
+        const batch = run.queue.take(underWay.length === 0 ? 'half' : undefined);
         if (batch === null) break;
         underWay.push(send(run, batch));
       }

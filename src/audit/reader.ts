@@ -72,6 +72,7 @@ export type AuditReader = {
   readonly receiptOf: (eventId: string) => Promise<Receipt | null>;
   /** The newest head as the database states it. */
   readonly head: () => Promise<AuditHead>;
+  /** Safe to call twice. */
   readonly close: () => Promise<void>;
 };
 
@@ -118,6 +119,7 @@ const openPool = ({ postgres, log }: AuditReaderOptions): pg.Pool => {
 /** Opens connections when they are first needed. */
 export const createAuditReader = (options: AuditReaderOptions): AuditReader => {
   const pool = openPool(options);
+  let closing: Promise<void> | null = null;
 
   const rows = async <R extends pg.QueryResultRow>({ text, values }: Statement): Promise<R[]> => {
     try {
@@ -160,6 +162,9 @@ export const createAuditReader = (options: AuditReaderOptions): AuditReader => {
         ? { size: 0, root: rootOf(emptyRange).toString('hex') }
         : { size: Number(head.size), root: head.root.toString('hex') };
     },
-    close: () => pool.end(),
+    close: () => {
+      closing ??= pool.end();
+      return closing;
+    },
   };
 };

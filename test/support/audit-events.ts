@@ -80,11 +80,11 @@ export const fixedEvent = <A extends AuditAction>(
     ...differing,
   }) as unknown as AuditEventOf<A>;
 
+type Differing = Partial<Omit<AuditEvent, 'action' | 'detail'>> & {
+  readonly action?: AuditAction;
+  readonly detail?: object;
+};
+
 /** An event nobody has appended yet. */
-export const freshEvent = <A extends AuditAction = 'playback.opened'>(
-  differing: Partial<AuditEventOf<A>> & { readonly action?: A } = {},
-): AuditEvent =>
-  fixedEvent(differing.action ?? ('playback.opened' as A), {
-    ...differing,
-    id: differing.id ?? randomUUID(),
-  });
+export const freshEvent = ({ action = 'playback.opened', ...differing }: Differing = {}): AuditEvent =>
+  fixedEvent(action, { id: randomUUID(), ...differing } as never);
