@@ -92,6 +92,7 @@ wait_for_gateway() {
 # Why the less obvious settings:
 #   ms mon client mode   the gateway insists on encryption by default, which does not exist without authentication: it hangs
 #   paxos ...            the monitor waits for company before it decides; alone it need not
+#   rgw gc ...           otherwise a deleted object stays in memory for two hours
 #   tcp_nodelay          otherwise each small answer waits some 40 ms for an acknowledgement
 write_settings() {
   cat >"$CEPH_CONF" <<SETTINGS
@@ -136,6 +137,8 @@ memstore device bytes = 8589934592
 rgw data = $DIR/gateway
 rgw frontends = beast endpoint=127.0.0.1:$PORT tcp_nodelay=1
 rgw crypt require ssl = false
+rgw gc obj min wait = 1
+rgw gc processor period = 1
 SETTINGS
 }
 

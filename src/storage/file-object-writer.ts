@@ -2,6 +2,9 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { onDisk } from './disk-fault.ts';
 import { type Piece, type PieceOptions, pieces } from './object-body.ts';
 
+/** Measured: larger pieces gain nothing, and each upload in flight holds about two of them. */
+const PIECE_BYTES = 256 * 1024;
+
 /** Writes all of a piece at `position`; the system may take less than it was given. */
 const writePiece = async (file: FileHandle, { chunks, bytes }: Piece, position: number): Promise<void> => {
   let left = chunks;
@@ -54,7 +57,7 @@ export const writeFileDurably = async (
 ): Promise<number> => {
   const file = await onDisk(open(path, 'wx', 0o600));
   try {
-    const bytes = await writePieces(file, pieces(body, options));
+    const bytes = await writePieces(file, pieces(body, { ...options, pieceBytes: PIECE_BYTES }));
     await onDisk(file.sync());
     return bytes;
   } finally {

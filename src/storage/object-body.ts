@@ -14,8 +14,9 @@ export type PieceOptions = {
   readonly signal: AbortSignal;
 };
 
-/** Measured: larger pieces gain nothing, and each upload in flight holds about two of them. */
-const PIECE_BYTES = 256 * 1024;
+/** Size at which a piece is handed out; chunks are not split, so it may be larger by one of them. */
+export type PieceSize = { readonly pieceBytes: number };
+
 /** Bounds what a source of tiny chunks can pile up, and stays far below the system's limit for one `writev`. */
 const PIECE_CHUNKS = 64;
 
@@ -55,7 +56,7 @@ const leave = async (source: AsyncIterator<Uint8Array, unknown>): Promise<void> 
 };
 
 /**
- * Gathers a body into pieces of about 256 KiB without copying it; a chunk belongs to the store once it was yielded.
+ * Gathers a body into pieces without copying it; a chunk belongs to the store once it was yielded.
  * A piece is handed out only when the source has shown that more follows or that it has ended well, so a store never
  * holds the whole of a body that fails at its very end. Throws what the source throws, the signal's reason, TypeError
  * for a source of anything but bytes, and `length_mismatch` for one that is shorter or longer than `bytes`. The source
@@ -63,7 +64,7 @@ const leave = async (source: AsyncIterator<Uint8Array, unknown>): Promise<void> 
  */
 export async function* pieces(
   body: AsyncIterable<Uint8Array>,
-  { bytes, signal }: PieceOptions,
+  { bytes, signal, pieceBytes }: PieceOptions & PieceSize,
 ): AsyncGenerator<Piece, void, void> {
   assertDeclaredLength(bytes);
   signal.throwIfAborted();
@@ -80,7 +81,7 @@ export async function* pieces(
       total += chunk.length;
       if (bytes !== undefined && total > bytes) throw wrongLength();
       if (chunk.length === 0) continue;
-      if (gathered >= PIECE_BYTES || chunks.length >= PIECE_CHUNKS) {
+      if (gathered >= pieceBytes || chunks.length >= PIECE_CHUNKS) {
         yield { chunks, bytes: gathered, last: false };
         chunks = [];
         gathered = 0;

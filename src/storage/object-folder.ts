@@ -45,8 +45,6 @@ const makeRoot = async (root: string): Promise<void> => {
 
 const refuseOpenFolder = async (root: string): Promise<void> => {
   const found = await stat(root);
-  if (!found.isDirectory())
-    throw new AppError('config_invalid', `${root} is to hold the objects, but it is not a folder.`);
   if ((found.mode & 0o077) !== 0)
     throw new AppError(
       'config_invalid',
@@ -69,13 +67,14 @@ export const openObjectFolder = async (rootPath: string) => {
 
   // Folders known to be durable. The first to need one makes it, everybody else waits for the same promise.
   const known = new Map<string, Promise<void>>();
+  const forget = (): void => known.clear();
   const ensure = (folder: string): Promise<void> => {
     if (folder === room) return Promise.resolve();
     const begun = known.get(folder);
     if (begun !== undefined) return begun;
     const made = ensure(dirname(folder)).then(() => makeFolder(folder));
     known.set(folder, made);
-    made.catch(() => known.delete(folder));
+    made.catch(forget);
     return made;
   };
   return {
@@ -87,10 +86,8 @@ export const openObjectFolder = async (rootPath: string) => {
     newDraft: (): string => join(incoming, `${randomUUID()}.part`),
     /** A name beside the organisations that no listing takes for an object. */
     newProbe: (): ObjectPlace => ({ folder: room, path: join(room, `probe-${randomUUID()}`) }),
-    /** To be called when a folder turns out to have been taken away from under us. */
-    forget: (folder: string): void => {
-      known.delete(folder);
-    },
+    /** To be called when a folder turns out to have been taken away from under us; those above it may be gone as well. */
+    forget,
     /** Throws RangeError for anything but an object's key. */
     placeOf: (key: ObjectKey): ObjectPlace => {
       const { organisation, generation } = assertObjectKey(key);

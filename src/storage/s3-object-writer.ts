@@ -20,6 +20,12 @@ const PARTS = 10_000;
 const PART_BYTES = 8 * 1024 ** 2;
 const PARTS_AT_ONCE = 2;
 
+/**
+ * One sealed segment. Larger pieces would keep a connection idle for so long, with a source as slow as a call in progress
+ * (8 kB/s), that S3 gives it up after some 20 s.
+ */
+const PIECE_BYTES = 64 * 1024;
+
 /** What an upload has made; a version where the bucket keeps versions. */
 type Stored = { readonly bytes: number; readonly version: string | undefined };
 
@@ -60,30 +66,34 @@ type Watchdog = ReturnType<typeof createWatchdog>;
 
 const NO_WATCHDOG: Watchdog = { arm: () => undefined, disarm: () => undefined };
 
-/** The pieces as the SDK's HTTP client wants them, one buffer and thus one write each. */
-async function* buffers(
-  source: AsyncIterable<Piece>,
-  run: Run,
-  watchdog: Watchdog,
-  onPiece: (piece: Piece) => void,
-): AsyncGenerator<Buffer, void, void> {
+/** Tells the run of a failing source. Apart from `buffers`, into which the stream throws when it is the request that failed. */
+async function* told(source: AsyncIterable<Piece>, run: Run): AsyncGenerator<Piece, void, void> {
   try {
-    for await (const piece of source) {
-      watchdog.arm();
-      onPiece(piece);
-      if (piece.bytes > 0) yield Buffer.concat(piece.chunks, piece.bytes);
-      // The store has taken the piece and asks for the next one. After the last one it still owes the answer.
-      if (!piece.last) watchdog.disarm();
-    }
+    for await (const piece of source) yield piece;
   } catch (error) {
     run.fail(error);
     throw error;
   }
 }
 
+/** The pieces as the SDK's HTTP client wants them, one buffer and thus one write each. */
+async function* buffers(
+  source: AsyncIterable<Piece>,
+  watchdog: Watchdog,
+  onPiece: (piece: Piece) => void,
+): AsyncGenerator<Buffer, void, void> {
+  for await (const piece of source) {
+    watchdog.arm();
+    onPiece(piece);
+    if (piece.bytes > 0) yield Buffer.concat(piece.chunks, piece.bytes);
+    // The store has taken the piece and asks for the next one. After the last one it still owes the answer.
+    if (!piece.last) watchdog.disarm();
+  }
+}
+
 /** Runs a request that reads `stream` and cleans up behind it, whatever happens. */
 const finishRun = async <T>(run: Run, stream: Readable, request: () => Promise<T>): Promise<T> => {
-  // Without a listener a failing source would end the process; `buffers` has told the run already.
+  // Without a listener a failing source would end the process; `told` has told the run already.
   stream.on('error', () => undefined);
   try {
     return await request();
@@ -108,9 +118,9 @@ const putWhole = async (
   const watchdog = createWatchdog(room.timeouts.stallMs, () =>
     run.fail(new AppError('storage_unavailable', 'The object store stopped taking the object.')),
   );
-  const source = pieces(body, { bytes, signal: run.signal });
+  const source = told(pieces(body, { bytes, signal: run.signal, pieceBytes: PIECE_BYTES }), run);
   const stream = Readable.from(
-    buffers(source, run, watchdog, ({ last }) => {
+    buffers(source, watchdog, ({ last }) => {
       // With the last piece out the object may come to be at any moment: too late to call it off.
       if (last) run.commit();
     }),
@@ -158,9 +168,9 @@ const putInParts = async (
 ): Promise<Stored> => {
   const run = startRun(signal);
   let total = 0;
-  const source = pieces(body, { bytes, signal: run.signal });
+  const source = told(pieces(body, { bytes, signal: run.signal, pieceBytes: PIECE_BYTES }), run);
   const stream = Readable.from(
-    buffers(source, run, NO_WATCHDOG, (piece) => {
+    buffers(source, NO_WATCHDOG, (piece) => {
       total += piece.bytes;
     }),
   );

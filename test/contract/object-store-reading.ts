@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { ObjectKey } from '../../src/storage/object-store.ts';
-import { collect, sampleBytes } from '../support/object-bodies.ts';
+import { collected } from '../support/byte-streams.ts';
+import { sampleBytes } from '../support/object-bodies.ts';
 import { openDescriptors } from '../support/open-files.ts';
 import {
   fetched,
@@ -42,7 +43,7 @@ const describeSlices = (opened: () => OpenedStore, key: () => ObjectKey): void =
   test.each(RANGES)('hands out [$start, $end)', async (range) => {
     const slice = await opened().store.get(key(), { ...range, signal: never() });
     expect(slice.totalBytes).toBe(LENGTH);
-    expect((await collect(slice.body)).equals(bytes.subarray(range.start, range.end))).toBe(true);
+    expect((await collected(slice.body)).equals(bytes.subarray(range.start, range.end))).toBe(true);
   });
 
   test.each([{}, { start: 0 }, { start: 0, end: 10 }, { start: 1 }])(
@@ -52,7 +53,7 @@ const describeSlices = (opened: () => OpenedStore, key: () => ObjectKey): void =
       await store(opened().store, empty, Buffer.alloc(0));
       const slice = await opened().store.get(empty, { ...range, signal: never() });
       expect(slice.totalBytes).toBe(0);
-      expect(await collect(slice.body)).toHaveLength(0);
+      expect(await collected(slice.body)).toHaveLength(0);
     },
   );
 
@@ -113,7 +114,7 @@ const DEPARTURES: Record<string, (opened: OpenedStore, key: ObjectKey) => Promis
     const caller = new AbortController();
     const { body } = await of.get(key, { signal: caller.signal });
     caller.abort(new Error('gone'));
-    expect(await rejection(collect(body))).toMatchObject({ message: 'gone' });
+    expect(await rejection(collected(body))).toMatchObject({ message: 'gone' });
   },
   'by its signal after the first block': async ({ store: of }, key) => {
     const caller = new AbortController();

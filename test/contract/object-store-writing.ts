@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { ObjectKey } from '../../src/storage/object-store.ts';
-import { asSealed, failingAfter, inChunks, sampleBytes, stallingAfter } from '../support/object-bodies.ts';
+import { inChunks } from '../support/byte-streams.ts';
+import { asSealed, failingAfter, sampleBytes, stallingAfter } from '../support/object-bodies.ts';
 import {
   expectNothingLeft,
   fetched,
@@ -179,7 +180,7 @@ const describeBroken = (opened: () => OpenedStore): void => {
     ];
     test.each(lengths)('of $sent bytes announced as $bytes is refused', async ({ sent, bytes }) => {
       const key = newKey();
-      const body = inChunks(sampleBytes(sent));
+      const body = inChunks(sampleBytes(sent), 65_536);
       await refusal(opened().store.put(key, body, { bytes, signal: never() }), 'length_mismatch');
       await expectNothingLeft(opened(), key);
     });
@@ -187,7 +188,7 @@ const describeBroken = (opened: () => OpenedStore): void => {
     test.each([-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])(
       'announced as %d is refused',
       async (bytes) => {
-        const put = opened().store.put(newKey(), inChunks(sampleBytes(1)), { bytes, signal: never() });
+        const put = opened().store.put(newKey(), inChunks(sampleBytes(1), 1), { bytes, signal: never() });
         expect(await rejection(put)).toBeInstanceOf(RangeError);
       },
     );
@@ -209,7 +210,7 @@ const describeNoKeys = (opened: () => OpenedStore): void => {
   test.each(NO_KEYS)('no method takes %j for a key', async (key) => {
     const of = opened().store;
     const signal = never();
-    expect(await rejection(of.put(key, inChunks(sampleBytes(1)), { signal }))).toBeInstanceOf(RangeError);
+    expect(await rejection(of.put(key, inChunks(sampleBytes(1), 1), { signal }))).toBeInstanceOf(RangeError);
     expect(await rejection(of.get(key, { signal }))).toBeInstanceOf(RangeError);
     expect(await rejection(of.head(key))).toBeInstanceOf(RangeError);
     expect(await rejection(of.delete(key))).toBeInstanceOf(RangeError);

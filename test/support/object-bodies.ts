@@ -1,4 +1,7 @@
 import { createHash } from 'node:crypto';
+import { inChunks } from './byte-streams.ts';
+
+const CHUNK = 65_536;
 
 /** Prime, so that a slice taken from a wrong offset never looks right. */
 const PERIOD = 65_537;
@@ -13,11 +16,6 @@ export const sampleBytes = (length: number): Buffer => {
   return bytes;
 };
 
-/** The bytes in chunks of `size`. */
-export async function* inChunks(bytes: Uint8Array, size = 65_536): AsyncGenerator<Uint8Array, void, void> {
-  for (let offset = 0; offset < bytes.length; offset += size) yield bytes.subarray(offset, offset + size);
-}
-
 /** The bytes as the sealing stream hands them out: a header, then ciphertext and tag of each segment in turns. */
 export async function* asSealed(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
   const cuts = [40, 65_480, 16];
@@ -30,7 +28,7 @@ export async function* asSealed(bytes: Uint8Array): AsyncGenerator<Uint8Array, v
 
 /** `count` bytes, then an error. */
 export async function* failingAfter(count: number, error: unknown): AsyncGenerator<Uint8Array, void, void> {
-  yield* inChunks(sampleBytes(count));
+  yield* inChunks(sampleBytes(count), CHUNK);
   throw error;
 }
 
@@ -38,7 +36,7 @@ export async function* failingAfter(count: number, error: unknown): AsyncGenerat
 export const stallingAfter = (count: number) => {
   const stalled = Promise.withResolvers<void>();
   const closed = Promise.withResolvers<void>();
-  const chunks = inChunks(sampleBytes(count));
+  const chunks = inChunks(sampleBytes(count), CHUNK);
   const body: AsyncIterable<Uint8Array> = {
     [Symbol.asyncIterator]: () => ({
       next: async () => {
@@ -55,7 +53,3 @@ export const stallingAfter = (count: number) => {
   };
   return { body, stalled: stalled.promise, closed: closed.promise };
 };
-
-/** All bytes of a body. */
-export const collect = async (body: AsyncIterable<Uint8Array>): Promise<Buffer> =>
-  Buffer.concat(await Array.fromAsync(body));

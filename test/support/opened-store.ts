@@ -3,7 +3,8 @@ import { expect } from 'vitest';
 import { type AppError, type ErrorCode, isAppError } from '../../src/core/errors.ts';
 import { objectKeyOf, objectKeyParts } from '../../src/storage/object-key.ts';
 import type { ObjectKey, ObjectStore } from '../../src/storage/object-store.ts';
-import { asSealed, collect } from './object-bodies.ts';
+import { collected } from './byte-streams.ts';
+import { asSealed } from './object-bodies.ts';
 
 /** A store with a look behind its back. */
 export type OpenedStore = {
@@ -31,7 +32,7 @@ export const fetched = async (
   from: ObjectStore,
   key: ObjectKey,
   range: { readonly start?: number; readonly end?: number } = {},
-): Promise<Buffer> => collect((await from.get(key, { ...range, signal: never() })).body);
+): Promise<Buffer> => collected((await from.get(key, { ...range, signal: never() })).body);
 
 /** The error a promise rejects with; fails when it resolves. */
 export const rejection = async (promise: Promise<unknown>): Promise<unknown> => {
