@@ -11,7 +11,7 @@ import {
 } from './envelope.ts';
 import { integrityFailure } from './integrity.ts';
 import { assertKeyCommitment } from './key-commitment.ts';
-import { openRange, seal } from './sealed-stream.ts';
+import { openPiece, openRange, seal } from './sealed-stream.ts';
 import { segmentCipher } from './segment-cipher.ts';
 
 /** A data key that has sealed nothing yet, with the header it will be used with. Made by the key ring; seals one object. */
@@ -53,6 +53,8 @@ export type SealedObject = {
     range: ByteRange,
     read: ReadSealed,
   ) => Promise<AsyncIterableIterator<Buffer, void, void>>;
+  /** As `readRange`, whole: resolves when every segment has verified, so that damage is known before a status line. */
+  readonly readPiece: (range: ByteRange, read: ReadSealed) => Promise<Buffer>;
 };
 
 const used = new WeakSet<KeyObject>();
@@ -144,17 +146,16 @@ export const openObject = (facts: SealFacts, dek: KeyObject): SealedObject => {
   assertKeyCommitment(dek, facts.header, aad, facts.keyCommitment);
   const cipher = segmentCipher({ dek, aad, header: facts.header, segmentBytes: facts.segmentBytes });
   const { plainBytes: plain, sealedBytes: sealed } = facts;
+  const fetch = async (range: ByteRange, read: ReadSealed): Promise<AsyncIterable<Uint8Array>> => {
+    const slice = await read(sealedSpan(range, plain, cipher.segmentBytes).sealed);
+    if (slice.totalBytes === sealed) return slice.body;
+    // A range that avoids the tail would verify on a truncated object.
+    await discard(slice.body);
+    throw integrityFailure('length');
+  };
   return {
     plainBytes: plain,
-    readRange: async (range, read) => {
-      const span = sealedSpan(range, plain, cipher.segmentBytes);
-      const slice = await read(span.sealed);
-      // A range that avoids the tail would verify on a truncated object.
-      if (slice.totalBytes !== sealed) {
-        await discard(slice.body);
-        throw integrityFailure('length');
-      }
-      return begun(openRange(cipher, range, plain, slice.body));
-    },
+    readRange: async (range, read) => begun(openRange(cipher, range, plain, await fetch(range, read))),
+    readPiece: async (range, read) => openPiece(cipher, range, plain, await fetch(range, read)),
   };
 };

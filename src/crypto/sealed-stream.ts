@@ -1,3 +1,4 @@
+import { freeBuffer } from '../core/free-buffer.ts';
 import {
   type ByteRange,
   HEADER_BYTES,
@@ -131,6 +132,27 @@ const withoutHeader = (sealed: Uint8Array, header: Uint8Array): Uint8Array => {
   return sealed.subarray(HEADER_BYTES);
 };
 
+type Opened = { readonly segment: Buffer; readonly start: number; readonly end: number };
+
+/** The verified segments that hold `range`, each with the part of it that is asked for. */
+async function* openSegments(
+  cipher: SegmentCipher,
+  range: ByteRange,
+  plain: number,
+  source: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Opened, void, void> {
+  const { segmentBytes } = cipher;
+  const span = sealedSpan(range, plain, segmentBytes);
+  const finalSegment = segmentCount(plain, segmentBytes) - 1;
+  for await (const { index, sealed } of gather(span, segmentBytes, source)) {
+    const body = index === 0 ? withoutHeader(sealed, cipher.header) : sealed;
+    const segment = cipher.open(index, index === finalSegment, body);
+    const start = index === span.firstSegment ? span.skip : 0;
+    const end = index === span.lastSegment ? range.end - segmentStart(index, segmentBytes) : segment.length;
+    yield { segment, start, end };
+  }
+}
+
 /**
  * Opens plaintext bytes `range` of a message of `plain` bytes. `source` is the ciphertext `sealedSpan(range, plain).sealed`
  * and attacker-controlled; its chunks must stay unchanged until the next one is asked for. Every chunk yielded has
@@ -143,14 +165,27 @@ export async function* openRange(
   plain: number,
   source: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Buffer, void, void> {
-  const { segmentBytes } = cipher;
-  const span = sealedSpan(range, plain, segmentBytes);
-  const finalSegment = segmentCount(plain, segmentBytes) - 1;
-  for await (const { index, sealed } of gather(span, segmentBytes, source)) {
-    const body = index === 0 ? withoutHeader(sealed, cipher.header) : sealed;
-    const opened = cipher.open(index, index === finalSegment, body);
-    const start = index === span.firstSegment ? span.skip : 0;
-    const end = index === span.lastSegment ? range.end - segmentStart(index, segmentBytes) : opened.length;
-    if (end > start) yield opened.subarray(start, end);
-  }
+  for await (const { segment, start, end } of openSegments(cipher, range, plain, source))
+    if (end > start) yield segment.subarray(start, end);
 }
+
+/** As {@link openRange}, all at once: resolves when the last segment has verified, with bytes in memory of their own. */
+export const openPiece = async (
+  cipher: SegmentCipher,
+  range: ByteRange,
+  plain: number,
+  source: AsyncIterable<Uint8Array>,
+): Promise<Buffer> => {
+  const piece = Buffer.allocUnsafeSlow(range.end - range.start);
+  let filled = 0;
+  try {
+    for await (const { segment, start, end } of openSegments(cipher, range, plain, source)) {
+      filled += segment.copy(piece, filled, start, end);
+      freeBuffer(segment);
+    }
+  } catch (error) {
+    piece.fill(0);
+    throw error;
+  }
+  return piece;
+};

@@ -14,43 +14,25 @@ export type ReadVerifiedDeps = {
 };
 
 /**
- * Verified plaintext of a range. Resolves when its first segment has verified; a later segment that does not ends the
- * stream with `integrity_failure`. A missing or damaged object is an alarm, never an ordinary 404.
+ * Verified plaintext of one piece, whole: not a byte of it exists for others before all of it has verified. A missing or
+ * damaged object is an alarm, never an ordinary 404.
  */
-export const createReadVerified = ({
-  objects,
-  objectKeyOf: keyOf,
-  keyRing,
-  reportDamage,
-}: ReadVerifiedDeps) => {
-  async function* alarmed({ row }: OpenedRecording, body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    try {
-      yield* body;
-    } catch (error) {
-      if (isAppError(error, 'integrity_failure')) await reportDamage(row, error);
-      throw error;
-    }
-  }
-
-  return async (
-    known: OpenedRecording,
+export const createReadVerified =
+  ({ objects, objectKeyOf: keyOf, keyRing, reportDamage }: ReadVerifiedDeps) =>
+  async (
+    { row, envelope, receipt }: OpenedRecording,
     range: ByteRange,
     signal: AbortSignal,
-  ): Promise<AsyncIterable<Buffer>> => {
-    const { row, envelope, receipt } = known;
+  ): Promise<Buffer> => {
     const object = await keyRing.openObject(envelope, receipt);
     const key = keyOf(row.organisationId, row.generation);
     try {
-      return alarmed(
-        known,
-        await object.readRange(range, (sealed) => objects.get(key, { ...sealed, signal })),
-      );
+      return await object.readPiece(range, (sealed) => objects.get(key, { ...sealed, signal }));
     } catch (error) {
       if (!isAppError(error, 'integrity_failure') && !isAppError(error, 'not_found')) throw error;
       await reportDamage(row, error);
       throw new AppError('integrity_failure', 'the stored object is missing or damaged', { cause: error });
     }
   };
-};
 
 export type ReadVerified = ReturnType<typeof createReadVerified>;

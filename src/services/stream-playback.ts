@@ -36,9 +36,9 @@ export type Listening = {
   readonly totalBytes: number;
   /** Names this very sealed object (RFC 9110 strong validator). */
   readonly etag: string;
-  /** One piece, at most {@link MAX_PIECE_BYTES} wide; resolves when its first segment has verified. */
-  readonly readPiece: (range: ByteRange) => Promise<AsyncIterable<Buffer>>;
-  /** Everything, in pieces; paced after a first burst, decided again before each piece. */
+  /** One piece, at most {@link MAX_PIECE_BYTES} wide, verified whole; belongs to the caller. */
+  readonly readPiece: (range: ByteRange) => Promise<Buffer>;
+  /** Everything, in pieces; resolves when the first has verified; paced after a burst, decided again before each. */
   readonly readAll: () => Promise<AsyncIterable<Buffer>>;
 };
 
@@ -78,7 +78,7 @@ export const createStreamPlayback = (deps: StreamPlaybackDeps) => {
       const { generation } = await deps.authorisePiece(asked);
       if (generation !== known.envelope.generation) throw new AppError('not_found', 'The recording changed.');
       const end = pieceEnd(start, total);
-      yield* await deps.readVerified(known, { start, end }, asked.signal);
+      yield await deps.readVerified(known, { start, end }, asked.signal);
       start = end;
     }
   }
@@ -97,7 +97,7 @@ export const createStreamPlayback = (deps: StreamPlaybackDeps) => {
         const end = pieceEnd(0, totalBytes);
         const first = await deps.readVerified(known, { start: 0, end }, asked.signal);
         return (async function* () {
-          yield* first;
+          yield first;
           yield* rest(asked, known, end);
         })();
       },

@@ -7,7 +7,10 @@ declare const objectKeyBrand: unique symbol;
 export type ObjectKey = string & { readonly [objectKeyBrand]: true };
 
 export type ObjectSlice = {
-  /** Bytes in order; must be consumed or destroyed. Ending early without an error means the slice is complete. */
+  /**
+   * Bytes in order; must be consumed or destroyed. Ending early without an error means the slice is complete. A chunk is
+   * the consumer's only until he asks for the next one: stores read into the same memory again.
+   */
   readonly body: AsyncIterable<Buffer>;
   /** Length of the whole object as the store reports it, for the check against the row before a header is sent. */
   readonly totalBytes: number;

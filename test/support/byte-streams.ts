@@ -15,9 +15,10 @@ export async function* inReusedBuffer(bytes: Uint8Array, size: number): AsyncGen
   }
 }
 
+/** Copies every chunk: it may be its consumer's only until the next one is asked for. */
 export const collected = async (chunks: AsyncIterable<Uint8Array>): Promise<Buffer> => {
   const parts: Uint8Array[] = [];
-  for await (const chunk of chunks) parts.push(chunk);
+  for await (const chunk of chunks) parts.push(Uint8Array.prototype.slice.call(chunk));
   return Buffer.concat(parts);
 };
 

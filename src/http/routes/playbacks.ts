@@ -1,7 +1,8 @@
 import { Readable } from 'node:stream';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
 import { AppError } from '../../core/errors.ts';
+import { freeBuffer } from '../../core/free-buffer.ts';
 import { pieceEnd } from '../../core/playback-pieces.ts';
 import { MAX_PIECE_BYTES, parseRange } from '../../core/range.ts';
 import type { Credential } from '../../services/authenticate.ts';
@@ -33,12 +34,6 @@ const mediaHeaders = (reply: FastifyReply, { mediaType, etag }: Listening): Fast
     .header('etag', etag)
     .type(mediaType);
 
-const gather = async (piece: AsyncIterable<Buffer>, bytes: number): Promise<Buffer> => {
-  const chunks: Buffer[] = [];
-  for await (const chunk of piece) chunks.push(chunk);
-  return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, bytes);
-};
-
 /**
  * One part, at most {@link MAX_PIECE_BYTES} wide: verified whole before its headers leave, so damage is a clean 502. A wider
  * wish is shortened to a segment boundary, and the player asks on.
@@ -52,29 +47,48 @@ const sendPart = async (
   const { start } = wish;
   const end = wish.end - start > MAX_PIECE_BYTES ? pieceEnd(start, listening.totalBytes) : wish.end;
   const head = request.method === 'HEAD';
-  const body = head ? null : await gather(await listening.readPiece({ start, end }), end - start);
+  const body = head ? null : await listening.readPiece({ start, end });
   mediaHeaders(reply, listening)
     .code(206)
     .header('content-range', `bytes ${start}-${end - 1}/${listening.totalBytes}`)
     .header('content-length', end - start);
-  return body === null ? reply.send() : reply.send(body);
+  if (body === null) return reply.send();
+  // `finish` comes when the system has the bytes; a listener who hangs up before leaves them to the collector.
+  reply.raw.once('finish', () => freeBuffer(body));
+  return reply.send(body);
 };
 
-const sendWhole = async (request: FastifyRequest, reply: FastifyReply, listening: Listening): Promise<FastifyReply> => {
+const sendWhole = async (
+  request: FastifyRequest,
+  reply: FastifyReply,
+  listening: Listening,
+): Promise<FastifyReply> => {
   const head = request.method === 'HEAD';
   // The first segment verifies before the headers leave; what fails later cuts the connection.
   const body = head || listening.totalBytes === 0 ? null : await listening.readAll();
   mediaHeaders(reply, listening).code(200).header('content-length', listening.totalBytes);
-  return body === null ? reply.send() : reply.send(Readable.from(body, { objectMode: false, highWaterMark: 65_536 }));
+  return body === null
+    ? reply.send()
+    : reply.send(Readable.from(body, { objectMode: false, highWaterMark: 65_536 }));
 };
 
-const sendAudio = async (request: FastifyRequest, reply: FastifyReply, listening: Listening): Promise<FastifyReply> => {
+const sendAudio = async (
+  request: FastifyRequest,
+  reply: FastifyReply,
+  listening: Listening,
+): Promise<FastifyReply> => {
   const { totalBytes, etag } = listening;
   const { range, 'if-range': ifRange } = request.headers;
-  const wish = parseRange({ range, ifRange: ifRange as string | undefined }, { totalBytes, etag }, totalBytes);
+  const wish = parseRange(
+    { range, ifRange: ifRange as string | undefined },
+    { totalBytes, etag },
+    totalBytes,
+  );
   if (wish.kind === 'unsatisfiable')
     throw new AppError('range_not_satisfiable', `The recording has ${totalBytes} bytes.`, { totalBytes });
-  return wish.kind === 'full' ? sendWhole(request, reply, listening) : sendPart(request, reply, listening, wish);
+  return wish.kind === 'full'
+    ? sendWhole(request, reply, listening)
+    : sendPart(request, reply, listening, wish);
 };
 
 const openPlayback = (app: FastifyInstance, services: Options['services']): void => {
@@ -160,7 +174,10 @@ const peaks = (app: FastifyInstance, services: Options['services']): void => {
     },
     async (request, reply) => {
       const { id } = request.params as Static<typeof IdParams>;
-      const bytes = await services.streamPlayback.peaks({ playbackId: id, credential: credentialOf(request) });
+      const bytes = await services.streamPlayback.peaks({
+        playbackId: id,
+        credential: credentialOf(request),
+      });
       if (bytes === null) throw new AppError('not_found', 'This recording has no waveform.');
       return reply.header('cache-control', 'private, no-store').type('application/octet-stream').send(bytes);
     },
@@ -191,7 +208,7 @@ const heard = (app: FastifyInstance, services: Options['services']): void => {
 };
 
 /** Hearing: a permission first, then sound in pieces. */
-export const playbackRoutes = async (app: FastifyInstance, { services }: Options): Promise<void> => {
+export const playbackRoutes: FastifyPluginAsync<Options> = async (app, { services }) => {
   openPlayback(app, services);
   audio(app, services);
   peaks(app, services);

@@ -1,0 +1,10 @@
+/**
+ * Gives the memory of a large buffer back at once. V8 otherwise waits for a full collection, which sound that flows at
+ * hundreds of megabytes a second asks for several times a second: measured, two thirds of the processor went there.
+ * The caller must be the last to hold it; afterwards it has no bytes. A view of a part is left to the collector, for others
+ * may hold the rest.
+ */
+export const freeBuffer = (buffer: Buffer): void => {
+  const memory = buffer.buffer;
+  if (memory instanceof ArrayBuffer && buffer.byteLength === memory.byteLength) memory.transfer(0);
+};
