@@ -157,5 +157,6 @@ export const authRoutes: FastifyPluginAsync<AuthRouteOptions> = async (app, opti
   refreshRoute(app, options);
   logoutRoute(app, options);
   ownRoutes(app, options);
-  await app.register(clientTokenRoute, options);
+  // Not all options: they hold the prefix under which these routes lie already.
+  await app.register(clientTokenRoute, { services: options.services, tokens: options.tokens });
 };

@@ -1,0 +1,250 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Identity, newOrganisation, startIdentity, type TestOrganisation } from '../support/identity.ts';
+import {
+  bearer,
+  buildIdentityApp,
+  fromOwnPage,
+  type IdentityApp,
+  post,
+  signInOver,
+} from '../support/identity-app.ts';
+
+let identity: Identity;
+let home: TestOrganisation;
+let app: IdentityApp;
+
+beforeAll(async () => {
+  identity = await startIdentity();
+  home = await newOrganisation(identity);
+  ({ app } = await buildIdentityApp(identity));
+});
+afterAll(async () => {
+  await app.close();
+  await identity.close();
+});
+
+let address = 0;
+/** From a place of its own, so that no other test's failures are in the way. */
+const login = (payload: object, headers: Record<string, string> = {}) => {
+  address += 1;
+  const remoteAddress = `2001:db8:${address.toString(16)}::1`;
+  return post(app, '/v1/auth/login', { payload, headers, remoteAddress });
+};
+const signedIn = async () => signInOver(app, await home.newUser('nurse'));
+
+describe('POST /v1/auth/login', () => {
+  test('answers with a token, the person, and a cookie no script can read and no other site can send', async () => {
+    const unit = await home.newUnit('Akuten');
+    const nurse = await home.newUser('nurse', [unit.id]);
+    const answer = await login({ email: nurse.email, password: nurse.password });
+    expect(answer.json()).toEqual({
+      accessToken: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+$/),
+      expiresIn: 300,
+      user: {
+        id: nurse.id,
+        type: 'user',
+        role: 'nurse',
+        name: 'nurse',
+        email: nurse.email,
+        organisation: { id: home.id, name: expect.any(String) },
+        units: [{ id: unit.id, name: 'Akuten' }],
+      },
+    });
+    const [cookie, ...others] = [answer.headers['set-cookie']].flat();
+    expect(others).toEqual([]);
+    const [pair, ...attributes] = (cookie ?? '').split('; ');
+    expect(pair).toMatch(/^__Host-cv=cv_ref_[\w-]{47}$/);
+    expect(attributes.toSorted()).toEqual(['HttpOnly', 'Path=/', 'SameSite=Strict', 'Secure']);
+    expect(answer.headers['cache-control']).toBe('private, no-store');
+    expect(answer.body).not.toContain('cv_ref_');
+  });
+
+  test('unknown user, wrong password and disabled account get one answer', async () => {
+    const nurse = await home.newUser('nurse');
+    const gone = await home.newUser('nurse');
+    await identity.services.userAccess.disable(home.caller(), gone.id);
+    const answers = await Promise.all([
+      login({ email: nurse.email, password: 'wrong' }),
+      login({ email: 'nobody@x.example', password: 'wrong' }),
+      login({ email: gone.email, password: gone.password }),
+    ]);
+    const shown = answers.map((answer) => {
+      const { requestId, ...body } = answer.json();
+      return {
+        status: answer.statusCode,
+        type: answer.headers['content-type'],
+        cookie: answer.headers['set-cookie'],
+        body,
+      };
+    });
+    expect(shown[0]).toMatchObject({ status: 401, body: { code: 'unauthenticated' }, cookie: undefined });
+    expect(shown[1]).toEqual(shown[0]);
+    expect(shown[2]).toEqual(shown[0]);
+  });
+});
+
+describe('POST /v1/auth/login with what nobody should send', () => {
+  test.each<[string, Parameters<typeof login>[0]]>([
+    ['nothing', {}],
+    ['a number', { email: 'a@b.se', password: 12345678 }],
+    ['an unknown field', { email: 'a@b.se', password: 'x', admin: true }],
+    ['a list', []],
+    ['a long password', { email: 'a@b.se', password: 'x'.repeat(201) }],
+  ])('%s is a 400 that names the fault and repeats no value', async (_name, payload) => {
+    const answer = await login(payload);
+    expect(answer.statusCode).toBe(400);
+    expect(answer.json()).toMatchObject({
+      code: 'invalid_request',
+      faults: [{ where: expect.stringMatching(/^body/) }],
+    });
+    expect(answer.body).not.toContain('12345678');
+  });
+
+  test('a form is no JSON, and a page of another site does not sign anybody in', async () => {
+    const nurse = await home.newUser('nurse');
+    const body = { email: nurse.email, password: nurse.password };
+    const form = await post(app, '/v1/auth/login', {
+      payload: new URLSearchParams(body).toString(),
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    });
+    expect(form.statusCode).toBe(415);
+    const text = await post(app, '/v1/auth/login', {
+      payload: JSON.stringify(body),
+      headers: { 'content-type': 'text/plain' },
+    });
+    expect([400, 415]).toContain(text.statusCode);
+    for (const site of ['cross-site', 'same-site']) {
+      const answer = await login(body, { 'sec-fetch-site': site });
+      expect(answer.statusCode).toBe(403);
+      expect(answer.json().code).toBe('cross_site');
+      expect(answer.headers['set-cookie']).toBeUndefined();
+    }
+    for (const site of ['same-origin', 'none'])
+      expect((await login(body, { 'sec-fetch-site': site })).statusCode).toBe(200);
+  });
+});
+
+describe('POST /v1/auth/login under pressure', () => {
+  test('too many guesses: 429 with the seconds to wait', async () => {
+    const nurse = await home.newUser('nurse');
+    const guess = () =>
+      post(app, '/v1/auth/login', {
+        payload: { email: nurse.email, password: 'guess' },
+        remoteAddress: '203.0.113.5',
+      });
+    for (let i = 0; i < 10; i += 1) expect((await guess()).statusCode).toBe(401);
+    const answer = await guess();
+    expect(answer.statusCode).toBe(429);
+    expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
+  });
+
+  test('with the log away: 503, no token, no cookie', async () => {
+    const nurse = await home.newUser('nurse');
+    await identity.stopLog();
+    try {
+      const answer = await login({ email: nurse.email, password: nurse.password });
+      expect(answer.statusCode).toBe(503);
+      expect(answer.headers['set-cookie']).toBeUndefined();
+      expect(answer.body).not.toContain('accessToken');
+      expect(answer.headers['retry-after']).toBeDefined();
+    } finally {
+      await identity.resumeLog();
+      await expect.poll(() => identity.audit.state()).toBe('ready');
+    }
+  });
+});
+
+describe('tokens', () => {
+  test('logging out with a token needs no cookie and no body', async () => {
+    const { accessToken } = await signedIn();
+    const answer = await post(app, '/v1/auth/logout', { headers: bearer(accessToken) });
+    expect(answer.statusCode).toBe(204);
+    expect((await app.inject({ url: '/v1/auth/me', headers: bearer(accessToken) })).statusCode).toBe(401);
+  });
+
+  test('a disabled user is out at the next request, token or cookie', async () => {
+    const { person: nurse, cookie, accessToken } = await signedIn();
+    const me = (headers: Record<string, string>) => app.inject({ url: '/v1/auth/me', headers });
+    expect((await me(bearer(accessToken))).statusCode).toBe(200);
+    await identity.services.userAccess.disable(home.caller(), nurse.id);
+    expect((await me(bearer(accessToken))).statusCode).toBe(401);
+    expect((await me(fromOwnPage(cookie))).statusCode).toBe(401);
+  });
+
+  test('a forged token is a 401 and counted in the log; an expired one is only a 401', async () => {
+    const { accessToken } = await signedIn();
+    const before = (await identity.entries('session.refused')).length;
+    const ask = (token: string, remoteAddress: string) =>
+      app.inject({ url: '/v1/auth/me', headers: bearer(token), remoteAddress });
+    const answer = await ask(`${accessToken.slice(0, -6)}AAAAAA`, '203.0.113.77');
+    expect(answer.statusCode).toBe(401);
+    expect(answer.headers['www-authenticate']).toBe('Bearer realm="callvault"');
+    expect((await identity.entries('session.refused')).slice(before)).toMatchObject([
+      { detail: { reason: 'forged_token', account: null, count: 1 } },
+    ]);
+    const expired = await identity.jwtKeys.sign({
+      iss: 'c0ffee00-0000-4000-8000-000000000000',
+      aud: 'callvault',
+      sub: 'x',
+      sid: home.id,
+      iat: 1_700_000_000,
+      exp: 1_700_000_300,
+    });
+    expect((await ask(expired, '203.0.114.77')).statusCode).toBe(401);
+    expect((await identity.entries('session.refused')).length).toBe(before + 1);
+  });
+
+  test('an unknown API key is counted, a known one is who it is', async () => {
+    const { apiKey, source } = await home.newSource();
+    const ask = (token: string) =>
+      app.inject({ url: '/v1/auth/me', headers: bearer(token), remoteAddress: '203.0.115.1' });
+    expect((await ask(apiKey)).json()).toMatchObject({ id: source.id, type: 'source' });
+    expect((await ask(`${apiKey.slice(0, -1)}_`)).statusCode).toBe(401);
+    expect((await identity.entries('session.refused')).at(-1)?.detail.reason).toBe('unknown_key');
+  });
+
+  test.each([
+    ['another scheme', 'Basic YTpi'],
+    ['a scheme and nothing', 'Bearer'],
+    ['a scheme and a blank', 'Bearer '],
+    ['two words', 'Bearer a b'],
+    ['markup', 'Bearer <script>'],
+    ['5 kB', `Bearer ${'x'.repeat(5_000)}`],
+    ['an unknown scheme', 'Token abc'],
+    ['nothing', ''],
+  ])('%s is no credential', async (_name, authorization) => {
+    const answer = await app.inject({ url: '/v1/auth/me', headers: { authorization } });
+    expect(answer.statusCode).toBe(401);
+  });
+
+  test('the public keys are for everyone, and only public', async () => {
+    const answer = await app.inject({ url: '/.well-known/jwks.json' });
+    expect(answer.statusCode).toBe(200);
+    expect(answer.json()).toEqual(await identity.jwtKeys.jwks());
+    expect(answer.body).not.toContain('"d"');
+  });
+});
+
+describe('POST /v1/auth/password', () => {
+  test('changes it, with the current one', async () => {
+    const { person: nurse, accessToken } = await signedIn();
+    const change = (currentPassword: string, newPassword: string) =>
+      post(app, '/v1/auth/password', {
+        headers: bearer(accessToken),
+        payload: { currentPassword, newPassword },
+      });
+    expect((await change('wrong', 'en helt ny mening')).statusCode).toBe(403);
+    const weak = await change(nurse.password, 'nurse');
+    expect(weak.json()).toMatchObject({ code: 'invalid_request', faults: [{ where: 'body/newPassword' }] });
+    expect((await change(nurse.password, 'en helt ny mening')).statusCode).toBe(204);
+    expect((await login({ email: nurse.email, password: 'en helt ny mening' })).statusCode).toBe(200);
+    expect((await login({ email: nurse.email, password: nurse.password })).statusCode).toBe(401);
+  });
+
+  test('is not for sources', async () => {
+    const { apiKey } = await home.newSource();
+    const payload = { currentPassword: 'x', newPassword: 'en helt ny mening' };
+    const answer = await post(app, '/v1/auth/password', { headers: bearer(apiKey), payload });
+    expect(answer.statusCode).toBe(403);
+  });
+});
