@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import cookie from '@fastify/cookie';
 import helmet from '@fastify/helmet';
 import multipart from '@fastify/multipart';
@@ -15,6 +16,7 @@ import Fastify, {
 } from 'fastify';
 import type { Logger } from 'pino';
 import { AppError } from './core/errors.ts';
+import { bodyInTime, isAwaited } from './http/body-deadline.ts';
 import { accessPlugin } from './http/plugins/access.ts';
 import { type AccessTokenDeps, createAccessTokens } from './http/plugins/access-tokens.ts';
 import { type Metrics, observeRequests } from './http/plugins/metrics.ts';
@@ -58,11 +60,18 @@ const JSON_BODY_LIMIT = 64 * 1024;
 export const buildApp = async (deps: AppDeps): Promise<App> => {
   const app = createServer(deps);
   app.setErrorHandler((error, request, reply) => sendProblem(request, reply, error));
+  app.addHook('preParsing', (request, _reply, body, done) => {
+    const unhurried = request.routeOptions.config.longBody === true || !isAwaited(request.raw);
+    done(null, unhurried ? body : bodyInTime(body as Readable));
+  });
   await app.register(observeRequests, { metrics: deps.metrics });
   await app.register(helmet, helmetOptions);
   await app.register(rateLimit, {
     max: deps.limits.requestsPerMinute,
     timeWindow: 60_000,
+    // How near a stranger is to the limit is nobody's business but his own; `Retry-After` says when to come back.
+    addHeaders: { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false },
+    addHeadersOnExceeding: { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false },
     errorResponseBuilder: (_request, context) =>
       new AppError('rate_limited', 'Too many requests from this address. Wait and try again.', {
         retryAfter: context.ttl / 1000,
@@ -105,7 +114,7 @@ const helmetOptions = {
   referrerPolicy: { policy: 'no-referrer' as const },
 };
 
-/** Headers must arrive within 20 s (slow loris). Bodies may be long calls on slow lines; the ingest routes watch for stalls. */
+/** Headers must arrive within 20 s (slow loris), and so must bodies that are not recordings (body-deadline.ts). */
 const SERVER_OPTIONS = {
   headersTimeout: 20_000,
   requestTimeout: 0,
@@ -127,7 +136,8 @@ const createServer = (deps: AppDeps): App =>
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 128, caseSensitive: true },
     exposeHeadRoutes: false,
-    return503OnClosing: true,
+    // What still arrives while the server closes is answered in full, and its connection closed.
+    return503OnClosing: false,
     ajv: {
       customOptions: { removeAdditional: false, coerceTypes: false, allErrors: false, useDefaults: true },
     },
