@@ -18,7 +18,7 @@ export type Instance = {
   readonly socketDir: string | null;
 };
 
-/** Held by this process until close() or death; close() lets the next one in. */
+/** Held by this process until close() or death; close() lets the next one in, and may be called twice. */
 export type DataFolder = {
   /** Absolute, without symbolic links. */
   readonly path: string;
@@ -107,6 +107,7 @@ export const openDataFolder = async (wanted: string): Promise<DataFolder> => {
     }
   };
   const lock = await takeIt();
+  let closed = false;
   // Of an earlier holder, who was killed.
   await rm(announcement, { force: true });
   return {
@@ -117,6 +118,9 @@ export const openDataFolder = async (wanted: string): Promise<DataFolder> => {
       await rename(`${announcement}.new`, announcement);
     },
     async close() {
+      // A second call must not take away what the next holder has announced.
+      if (closed) return;
+      closed = true;
       await rm(announcement, { force: true });
       lock.release();
     },
