@@ -1,7 +1,10 @@
 import { AppError } from '../core/errors.ts';
 
 const bad = (): AppError =>
-  new AppError('invalid_request', 'The SHA-256 is not readable: write 64 hex digits, or sha-256=:base64: (RFC 9530).');
+  new AppError(
+    'invalid_request',
+    'The SHA-256 is not readable: write 64 hex digits, or sha-256=:base64: (RFC 9530).',
+  );
 
 /** A SHA-256 written as 64 hex digits. Attacker-controlled. */
 export const sha256Digest = (hex: string): Buffer => {

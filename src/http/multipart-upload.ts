@@ -2,6 +2,7 @@ import type { Multipart, MultipartFile } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
 import { AppError } from '../core/errors.ts';
 import { type CallMetadata, MAX_METADATA_BYTES, parseMetadataJson } from '../core/metadata.ts';
+import { arrivingInTime } from './body-deadline.ts';
 import { sha256Digest } from './content-digest.ts';
 import { uploadBody } from './upload-body.ts';
 
@@ -13,23 +14,48 @@ export type MultipartUpload = {
   readonly body: AsyncIterable<Buffer>;
 };
 
-const badForm = (fault: string): AppError =>
-  new AppError('invalid_request', `The form is not as documented: ${fault}.`);
+/**
+ * Every part is a stream, whatever type or file name it claims: the parser keeps nothing, decodes nothing and stops at
+ * nothing but our own counts. One part more than there may be, so that it can be refused by name.
+ */
+const PARSING = {
+  isPartAFile: () => true,
+  limits: { files: 4, parts: 4, fields: 0, headerPairs: 20, headerSize: 16 * 1024, fileSize: Infinity },
+};
 
-/** Bytes of a small part, whether it came as a field or as a file. */
-const smallPart = async (part: Multipart): Promise<Buffer> => {
-  if (part.type === 'field') {
-    if (part.valueTruncated || part.fieldnameTruncated) throw badForm(`the part ${part.fieldname} is too long`);
-    return Buffer.from(String(part.value), 'utf8');
-  }
+const badForm = (fault: string, cause?: unknown): AppError =>
+  new AppError(
+    'invalid_request',
+    `The form is not as documented: ${fault}.`,
+    cause === undefined ? {} : { cause },
+  );
+
+const unfinished = (cause: unknown): AppError =>
+  badForm('it ends before its closing boundary. Nothing was stored; send it again', cause);
+
+/** Bytes of a part that may only be small. */
+const smallPart = async (part: MultipartFile, name: string): Promise<Buffer> => {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of part.file as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > MAX_METADATA_BYTES) throw badForm('the part metadata is too long');
-    chunks.push(chunk);
+  try {
+    for await (const chunk of part.file as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > MAX_METADATA_BYTES) throw badForm(`the part ${name} is too long`);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw error instanceof AppError ? error : unfinished(error);
   }
   return Buffer.concat(chunks);
+};
+
+const nextPart = async (parts: AsyncIterableIterator<Multipart>): Promise<MultipartFile | null> => {
+  try {
+    const { done, value } = await parts.next();
+    return done === true ? null : (value as MultipartFile);
+  } catch (error) {
+    throw unfinished(error);
+  }
 };
 
 async function* audioThenEnd(
@@ -37,46 +63,45 @@ async function* audioThenEnd(
   audio: MultipartFile,
   parts: AsyncIterableIterator<Multipart>,
 ): AsyncGenerator<Buffer> {
-  yield* uploadBody(request.raw, audio.file);
-  // Half a form ends its file part early and then fails here: without the closing boundary nothing counts.
-  const next = await nextPart(parts);
-  if (next !== null) throw badForm('nothing may follow the part audio');
+  try {
+    yield* uploadBody(request.raw, audio.file);
+  } catch (error) {
+    // The parser ends the part early when the form does; a connection that was cut is told apart by the request.
+    throw request.raw.complete && !(error instanceof AppError && error.code === 'request_timeout')
+      ? unfinished(error)
+      : error;
+  }
+  // Without the closing boundary nothing counts.
+  if ((await nextPart(parts)) !== null) throw badForm('nothing may follow the part audio');
 }
 
-const nextPart = async (parts: AsyncIterableIterator<Multipart>): Promise<Multipart | null> => {
-  try {
-    const { done, value } = await parts.next();
-    return done === true ? null : value;
-  } catch (error) {
-    if (error instanceof AppError) throw error;
-    throw new AppError('invalid_request', 'The form could not be read to its end. Nothing was stored; send it again.', {
-      cause: error,
-    });
+const readHead = async (parts: AsyncIterableIterator<Multipart>, now: number) => {
+  const first = await nextPart(parts);
+  if (first?.fieldname !== 'metadata') throw badForm('the first part must be metadata (JSON)');
+  const metadata = parseMetadataJson(await smallPart(first, 'metadata'), now);
+  let next = await nextPart(parts);
+  let declaredSha256: Buffer | null = null;
+  if (next?.fieldname === 'sha256') {
+    declaredSha256 = sha256Digest((await smallPart(next, 'sha256')).toString('latin1'));
+    next = await nextPart(parts);
   }
+  if (next?.fieldname !== 'audio') throw badForm('after metadata comes the part audio');
+  return { metadata, declaredSha256, audio: next };
 };
 
 /** Reads `metadata` (JSON), optionally `sha256` (hex), then `audio`, in this order, from an attacker-controlled form. */
 export const readMultipartUpload = async (request: FastifyRequest, now: number): Promise<MultipartUpload> => {
   if (!request.isMultipart())
-    throw new AppError('unsupported_media_type', 'Send multipart/form-data with the parts metadata and audio.');
-  const parts = request.parts({
-    limits: { fieldSize: MAX_METADATA_BYTES, fields: 2, files: 2, parts: 4, headerPairs: 20, fileSize: Infinity },
-  }) as AsyncIterableIterator<Multipart>;
-  const first = await nextPart(parts);
-  if (first?.fieldname !== 'metadata') throw badForm('the first part must be metadata (JSON)');
-  const metadata = parseMetadataJson(await smallPart(first), now);
-  let next = await nextPart(parts);
-  let declaredSha256: Buffer | null = null;
-  if (next?.fieldname === 'sha256') {
-    declaredSha256 = sha256Digest((await smallPart(next)).toString('latin1'));
-    next = await nextPart(parts);
-  }
-  if (next === null || next.fieldname !== 'audio' || next.type !== 'file')
-    throw badForm('after metadata comes the part audio, as a file');
+    throw new AppError(
+      'unsupported_media_type',
+      'Send multipart/form-data with the parts metadata and audio.',
+    );
+  const parts = request.parts(PARSING) as AsyncIterableIterator<Multipart>;
+  const { metadata, declaredSha256, audio } = await arrivingInTime(readHead(parts, now));
   return {
     metadata,
     declaredSha256,
-    declaredMediaType: next.mimetype,
-    body: audioThenEnd(request, next, parts),
+    declaredMediaType: audio.mimetype,
+    body: audioThenEnd(request, audio, parts),
   };
 };

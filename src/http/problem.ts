@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { AppError, type ErrorCode, isAppError } from '../core/errors.ts';
+import { discardRest } from './discard-rest.ts';
 
 /** Status of every error code (RFC 9110). Adding a code without a line here does not compile. */
 export const problemStatus: Record<ErrorCode, number> = {
@@ -137,6 +138,9 @@ export const sendProblem = (request: FastifyRequest, reply: FastifyReply, thrown
   const error = asAppError(thrown);
   const problem = problemOf(error, request.id);
   if (problem.status >= 500) request.log.error({ err: error }, 'request failed');
+  // The framework would close the connection after a body it has not read.
+  discardRest(request.raw);
+  void reply.removeHeader('connection');
   const wait = error.extras.retryAfter ?? (problem.status === 503 ? 5 : null);
   if (wait !== null) void reply.header('retry-after', String(Math.ceil(wait)));
   const authenticate = challenge(error.code);

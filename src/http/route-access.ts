@@ -15,6 +15,8 @@ export type RouteAccess =
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: RouteAccess;
+    /** A body that may take as long as a long call on a slow line; the route itself watches for one that stalls. */
+    longBody?: true;
   }
   interface FastifyRequest {
     /** Set by the access plugin on every route that is not public and not of credential `piece`. */

@@ -2,42 +2,76 @@ import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import { AppError } from '../core/errors.ts';
 
-/** A body that sends nothing for this long is given up. */
-const STALL_MS = 60_000;
-/** …and one that dribbles: over each window a body must bring this much. A live G.729 leg brings more. */
-const WINDOW_MS = 60_000;
-const WINDOW_BYTES = 16 * 1024;
+/** In each such stretch of waiting for the client a body must bring this much. A live G.729 leg brings four times as much. */
+const WINDOW_MS = 30_000;
+const WINDOW_BYTES = 8 * 1024;
+const TICK_MS = 1_000;
 
 const tooSlow = (): AppError =>
-  new AppError('request_timeout', 'The body came too slowly and was given up. Send it again, or over a better line.');
+  new AppError(
+    'request_timeout',
+    'The body came too slowly and was given up. Nothing was stored; send it again, or over a better line.',
+  );
 
-/** The chunks of an upload, for one reader; throws `request_timeout` for a stalled or dribbling one, `client_closed` for a cut one. */
-export async function* uploadBody(request: IncomingMessage, body: Readable): AsyncGenerator<Buffer> {
-  let windowStart = Date.now();
-  let windowBytes = 0;
-  const onTimeout = (): void => {
-    body.destroy(tooSlow());
+const cut = (cause?: unknown): AppError =>
+  new AppError(
+    'client_closed',
+    'The connection ended before the body did. Nothing was stored; send it again.',
+    {
+      ...(cause === undefined ? {} : { cause }),
+    },
+  );
+
+/** Waits for a client, and counts only that time: what our own storage takes is not held against it. */
+const createPatience = () => {
+  let waited = 0;
+  let brought = 0;
+  let giveUp: ((error: AppError) => void) | null = null;
+  const ticker = setInterval(() => {
+    if (giveUp === null) return;
+    waited += TICK_MS;
+    if (waited < WINDOW_MS) return;
+    if (brought < WINDOW_BYTES) giveUp(tooSlow());
+    waited = 0;
+    brought = 0;
+  }, TICK_MS);
+  return {
+    brought: (bytes: number): void => {
+      brought += bytes;
+    },
+    /** Settles as `arriving` does, or rejects with `request_timeout`. */
+    during: <T>(arriving: Promise<T>): Promise<T> =>
+      new Promise<T>((resolve, reject) => {
+        giveUp = reject;
+        arriving.then(resolve, reject);
+      }).finally(() => {
+        giveUp = null;
+      }),
+    end: () => clearInterval(ticker),
   };
-  request.setTimeout(STALL_MS, onTimeout);
+};
+
+/**
+ * The chunks of an upload, for one reader; throws `request_timeout` for a stalled or dribbling one, `client_closed` for a
+ * cut one. `body` is the request itself or a part of it, and stays as it is when reading stops early: the answer still has
+ * to go out on its connection.
+ */
+export async function* uploadBody(request: IncomingMessage, body: Readable): AsyncGenerator<Buffer> {
+  const patience = createPatience();
+  const chunks = body.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>;
   try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      windowBytes += chunk.length;
-      yield chunk;
-      const elapsed = Date.now() - windowStart;
-      if (elapsed < WINDOW_MS) continue;
-      if (windowBytes < WINDOW_BYTES) throw tooSlow();
-      windowStart = Date.now();
-      windowBytes = 0;
+    for (;;) {
+      const { done, value } = await patience.during(chunks.next());
+      if (done === true) break;
+      patience.brought(value.length);
+      yield value;
     }
   } catch (error) {
     throw error instanceof AppError ? error : cut(error);
   } finally {
-    request.setTimeout(0);
+    patience.end();
+    // Lets go of the stream, so that what is left of it can be discarded. Not awaited: a stalled read ends with its connection.
+    void chunks.return?.();
   }
   if (!request.complete && request.readableAborted) throw cut();
 }
-
-const cut = (cause?: unknown): AppError =>
-  new AppError('client_closed', 'The connection ended before the body did. Nothing was stored; send it again.', {
-    ...(cause === undefined ? {} : { cause }),
-  });

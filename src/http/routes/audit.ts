@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyPluginAsync } from 'fastify';
 import type { Static } from 'typebox';
 import type { LogEntry } from '../../audit/reader.ts';
 import { AppError } from '../../core/errors.ts';
@@ -24,11 +24,10 @@ const milliseconds = (where: string, text: string | undefined): number | undefin
   return time;
 };
 
+type Options = { readonly services: Pick<Services, 'readLog'> };
+
 /** The access log for those who review it. Reading it is itself an entry. */
-export const auditRoutes = async (
-  app: FastifyInstance,
-  { services }: { readonly services: Pick<Services, 'readLog'> },
-): Promise<void> => {
+export const auditRoutes: FastifyPluginAsync<Options> = async (app, { services }) => {
   app.post(
     '/search',
     {

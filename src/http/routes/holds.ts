@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyPluginAsync } from 'fastify';
 import { type Static, Type } from 'typebox';
 import type { Services } from '../../services/services.ts';
 import { Closed, IdParams, problems, Uuid } from '../schemas/common.ts';
@@ -7,11 +7,10 @@ import { userOf } from './recordings.ts';
 
 const HoldParams = Closed({ id: Uuid, holdId: Uuid });
 
+type Options = { readonly services: Pick<Services, 'holdRecording'> };
+
 /** Holds win over deletion. */
-export const holdRoutes = async (
-  app: FastifyInstance,
-  { services }: { readonly services: Pick<Services, 'holdRecording'> },
-): Promise<void> => {
+export const holdRoutes: FastifyPluginAsync<Options> = async (app, { services }) => {
   app.post(
     '/:id/holds',
     {
@@ -51,7 +50,12 @@ export const holdRoutes = async (
     },
     async (request, reply) => {
       const { id, holdId } = request.params as Static<typeof HoldParams>;
-      await services.holdRecording.release({ actor: userOf(request), recordingId: id, holdId, request: request.id });
+      await services.holdRecording.release({
+        actor: userOf(request),
+        recordingId: id,
+        holdId,
+        request: request.id,
+      });
       return reply.code(204).send();
     },
   );

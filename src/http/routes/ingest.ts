@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
 import type { SourceActor } from '../../core/access.ts';
 import { AppError } from '../../core/errors.ts';
 import { metadataOfPut } from '../../core/ingest-headers.ts';
@@ -12,7 +13,6 @@ import { actorOf } from '../plugins/access.ts';
 import { Closed, problems } from '../schemas/common.ts';
 import { IngestedSchema } from '../schemas/recordings.ts';
 import { uploadBody } from '../upload-body.ts';
-import { Type } from 'typebox';
 
 type Options = {
   readonly services: Pick<Services, 'ingestRecording' | 'now'>;
@@ -48,18 +48,14 @@ const declaredLength = (request: FastifyRequest, maxUploadBytes: number): number
 };
 
 /** Where telephony systems deliver. Authenticated before a byte of the body is read; bytes are counted by the service. */
-export const ingestRoutes = async (app: FastifyInstance, { services, limits }: Options): Promise<void> => {
+export const ingestRoutes: FastifyPluginAsync<Options> = async (app, { services, limits }) => {
   // Raw bodies pass through as streams; the multipart plugin has its own parser.
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
-  app.addHook('onError', async (_request, reply) => {
-    // What the client still wants to send is of no use: say so and end the connection after the answer.
-    reply.header('connection', 'close');
-  });
 
   app.post(
     '/recordings',
     {
-      config: { access: { action: 'recording.create' } },
+      config: { access: { action: 'recording.create' }, longBody: true },
       bodyLimit: Number.MAX_SAFE_INTEGER,
       schema: {
         tags: ['recordings'],
@@ -90,12 +86,13 @@ export const ingestRoutes = async (app: FastifyInstance, { services, limits }: O
   app.put(
     '/ingest/:name',
     {
-      config: { access: { action: 'recording.create' } },
+      config: { access: { action: 'recording.create' }, longBody: true },
       bodyLimit: Number.MAX_SAFE_INTEGER,
       schema: {
         tags: ['recordings'],
         operationId: 'putRecording',
-        summary: 'Deliver a recording as a raw body, metadata in X-Call-* headers (curl -T, FreeSWITCH http_put)',
+        summary:
+          'Deliver a recording as a raw body, metadata in X-Call-* headers (curl -T, FreeSWITCH http_put)',
         params: Closed({ name: Type.String({ minLength: 1, maxLength: 128 }) }),
         response: responses,
       },
@@ -106,7 +103,8 @@ export const ingestRoutes = async (app: FastifyInstance, { services, limits }: O
       const metadata = metadataOfPut(name, request.raw.headersDistinct, services.now());
       const declaredBytes = declaredLength(request, limits.maxUploadBytes);
       const body = request.body as Readable | undefined;
-      if (body === undefined) throw new AppError('invalid_request', 'The request has no body: send the audio.');
+      if (body === undefined)
+        throw new AppError('invalid_request', 'The request has no body: send the audio.');
       const result = await services.ingestRecording({
         actor,
         metadata,

@@ -1,13 +1,12 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyPluginAsync } from 'fastify';
 import type { AccessTokenKeys } from '../plugins/access-tokens.ts';
 import { JwksSchema } from '../schemas/auth.ts';
 import { problems } from '../schemas/common.ts';
 
+type Options = { readonly keys: Pick<AccessTokenKeys, 'jwks'> };
+
 /** The public keys of access tokens, for whoever wants to check one without asking the vault. */
-export const jwksRoutes = async (
-  app: FastifyInstance,
-  { keys }: { readonly keys: Pick<AccessTokenKeys, 'jwks'> },
-): Promise<void> => {
+export const jwksRoutes: FastifyPluginAsync<Options> = async (app, { keys }) => {
   app.get(
     '/.well-known/jwks.json',
     {

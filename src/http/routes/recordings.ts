@@ -1,5 +1,6 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
+import { Type } from 'typebox';
 import type { UserActor } from '../../core/access.ts';
 import { AppError } from '../../core/errors.ts';
 import type { PersonalFacts } from '../../services/recording-facts.ts';
@@ -8,7 +9,6 @@ import type { Services } from '../../services/services.ts';
 import type { ViewedRecording } from '../../services/view-recording.ts';
 import { actorOf } from '../plugins/access.ts';
 import { IdParams, problems } from '../schemas/common.ts';
-import { Type } from 'typebox';
 import {
   EraseSchema,
   FoundSchema,
@@ -87,8 +87,7 @@ const whole = ({ row, facts }: ViewedRecording): Static<typeof RecordingSchema> 
   bytes: row.plainBytes === null ? null : Number(row.plainBytes),
 });
 
-/** Finding, reading and erasing recordings. */
-export const recordingRoutes = async (app: FastifyInstance, { services }: Options): Promise<void> => {
+const search = (app: FastifyInstance, { services }: Options): void => {
   app.post(
     '/search',
     {
@@ -111,7 +110,9 @@ export const recordingRoutes = async (app: FastifyInstance, { services }: Option
       return { recordings: found.map(({ row, facts }) => listed(row, facts)), next };
     },
   );
+};
 
+const view = (app: FastifyInstance, { services }: Options): void => {
   app.get(
     '/:id',
     {
@@ -126,12 +127,18 @@ export const recordingRoutes = async (app: FastifyInstance, { services }: Option
     },
     async (request, reply) => {
       const { id } = request.params as Static<typeof IdParams>;
-      const viewed = await services.viewRecording({ actor: actorOf(request), recordingId: id, request: request.id });
+      const viewed = await services.viewRecording({
+        actor: actorOf(request),
+        recordingId: id,
+        request: request.id,
+      });
       reply.header('cache-control', 'private, no-store');
       return whole(viewed);
     },
   );
+};
 
+const status = (app: FastifyInstance, { services }: Options): void => {
   app.get(
     '/:id/status',
     {
@@ -149,7 +156,9 @@ export const recordingRoutes = async (app: FastifyInstance, { services }: Option
       return services.uploadStatus(actorOf(request), id);
     },
   );
+};
 
+const erase = (app: FastifyInstance, { services }: Options): void => {
   app.delete(
     '/:id',
     {
@@ -176,4 +185,12 @@ export const recordingRoutes = async (app: FastifyInstance, { services }: Option
       return reply.code(204).send();
     },
   );
+};
+
+/** Finding, reading and erasing recordings. */
+export const recordingRoutes: FastifyPluginAsync<Options> = async (app, options) => {
+  search(app, options);
+  view(app, options);
+  status(app, options);
+  erase(app, options);
 };

@@ -8,7 +8,11 @@ export const LogQuerySchema = Closed({
   actor: Type.Optional(Uuid),
   recording: Type.Optional(Uuid),
   subject: Type.Optional(
-    Type.String({ maxLength: 60, pattern: '^[0-9]{1,9}:[0-9a-f]{32}$', description: 'pseudonymous key, as entries name it' }),
+    Type.String({
+      maxLength: 60,
+      pattern: '^[0-9]{1,9}:[0-9a-f]{32}$',
+      description: 'pseudonymous key, as entries name it',
+    }),
   ),
   action: Type.Optional(Type.Union(actionNames.map((name) => Type.Literal(name)))),
   outcome: Type.Optional(Type.Union(outcomes.map((name) => Type.Literal(name)))),
@@ -37,7 +41,9 @@ export const LogEntrySchema = Closed({
   purpose: Nullable(Word),
   session: Nullable(Word),
   request: Nullable(Word),
-  detail: Type.Record(Type.String(), Type.Unknown(), { description: 'fields of the action, docs/audit-log.md' }),
+  detail: Type.Record(Type.String(), Type.Unknown(), {
+    description: 'fields of the action, docs/audit-log.md',
+  }),
 });
 
 export const LogPageSchema = Closed({ entries: Type.Array(LogEntrySchema), next: Nullable(Cursor) });

@@ -6,7 +6,10 @@ const Text = (maxLength: number) => Type.String({ minLength: 1, maxLength });
 export const IngestedSchema = Closed({
   id: Uuid,
   status: Type.Literal('stored'),
-  sha256: Type.String({ maxLength: 64, description: 'of the audio as it arrived; compare before deleting your copy' }),
+  sha256: Type.String({
+    maxLength: 64,
+    description: 'of the audio as it arrived; compare before deleting your copy',
+  }),
   bytes: Type.Integer(),
   durationMs: Nullable(Type.Integer()),
   mediaType: Type.String({ maxLength: 100 }),
@@ -99,7 +102,11 @@ export const EraseSchema = Closed({
     ]),
   ),
   decisionReference: Type.Optional(
-    Type.String({ minLength: 3, maxLength: 60, description: "the authority's decision, needed for class journal" }),
+    Type.String({
+      minLength: 3,
+      maxLength: 60,
+      description: "the authority's decision, needed for class journal",
+    }),
   ),
 });
 

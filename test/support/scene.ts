@@ -1,0 +1,207 @@
+import { randomUUID } from 'node:crypto';
+import { generatedCall } from './generated-call.ts';
+import { createHttpClient, type HttpClient, jsonOf, type Reply, uploadForm } from './http-client.ts';
+import { newVaultFolder, type RunningVault, type VaultFolder } from './vault.ts';
+
+export type Role = 'nurse' | 'compliance' | 'admin' | 'installation_admin' | 'installation_auditor';
+
+export type Person = {
+  readonly id: string;
+  readonly email: string;
+  readonly password: string;
+  readonly role: Role;
+  /** An access token; signed in once, when first asked for. */
+  token(): Promise<string>;
+  /** Signs in anew; every sign-in is a session of its own. */
+  signIn(): Promise<{ readonly token: string; readonly cookie: string }>;
+};
+
+export type Named = { readonly id: string; readonly name: string };
+
+export type Source = {
+  readonly id: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  readonly apiKey: string;
+};
+
+export type Stored = {
+  readonly id: string;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly audio: Buffer;
+};
+
+export type Organisation = {
+  readonly id: string;
+  readonly name: string;
+  readonly admin: Person;
+  readonly compliance: Person;
+  /** A care unit, its nurse, and a recording of it, which `source` delivered. */
+  readonly units: readonly (Named & { readonly nurse: Person; readonly recording: Stored })[];
+  readonly source: Source;
+};
+
+/** How the operator makes a first administrator: of an organisation, or (null) of the installation. */
+export type AdminCreate = (email: string, organisation: string | null) => Promise<FirstAdmin>;
+export type FirstAdmin = {
+  readonly userId: string;
+  readonly password: string;
+  readonly organisation: string | null;
+};
+
+const COOKIE = /^__Host-cv=([^;]+)/;
+
+/** One of the `Set-Cookie` values, as a browser would send it back. */
+export const cookieOf = (reply: Reply): string => {
+  const value = (reply.headers['set-cookie'] ?? [])
+    .map((line) => COOKIE.exec(line)?.[1])
+    .find((one) => one !== undefined);
+  return `__Host-cv=${value ?? ''}`;
+};
+
+export const personOf = (http: HttpClient, known: Omit<Person, 'token' | 'signIn'>): Person => {
+  const { email, password } = known;
+  let first: Promise<string> | null = null;
+  const signIn = async () => {
+    const reply = await http.post('/v1/auth/login', { json: { email, password } });
+    return { token: jsonOf<{ accessToken: string }>(reply, 200).accessToken, cookie: cookieOf(reply) };
+  };
+  return {
+    ...known,
+    signIn,
+    token() {
+      first ??= signIn().then(({ token }) => token);
+      return first;
+    },
+  };
+};
+
+/** What is asked of a vault again and again while a scene is set. */
+export const createStage = (http: HttpClient) => ({
+  async user(admin: Person, role: Role, units: readonly string[] = []): Promise<Person> {
+    const email = `${role}.${randomUUID()}@example.org`;
+    const asked = { email, displayName: `A ${role}`, role, ...(units.length === 0 ? {} : { units }) };
+    const reply = await http.post('/v1/admin/users', { token: await admin.token(), json: asked });
+    const { user, initialPassword } = jsonOf<{ user: { id: string }; initialPassword: string }>(reply, 201);
+    return personOf(http, { id: user.id, email, password: initialPassword, role });
+  },
+
+  async unit(admin: Person, name = `Unit ${randomUUID()}`): Promise<Named> {
+    return jsonOf(await http.post('/v1/admin/units', { token: await admin.token(), json: { name } }), 201);
+  },
+
+  async source(admin: Person, defaultUnit: string | null = null): Promise<Source> {
+    const asked = {
+      name: `PBX ${randomUUID()}`,
+      ...(defaultUnit === null ? {} : { defaultUnit }),
+      announcement: 'v1',
+      retentionClass: 'quality',
+      legalBasis: 'public_task',
+    };
+    const reply = await http.post('/v1/admin/sources', { token: await admin.token(), json: asked });
+    const { source, ...secrets } = jsonOf<{
+      source: { id: string; clientId: string };
+      clientSecret: string;
+      apiKey: string;
+    }>(reply, 201);
+    return { id: source.id, clientId: source.clientId, ...secrets };
+  },
+
+  /** Delivers a call as a telephony system does. */
+  async recording(
+    source: Pick<Source, 'apiKey'>,
+    metadata: Readonly<Record<string, unknown>>,
+    audio = generatedCall(1),
+  ): Promise<Stored> {
+    const whole = { callId: randomUUID(), ...metadata };
+    const reply = await http.post('/v1/recordings', { token: source.apiKey, form: uploadForm(whole, audio) });
+    return { ...jsonOf<{ id: string }>(reply, 201), metadata: whole, audio };
+  },
+});
+
+export type Stage = ReturnType<typeof createStage>;
+
+const organisationOf = async (
+  http: HttpClient,
+  adminCreate: AdminCreate,
+  name: string,
+  unitNames: readonly string[],
+): Promise<Organisation> => {
+  const stage = createStage(http);
+  const email = `admin.${randomUUID()}@example.org`;
+  const first = await adminCreate(email, name);
+  const admin = personOf(http, { id: first.userId, email, password: first.password, role: 'admin' });
+  const units = await Promise.all(unitNames.map((unit) => stage.unit(admin, unit)));
+  const source = await stage.source(admin, units[0]?.id ?? null);
+  const compliance = await stage.user(admin, 'compliance');
+  const staffed = units.map(async (unit, index) => ({
+    ...unit,
+    nurse: await stage.user(admin, 'nurse', [unit.id]),
+    recording: await stage.recording(
+      source,
+      { careUnit: unit.name, callerNumber: `070-174 06 1${index}`, direction: 'inbound' },
+      generatedCall(2, index + 1),
+    ),
+  }));
+  return {
+    id: first.organisation ?? '',
+    name,
+    admin,
+    compliance,
+    units: await Promise.all(staffed),
+    source,
+  };
+};
+
+/**
+ * A whole scene, made through the API: `home` with two care units, `foreign` with one, the people and sources of both, and
+ * the two people of the installation.
+ */
+export const buildScene = async (http: HttpClient, adminCreate: AdminCreate) => {
+  const stage = createStage(http);
+  const home = await organisationOf(http, adminCreate, 'Region Home', ['Advice line', "Children's clinic"]);
+  const foreign = await organisationOf(http, adminCreate, 'Region Foreign', ['Advice line']);
+  const email = `installation.${randomUUID()}@example.org`;
+  const { userId, password } = await adminCreate(email, null);
+  const installationAdmin = personOf(http, { id: userId, email, password, role: 'installation_admin' });
+  const installationAuditor = await stage.user(installationAdmin, 'installation_auditor');
+  const [own, other] = home.units as [Organisation['units'][number], Organisation['units'][number]];
+  const [abroad] = foreign.units as [Organisation['units'][number]];
+  return { http, stage, home, foreign, own, other, abroad, installationAdmin, installationAuditor };
+};
+
+export type Scene = Awaited<ReturnType<typeof buildScene>>;
+
+/** `callvault admin-create`, on the command line. */
+export const adminCreateOf =
+  (folder: VaultFolder): AdminCreate =>
+  async (email, organisation) => {
+    const about = organisation === null ? [] : ['--organisation', organisation];
+    const { code, stdout, stderr } = await folder.cli('admin-create', '--email', email, ...about, '--json');
+    if (code !== 0) throw new Error(`admin-create ended with ${code}: ${stderr}`);
+    return JSON.parse(stdout) as FirstAdmin;
+  };
+
+/** Settings under which a test meets no limit but the one it is about. */
+export const ROOMY = { ACCESS_TOKEN_SECONDS: '3600', REQUESTS_PER_MINUTE: '1000000' } as const;
+
+/** A vault of its own with the scene set; nothing of it is left after `close`. */
+export const startScene = async (
+  env: Readonly<Record<string, string>> = {},
+  observe: (reply: Reply) => void = () => undefined,
+): Promise<Scene & { folder: VaultFolder; vault: RunningVault; close(): Promise<void> }> => {
+  const folder = await newVaultFolder({ ...ROOMY, ...env });
+  try {
+    const vault = await folder.start();
+    const http = createHttpClient(vault.url, observe);
+    const scene = await buildScene(http, adminCreateOf(folder));
+    const close = async (): Promise<void> => {
+      http.close();
+      await folder.remove();
+    };
+    return { ...scene, folder, vault, close };
+  } catch (error) {
+    await folder.remove();
+    throw error;
+  }
+};
