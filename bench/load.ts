@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { processorMs } from './processor-time.ts';
 
 /** A closed-loop HTTP/1.1 load on loopback: cheap enough not to be what is measured. */
 export type Load = {
@@ -9,6 +10,8 @@ export type Load = {
   readonly next: (connection: number, turn: number) => readonly Buffer[];
   /** Statuses that count as success. */
   readonly expect: readonly number[];
+  /** Process whose processor time, with its descendants', is divided by the requests. */
+  readonly server: number;
 };
 
 export type LoadResult = {
@@ -17,6 +20,8 @@ export type LoadResult = {
   readonly megabytesPerSecond: number;
   readonly p50: number;
   readonly p99: number;
+  /** Processor milliseconds of the server per request. */
+  readonly cpuMs: number;
 };
 
 const END_OF_HEAD = Buffer.from('\r\n\r\n');
@@ -81,8 +86,10 @@ export const runLoad = async (load: Load): Promise<LoadResult> => {
     socket.destroy();
   };
   const begun = performance.now();
+  const cpuBefore = processorMs(load.server);
   await Promise.all(Array.from({ length: load.connections }, (_, connection) => worker(connection)));
   const seconds = (performance.now() - begun) / 1000;
+  const cpu = processorMs(load.server) - cpuBefore;
   times.sort((a, b) => a - b);
   return {
     requests: times.length,
@@ -90,6 +97,7 @@ export const runLoad = async (load: Load): Promise<LoadResult> => {
     megabytesPerSecond: bytes / seconds / 1e6,
     p50: quantile(times, 0.5),
     p99: quantile(times, 0.99),
+    cpuMs: cpu / times.length,
   };
 };
 

@@ -50,25 +50,38 @@ const best = async (run: () => Promise<LoadResult>): Promise<LoadResult> => {
 };
 
 const load =
-  (port: number, connections: number, next: (connection: number, turn: number) => readonly Buffer[]) => () =>
-    runLoad({ port, connections, seconds: SECONDS, next, expect: [200, 206] });
+  (
+    { port, pid }: { port: number; pid: number },
+    connections: number,
+    next: (connection: number, turn: number) => readonly Buffer[],
+  ) =>
+  () =>
+    runLoad({ port, server: pid, connections, seconds: SECONDS, next, expect: [200, 206] });
 
-row(['', 'req/s', 'MB/s', 'p50 ms', 'p99 ms']);
-const show = (name: string, { perSecond, megabytesPerSecond, p50, p99 }: LoadResult): void =>
-  row([name, perSecond, megabytesPerSecond, p50, p99]);
+row(['', 'req/s', 'MB/s', 'p50 ms', 'p99 ms', 'CPU ms']);
+const show = (name: string, { perSecond, megabytesPerSecond, p50, p99, cpuMs }: LoadResult): void =>
+  row([name, perSecond, megabytesPerSecond, p50, p99, cpuMs]);
 
-const bareRanges = await best(load(bare.port, 32, (c, t) => bareGet(c + t, randomRange())));
+const bareRanges = await best(load(bare, 32, (c, t) => bareGet(c + t, randomRange())));
 show('bare server, 64 KiB ranges, 32', bareRanges);
-const vaultRanges = await best(load(vault.port, 32, (c, t) => vaultGet(c + t, randomRange())));
+const vaultRanges = await best(load(vault, 32, (c, t) => vaultGet(c + t, randomRange())));
 show('vault, 64 KiB ranges, 32', vaultRanges);
-const bareFull = await best(load(bare.port, 8, (c, t) => bareGet(c + t)));
+const bareFull = await best(load(bare, 8, (c, t) => bareGet(c + t)));
 show('bare server, whole 3.65 MB, 8', bareFull);
-const vaultPieces = await best(load(vault.port, 8, (c, t) => vaultGet(c, piece(t))));
+const vaultPieces = await best(load(vault, 8, (c, t) => vaultGet(c, piece(t))));
 show(`vault, consecutive ${PIECE / 1024} KiB pieces, 8`, vaultPieces);
 
 row(['']);
 row(['ratio 64 KiB ranges (promised 0.5)', vaultRanges.perSecond / bareRanges.perSecond]);
+row(['  the same by processor time', bareRanges.cpuMs / vaultRanges.cpuMs]);
 row(['ratio whole calls (promised 0.55)', vaultPieces.megabytesPerSecond / bareFull.megabytesPerSecond]);
+
+row([
+  '  the same by processor time',
+  bareFull.cpuMs /
+    BYTES /
+    (vaultPieces.cpuMs / ((vaultPieces.megabytesPerSecond * 1e6) / vaultPieces.perSecond)),
+]);
 
 await vault.close();
 await bare.close();

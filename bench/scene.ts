@@ -102,6 +102,7 @@ export const startVault = async (): Promise<BenchVault> => {
 };
 
 export type BareServer = {
+  readonly pid: number;
   readonly port: number;
   readonly token: string;
   readonly folder: string;
@@ -122,6 +123,7 @@ export const startBare = async (): Promise<BareServer> => {
   return {
     ...(JSON.parse(line) as { port: number; token: string }),
     folder,
+    pid: child.pid as number,
     async close() {
       const gone = new Promise((resolve) => child.once('exit', resolve));
       child.kill('SIGTERM');
