@@ -21,6 +21,7 @@ import { createReadiness } from './services/readiness.ts';
 import { createServices, type Services } from './services/services.ts';
 import { findInstance, openDataFolder } from './storage/data-folder.ts';
 import { type Database, openDatabase } from './storage/database.ts';
+import { withDatabaseFaults } from './storage/database-fault.ts';
 import {
   attachEmbeddedDatabase,
   type EmbeddedDatabase,
@@ -141,7 +142,12 @@ const openObjects = async (config: Config): Promise<ObjectStore> => {
 };
 
 const openKeys = async (config: Config, newInstallation: boolean) => {
-  const folder = await openKeyFolder({ directory: config.keysDir, create: newInstallation, now });
+  const folder = await openKeyFolder({
+    directory: config.keysDir,
+    rootKeyFile: config.keyFile,
+    create: newInstallation,
+    now,
+  });
   const keys = createKeyCache({ store: folder.store, now });
   const keyRing = createKeyRing({ keys, now });
   if (newInstallation) await keyRing.createOrganisationKeys(INSTALLATION);
@@ -154,17 +160,17 @@ const openKeys = async (config: Config, newInstallation: boolean) => {
 };
 
 const tablesOf = ({ prisma, pool }: Database) => ({
-  recordings: createRecordingTable(prisma),
-  playbacks: createPlaybackTable({ prisma, pool }),
-  holds: createHoldTable(prisma),
-  intake: createIntakeTable(prisma),
-  pendingChanges: createPendingChangeTable(prisma),
-  sessions: createSessionTable(prisma),
-  sessionCheck: createSessionCheck(pool),
-  users: createUserTable(prisma),
-  units: createUnitTable(prisma),
-  sources: createSourceTable(prisma),
-  organisations: createOrganisationTable(prisma),
+  recordings: withDatabaseFaults(createRecordingTable(prisma)),
+  playbacks: withDatabaseFaults(createPlaybackTable({ prisma, pool })),
+  holds: withDatabaseFaults(createHoldTable(prisma)),
+  intake: withDatabaseFaults(createIntakeTable(prisma)),
+  pendingChanges: withDatabaseFaults(createPendingChangeTable(prisma)),
+  sessions: withDatabaseFaults(createSessionTable(prisma)),
+  sessionCheck: withDatabaseFaults(createSessionCheck(pool)),
+  users: withDatabaseFaults(createUserTable(prisma)),
+  units: withDatabaseFaults(createUnitTable(prisma)),
+  sources: withDatabaseFaults(createSourceTable(prisma)),
+  organisations: withDatabaseFaults(createOrganisationTable(prisma)),
 });
 
 const readinessOf = (

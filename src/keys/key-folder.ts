@@ -20,6 +20,8 @@ export type KeyFolder = {
 export type KeyFolderOptions = {
   /** Mode 0700, outside the data folder and its backups. */
   readonly directory: string;
+  /** The root key when it lies elsewhere, such as on a mounted secret; by default `root.key` in the folder. */
+  readonly rootKeyFile?: string;
   /**
    * True only for an installation that has sealed nothing yet: makes what is missing. Otherwise missing keys are an error,
    * for new ones would open nothing that is there.
@@ -48,8 +50,12 @@ const prepareRootKey = async (path: string, ring: readonly string[], create: boo
  * `config_invalid` when others can get at the folder, `keys_unavailable` when it or the root key is not there, `wrong_key`
  * when root key and key ring do not belong together, `integrity_failure` when the canary is missing or damaged.
  */
-export const openKeyFolder = async ({ directory, create, now }: KeyFolderOptions): Promise<KeyFolder> => {
-  const rootKeyFile = join(directory, 'root.key');
+export const openKeyFolder = async ({
+  directory,
+  rootKeyFile = join(directory, 'root.key'),
+  create,
+  now,
+}: KeyFolderOptions): Promise<KeyFolder> => {
   const keyringFolder = join(directory, 'keyring');
   for (const folder of [directory, keyringFolder]) {
     await ownFolder(folder, create);
