@@ -94,9 +94,16 @@ const listen = async (config: Config, resources: Resources, logger: Logger) => {
 
 type Served = Awaited<ReturnType<typeof listen>>;
 
-const drain = async ({ app }: Served): Promise<void> => {
-  const cut = setTimeout(() => app.server.closeAllConnections(), DRAIN_MS);
-  await app.close().finally(() => clearTimeout(cut));
+const drain = async ({ app: { server, close } }: Served): Promise<void> => {
+  // Closing ends the connections that are idle at that moment; others become so when their answer is out.
+  const idle = setInterval(() => server.closeIdleConnections(), 50);
+  const cut = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+  try {
+    await close();
+  } finally {
+    clearInterval(idle);
+    clearTimeout(cut);
+  }
 };
 
 /** Closes in order, once, at a signal, an error nobody caught, or the loss of something without which nothing goes on. */
