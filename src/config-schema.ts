@@ -47,7 +47,8 @@ export const environmentSchema = Type.Object({
   SESSION_HOURS: whole(1, 24, 12),
   REQUESTS_PER_MINUTE: whole(10, 10_000_000, 6000),
   FREE_DISK_FLOOR: whole(0, 1024 * GIB, GIB),
-  UPLOAD_GRACE_SECONDS: whole(1, 86_400, 900),
+  // Several heartbeats of a flowing upload (upload-intent.ts): fewer would give living ones up.
+  UPLOAD_GRACE_SECONDS: whole(60, 86_400, 900),
 });
 
 export type Environment = Static<typeof environmentSchema>;

@@ -86,7 +86,10 @@ export const createIngestRecording = (deps: IngestDeps) => {
     const envelope = await deps.seal.object(intent, upload, declaredBytes, asked.signal).catch(failed);
     const received = upload.received();
     const sealed = await deps.seal.row(intent, envelope, received).catch(failed);
-    if (sealed === 'gone') throw givenUp();
+    if (sealed === 'gone') {
+      await deps.intents.discard(intent).catch(() => undefined);
+      throw givenUp();
+    }
     if (sealed === 'sealed') return record(intent, envelope, received, asked);
     await deps.intents.giveUp(
       intent,

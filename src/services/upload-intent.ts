@@ -1,5 +1,6 @@
 import type { AuditWriter } from '../audit/writer.ts';
-import { AppError } from '../core/errors.ts';
+import { AppError, isAppError } from '../core/errors.ts';
+import type { AuditEvent } from '../core/events.ts';
 import type { GenerationId, RecordingId } from '../core/ids.ts';
 import type { FieldEncryption } from '../crypto/field-encryption.ts';
 import type { objectKeyOf } from '../storage/object-key.ts';
@@ -65,32 +66,52 @@ const announcer =
     return intent;
   };
 
+/** What is told of an upload that came to nothing. */
+const endOf = (
+  intent: UploadIntent,
+  at: number,
+  asked: IngestRequest,
+  bytes: number,
+  error: unknown,
+): AuditEvent => {
+  const reason = error instanceof AppError ? error.code : asked.signal.aborted ? 'client_closed' : 'internal';
+  const base = intentEvent(intent, at, asked.request);
+  return reason === 'client_closed'
+    ? { ...base, action: 'recording.abandoned', outcome: 'failed', detail: { reason: 'client' } }
+    : { ...base, action: 'recording.refused', outcome: 'denied', detail: { reason, bytes } };
+};
+
 /** The life of an upload before it is a recording: announced first, so that nothing it leaves behind is ever unknown. */
-export const createUploadIntents = (deps: UploadIntentDeps) => ({
-  announce: announcer(deps),
+export const createUploadIntents = (deps: UploadIntentDeps) => {
+  const discard = ({ organisationId, generation }: UploadIntent): Promise<void> =>
+    deps.objects.delete(deps.objectKeyOf(organisationId, generation));
+  return {
+    announce: announcer(deps),
 
-  /** Keeps the sweeper away until the returned function is called. */
-  keepAlive({ id }: UploadIntent): () => void {
-    const heartbeat = setInterval(() => {
-      // A missed beat only brings the sweeper nearer; the seal statement finds out.
-      deps.recordings.touch(id, new Date(deps.now())).catch(() => undefined);
-    }, HEARTBEAT_MS);
-    return () => clearInterval(heartbeat);
-  },
+    /** Keeps the sweeper away until the returned function is called. */
+    keepAlive({ id }: UploadIntent): () => void {
+      const heartbeat = setInterval(() => {
+        // A missed beat only brings the sweeper nearer; the seal statement finds out.
+        deps.recordings.touch(id, new Date(deps.now())).catch(() => undefined);
+      }, HEARTBEAT_MS);
+      return () => clearInterval(heartbeat);
+    },
 
-  /** Every intent ends with exactly one entry under its own id, also the one that came to nothing. */
-  async giveUp(intent: UploadIntent, asked: IngestRequest, bytes: number, error: unknown): Promise<void> {
-    const reason =
-      error instanceof AppError ? error.code : asked.signal.aborted ? 'client_closed' : 'internal';
-    const base = intentEvent(intent, deps.now(), asked.request);
-    await deps.audit.append(
-      reason === 'client_closed'
-        ? { ...base, action: 'recording.abandoned', outcome: 'failed', detail: { reason: 'client' } }
-        : { ...base, action: 'recording.refused', outcome: 'denied', detail: { reason, bytes } },
-    );
-    await deps.objects.delete(deps.objectKeyOf(intent.organisationId, intent.generation));
-    await deps.recordings.removeIntent(intent.id);
-  },
-});
+    /** Every intent ends with exactly one entry under its own id, also the one that came to nothing. */
+    async giveUp(intent: UploadIntent, asked: IngestRequest, bytes: number, error: unknown): Promise<void> {
+      try {
+        await deps.audit.append(endOf(intent, deps.now(), asked, bytes, error));
+      } catch (failure) {
+        // The sweeper was first, and may have been before the object was there.
+        if (!isAppError(failure, 'event_exists')) throw failure;
+      }
+      await discard(intent);
+      await deps.recordings.removeIntent(intent.id);
+    },
+
+    /** Removes the object of an upload that the sweeper gave up while it was still being written. */
+    discard,
+  };
+};
 
 export type UploadIntents = ReturnType<typeof createUploadIntents>;
