@@ -80,6 +80,9 @@ const prepare = async (server: EmbeddedPostgres, settings: PostgresSettings): Pr
   ];
 };
 
+/** The dynamic linker's path list and PostgreSQL's list of socket folders have no way to write these. */
+const UNSPEAKABLE = /[:;,"$]/;
+
 /**
  * Starts the embedded database of a data folder that this process holds, and makes and migrates it as far as needed. Throws
  * as `startEmbeddedPostgres` and `migrate` do; then no server is left.
@@ -88,6 +91,11 @@ export const openEmbeddedDatabase = async (
   data: DataFolder,
   log: (line: string) => void,
 ): Promise<EmbeddedDatabase> => {
+  if (UNSPEAKABLE.test(data.path))
+    throw new AppError(
+      'config_invalid',
+      `The embedded PostgreSQL cannot lie in ${data.path}: choose a DATA_DIR without colon, semicolon, comma, quotation mark or dollar sign.`,
+    );
   const folder = await data.subfolder(FOLDER);
   const uid = process.getuid?.() ?? -1;
   const owner = await clusterOwner(join(folder, 'cluster'));

@@ -93,6 +93,16 @@ test('a data folder too deep for a socket starts all the same', async () => {
   rmSync(socketDir, { recursive: true });
 });
 
+test('a data folder with spaces, quotes and letters of all kinds starts', async () => {
+  path = join(home, `it's a (vault) – ärligt ~ #1 %20 \\ *`);
+  await (await openDatabase((await start()).settings)).close();
+});
+
+test.each([':', ';', ',', '"', '$'])('one with %s is refused with a sentence', async (character) => {
+  path = join(home, `a${character}b`);
+  await expect(start()).rejects.toThrow(/choose a DATA_DIR without colon/);
+});
+
 /** Something that only the superuser can do to the server that runs. */
 const asSuperuser = async (name: string, ...statements: string[]): Promise<void> => {
   const { settings } = database as EmbeddedDatabase;
