@@ -19,16 +19,20 @@ const installationActions = (Object.keys(eventScope) as AuditAction[]).filter(
   (action) => eventScope[action] === 'installation',
 );
 
-const CURSOR = /^(0|[1-9]\d{0,15})\.(0|[1-9]\d{0,15})$/;
+const CURSOR = /^(\d{1,16})\.(\d{1,16})$/;
+const MAX_CURSOR = 64;
 
 export const formatCursor = ({ at, seq }: Cursor): string =>
   Buffer.from(`${at}.${seq}`).toString('base64url');
 
-/** Attacker-controlled; `invalid_request` unless it has the form of ours. It grants nothing: every page is filtered anew. */
+/** Attacker-controlled; `invalid_request` unless it is spelt as we spell ours. It grants nothing: every page is filtered anew. */
 export const parseCursor = (cursor: string): Cursor => {
-  const parts = cursor.length > 64 ? null : CURSOR.exec(Buffer.from(cursor, 'base64url').toString('latin1'));
-  if (parts === null) throw new AppError('invalid_request', 'The cursor is not one of this log.');
-  return { at: Number(parts[1]), seq: Number(parts[2]) };
+  const text = cursor.length > MAX_CURSOR ? '' : Buffer.from(cursor, 'base64url').toString('latin1');
+  const parts = CURSOR.exec(text);
+  const parsed = parts === null ? null : { at: Number(parts[1]), seq: Number(parts[2]) };
+  if (parsed === null || formatCursor(parsed) !== cursor)
+    throw new AppError('invalid_request', 'The cursor is not one of this log.');
+  return parsed;
 };
 
 /** Collects conditions and numbers their parameters. */
