@@ -31,11 +31,11 @@ const blocks = ({ handle, release }: OpenFile, start: number, length: number): S
       position += bytesRead;
       return block.subarray(0, bytesRead);
     },
-    close: async () => {
+    close: async (returned) => {
       // A reader that hangs up may leave a read on its way: neither block nor descriptor is anybody else's before it is done.
       await reading;
       release();
-      if (idle.length < MAX_IDLE) idle.push(block);
+      if (returned && idle.length < MAX_IDLE) idle.push(block);
     },
   };
 };

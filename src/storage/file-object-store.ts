@@ -61,7 +61,10 @@ const probe = async (folder: ObjectFolder): Promise<void> => {
   const place = folder.newProbe();
   const written = randomBytes(PROBE_BYTES);
   try {
-    await writeFileDurably(draft, Readable.from([written]), { signal: new AbortController().signal });
+    // A copy: what is handed to the writer is the writer's.
+    await writeFileDurably(draft, Readable.from([Buffer.from(written)]), {
+      signal: new AbortController().signal,
+    });
     await publish(folder, draft, place);
     if (!(await onDisk(readFile(place.path))).equals(written))
       throw new AppError('storage_unavailable', 'The folder of the objects gives back other bytes.');
@@ -129,8 +132,9 @@ export const createFileObjectStore = async (options: FileObjectStoreOptions): Pr
     },
     delete: async (key) => {
       const place = folder.placeOf(key);
-      files.forget(place.path);
       await onDisk(remove(place.path));
+      // After it, or a reader could have opened it once more in between.
+      files.forget(place.path);
       // Also when it was gone already: whoever removed it may have died before this line.
       await onDisk(syncFolder(place.folder).catch(missing));
     },

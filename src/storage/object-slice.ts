@@ -17,10 +17,15 @@ export const sliceBounds = (asked: {
 export const sliceLength = ({ start, end }: SliceBounds, totalBytes: number): number =>
   Math.max(0, Math.min(end ?? totalBytes, totalBytes) - start);
 
-/** Where the bytes of a slice come from: `read` answers null at the end; `close` is called once and never rejects. */
+/** Where the bytes of a slice come from. */
 export type SliceSource = {
+  /** The next bytes, or null at the end. */
   readonly read: () => Promise<Buffer | null>;
-  readonly close: () => Promise<void>;
+  /**
+   * Called once; never rejects. `returned` is true when the consumer has asked beyond the last bytes he was given, and so
+   * has no use for them any more. One who leaves early, or whose signal aborts, may still be looking at them.
+   */
+  readonly close: (returned: boolean) => Promise<void>;
 };
 
 const DONE = { done: true, value: undefined } as const;
@@ -34,13 +39,13 @@ export const sliceBody = (source: SliceSource, signal: AbortSignal): AsyncIterab
   let interrupt: (reason: unknown) => void = () => undefined;
   const onAbort = (): void => {
     interrupt(signal.reason);
-    void finish('aborted');
+    void finish('aborted', false);
   };
-  const finish = async (how: 'closed' | 'aborted'): Promise<void> => {
+  const finish = async (how: 'closed' | 'aborted', returned: boolean): Promise<void> => {
     if (state !== 'open') return;
     state = how;
     signal.removeEventListener('abort', onAbort);
-    await source.close();
+    await source.close(returned);
   };
   const readOrAbort = (): Promise<Buffer | null> =>
     new Promise((resolve, reject) => {
@@ -52,15 +57,15 @@ export const sliceBody = (source: SliceSource, signal: AbortSignal): AsyncIterab
       if (state === 'aborted') throw signal.reason;
       if (state === 'closed') return DONE;
       const value = await readOrAbort().catch(async (error: unknown) => {
-        await finish('closed');
+        await finish('closed', true);
         throw error;
       });
       if (value !== null) return { done: false, value };
-      await finish('closed');
+      await finish('closed', true);
       return DONE;
     },
     return: async () => {
-      await finish('closed');
+      await finish('closed', false);
       return DONE;
     },
     [Symbol.asyncIterator]: () => iterator,

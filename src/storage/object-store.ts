@@ -24,7 +24,7 @@ export interface ObjectStore {
    * Stores a new object; when it resolves, the object survives a power cut. An object is never half visible: on any
    * failure (including `signal`) nothing is left under `key`. Refuses an existing key with `conflict`.
    * `bytes` is the exact sealed length when it is known beforehand; the store refuses a body of another length
-   * (`length_mismatch`). A chunk belongs to the store once it was yielded: its memory must not change any more.
+   * (`length_mismatch`). A chunk belongs to the store once it was yielded: nobody else may look at it again.
    * Rejects with the body's own error or the signal's reason unchanged; otherwise with `storage_full` or
    * `storage_unavailable`. A signal that comes when the object is complete is too late and has no effect.
    */

@@ -91,7 +91,8 @@ describe('get as a caller sees it on a flaky object store', () => {
     flaky.plan({ on: 'get', how: 'break', after });
     const received: Uint8Array[] = [];
     const reading = async (): Promise<void> => {
-      for await (const chunk of (await flaky.store.get(key, { signal: never() })).body) received.push(chunk);
+      for await (const chunk of (await flaky.store.get(key, { signal: never() })).body)
+        received.push(Buffer.from(chunk));
     };
     await refusal(reading(), 'storage_unavailable');
     expect(Buffer.concat(received).equals(bytes.subarray(0, after))).toBe(true);

@@ -19,6 +19,8 @@ const describeDelete = (opened: () => OpenedStore): void => {
     test('removes the object, and succeeds again', async () => {
       const key = newKey();
       await store(opened().store, key, sampleBytes(1000));
+      // A reader that was there before must not keep it within reach.
+      expect(await fetched(opened().store, key)).toHaveLength(1000);
       await opened().store.delete(key);
       await expectNothingLeft(opened(), key);
       await opened().store.delete(key);

@@ -14,7 +14,7 @@ export const describeObjectStore = (name: string, open: () => Promise<OpenedStor
     afterAll(async () => opened?.close());
     describeWriting(() => opened);
     describeFailedWriting(() => opened);
-    describeReading(() => opened);
+    describeReading(open, () => opened);
     describeUpkeep(() => opened);
   });
 };

@@ -1,4 +1,15 @@
-import { chmod, mkdir, readdir, rename, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  link,
+  mkdir,
+  readdir,
+  rename,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createFileObjectStore } from '../../src/storage/file-object-store.ts';
@@ -163,6 +174,44 @@ describe('disk of the file store', () => {
     const { body } = await opened.store.get(key, { signal: never() });
     await truncate(pathOf(key), MiB + 1);
     await refusal(collected(body), 'storage_unavailable');
+  });
+});
+
+describe('object of the file store that has been read', () => {
+  const read = async (key: ObjectKey): Promise<Buffer> => fetched(opened.store, key);
+  let key: ObjectKey;
+  beforeEach(async () => {
+    key = newKey();
+    await store(opened.store, key, sampleBytes(MiB));
+    await read(key);
+  });
+
+  test('is missing when its file is', async () => {
+    await rm(pathOf(key));
+    await refusal(opened.store.get(key, { signal: never() }), 'not_found');
+  });
+
+  test('is as long as its file is now', async () => {
+    await truncate(pathOf(key), 1000);
+    const { totalBytes, body } = await opened.store.get(key, { start: 2000, signal: never() });
+    expect(totalBytes).toBe(1000);
+    expect(await collected(body)).toHaveLength(0);
+    expect((await read(key)).equals(sampleBytes(1000))).toBe(true);
+  });
+
+  test('is the file that bears its name now', async () => {
+    await writeFile(`${pathOf(key)}.new`, 'restored');
+    await rename(`${pathOf(key)}.new`, pathOf(key));
+    expect((await read(key)).toString()).toBe('restored');
+  });
+
+  test('cannot be reached after its deletion, though another name of its file is left', async () => {
+    // What a crash between making the name and removing the draft leaves.
+    await link(pathOf(key), join(opened.root, 'incoming', `${newKey().slice(-36)}.part`));
+    const reading = read(key);
+    await opened.store.delete(key);
+    await reading.catch(() => undefined);
+    await refusal(opened.store.get(key, { signal: never() }), 'not_found');
   });
 });
 

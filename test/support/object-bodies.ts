@@ -16,12 +16,15 @@ export const sampleBytes = (length: number): Buffer => {
   return bytes;
 };
 
-/** The bytes as the sealing stream hands them out: a header, then ciphertext and tag of each segment in turns. */
+/**
+ * The bytes as the sealing stream hands them out: a header, then ciphertext and tag of each segment in turns, each in memory
+ * of its own, for it then belongs to the store.
+ */
 export async function* asSealed(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
   const cuts = [40, 65_480, 16];
   for (let offset = 0, i = 0; offset < bytes.length; i += 1) {
     const size = i < cuts.length ? cuts[i]! : i % 2 === 1 ? 65_520 : 16;
-    yield bytes.subarray(offset, offset + size);
+    yield Buffer.from(bytes.subarray(offset, offset + size));
     offset += size;
   }
 }
