@@ -117,6 +117,13 @@ const rightsIn = async (database: string): Promise<readonly string[]> => {
   }
 };
 
+test('no migration steps out of the transaction that it says it is done in', async () => {
+  for (const { name, script } of await readMigrations())
+    expect(script.replace(/--.*$/gm, ''), name).not.toMatch(
+      /\b(COMMIT|ROLLBACK|CONCURRENTLY|VACUUM|ALTER SYSTEM)\b/i,
+    );
+});
+
 describe('again', () => {
   test('a second run does nothing', async () => {
     await migrate(db.owner);
