@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { AudioFacts } from '../core/audio/facts.ts';
 import { createAudioProbe } from '../core/audio/probe.ts';
 import { AppError } from '../core/errors.ts';
+import { freeBuffer } from '../core/free-buffer.ts';
 
 export type UploadLimits = {
   readonly maxBytes: number;
@@ -72,6 +73,8 @@ export const createUploadStream = (source: AsyncIterable<Buffer>, limits: Upload
       probe.push(chunk);
       assertWelcome();
       yield chunk;
+      // Sealed by now: whoever asks for the next chunk is done with this one.
+      freeBuffer(chunk);
     }
     result = finish();
   }

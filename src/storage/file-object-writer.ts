@@ -1,20 +1,22 @@
 import { type FileHandle, open } from 'node:fs/promises';
+import { freeBuffer } from '../core/free-buffer.ts';
 import { onDisk } from './disk-fault.ts';
 import { type Piece, type PieceOptions, pieces } from './object-body.ts';
 
 /** Measured: larger pieces gain nothing, and each upload in flight holds about two of them. */
 const PIECE_BYTES = 256 * 1024;
 
-/** Writes all of a piece at `position`; the system may take less than it was given. */
+/** Writes all of a piece at `position` and frees it; the system may take less than it was given. */
 const writePiece = async (file: FileHandle, { chunks, bytes }: Piece, position: number): Promise<void> => {
   let left = chunks;
   let done = 0;
   while (done < bytes) {
     const { bytesWritten } = await file.writev(left, position + done);
     done += bytesWritten;
-    if (done === bytes) return;
+    if (done === bytes) break;
     left = behind(left, bytesWritten);
   }
+  for (const chunk of chunks) if (Buffer.isBuffer(chunk)) freeBuffer(chunk);
 };
 
 /** What remains of `chunks` after the first `count` bytes. */
