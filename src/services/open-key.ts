@@ -1,27 +1,24 @@
 import { randomUUID } from 'node:crypto';
 import type { AuditWriter } from '../audit/writer.ts';
 import { AppError } from '../core/errors.ts';
-import { objectAad } from '../crypto/envelope.ts';
 import type { KeyRing } from '../crypto/key-ring.ts';
+import { type RecoveryKey, recoveryKeyOf } from '../crypto/recovery-key.ts';
 import type { objectKeyOf } from '../storage/object-key.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
 import type { RecordingTable } from '../storage/recording-table.ts';
 import { envelopeOf } from './recording-envelope.ts';
 
 export type OpenKeyDeps = {
   readonly recordings: Pick<RecordingTable, 'find'>;
   readonly keyRing: Pick<KeyRing, 'openObjectKey'>;
+  readonly objects: Pick<ObjectStore, 'locate'>;
   readonly objectKeyOf: typeof objectKeyOf;
   readonly audit: Pick<AuditWriter, 'append'>;
   readonly now: () => number;
 };
 
-/** Everything another implementation of the format needs; `dek` is the secret itself and opens this one recording for ever. */
-export type OpenedKey = {
-  readonly dek: string;
-  readonly aad: string;
-  readonly segmentBytes: number;
-  readonly object: string;
-};
+/** Everything another implementation needs (docs/file-format.md); `dek` and `keyset` are the secret and open it for ever. */
+export type OpenedKey = RecoveryKey & { readonly object: string };
 
 /** Disaster recovery for the operator with the key file. The entry comes first; without it no key. */
 export const createOpenKey =
@@ -50,10 +47,8 @@ export const createOpenKey =
     const envelope = envelopeOf(row);
     const key = await deps.keyRing.openObjectKey(envelope, receipt);
     return {
-      dek: key.export().toString('hex'),
-      aad: objectAad(envelope, envelope.segmentBytes).toString('hex'),
-      segmentBytes: envelope.segmentBytes,
-      object: deps.objectKeyOf(row.organisationId, row.generation),
+      ...recoveryKeyOf(envelope, key),
+      object: deps.objects.locate(deps.objectKeyOf(row.organisationId, row.generation)),
     };
   };
 

@@ -37,10 +37,16 @@ export const createSealUpload = (deps: SealUploadDeps) => ({
     });
     const sealing = sealObject(fresh, upload.body);
     const key = deps.objectKeyOf(intent.organisationId, intent.generation);
-    await deps.objects.put(key, sealing.body, {
-      signal,
-      ...(declaredBytes === null ? {} : { bytes: sealedBytes(declaredBytes) }),
-    });
+    try {
+      await deps.objects.put(key, sealing.body, {
+        signal,
+        ...(declaredBytes === null ? {} : { bytes: sealedBytes(declaredBytes) }),
+      });
+    } finally {
+      // A store that refused before it took a chunk leaves both ends open: a generator never begun closes nothing.
+      await sealing.body.return();
+      await upload.body.return(undefined);
+    }
     const envelope = sealing.envelope();
     await deps.keyRing.verifyObjectKey(envelope);
     return envelope;

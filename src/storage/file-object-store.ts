@@ -126,6 +126,7 @@ export const createFileObjectStore = async (options: FileObjectStoreOptions): Pr
     },
     get: async (key, { start, end, signal }) =>
       readFileSlice(files, folder.placeOf(key).path, sliceBounds({ start, end }), signal),
+    locate: (key) => folder.placeOf(key).path,
     head: async (key) => {
       const found = await onDisk(lstat(folder.placeOf(key).path).catch(missing));
       return found?.isFile() ? { bytes: found.size } : null;

@@ -41,6 +41,8 @@ export interface ObjectStore {
     key: ObjectKey,
     options: { readonly start?: number; readonly end?: number; readonly signal: AbortSignal },
   ): Promise<ObjectSlice>;
+  /** Where an object lies, for a person with another tool: a path, or s3://bucket/name. */
+  locate(key: ObjectKey): string;
   /** Length, or null when there is no such object. */
   head(key: ObjectKey): Promise<{ readonly bytes: number } | null>;
   /** Removes the object and every older version of it. Removing what is not there succeeds. */

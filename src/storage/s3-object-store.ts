@@ -130,6 +130,7 @@ export const createS3ObjectStore = (options: S3ObjectStoreOptions): ObjectStore 
     }),
     get: async (key, { start, end, signal }) =>
       readS3Slice(room, nameOf(key), sliceBounds({ start, end }), signal),
+    locate: (key) => `s3://${room.bucket}/${nameOf(key)}`,
     head: async (key) => {
       const bytes = await s3Length(room, nameOf(key));
       return bytes === null ? null : { bytes };

@@ -74,6 +74,7 @@ export const createFlakyObjectStore = (store: ObjectStore, planned: readonly Fau
       const slice = await struck(fault, () => store.get(key, options));
       return fault === undefined ? slice : { ...slice, body: spoilt(slice.body, fault, options.signal) };
     },
+    locate: (key) => store.locate(key),
     head: async (key) => struck(next('head'), () => store.head(key)),
     delete: async (key) => struck(next('delete'), () => store.delete(key)),
     list: (options) => cutAfter(store.list(options), next('list')),
