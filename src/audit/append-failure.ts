@@ -26,13 +26,21 @@ export const appendFailureOf = (error: unknown): AppendFailure => {
   return error.code.startsWith('22') || error.code.startsWith('23') ? 'entry' : 'unavailable';
 };
 
-/** The log is not the one this process has seen; nothing is appended until somebody has looked into it. */
-export const logHalted = (message: string, cause?: unknown): AppError =>
-  new AppError('log_halted', message, cause === undefined ? {} : { cause });
-
-export const logUnavailable = (message: string, cause?: unknown): AppError =>
-  new AppError(
-    'log_unavailable',
-    message,
-    cause === undefined ? { retryAfter: 1 } : { cause, retryAfter: 1 },
+/**
+ * A failure as it may be kept and logged. The database's own error quotes the row it refused, salt and body included, in
+ * its detail, and a value in its message when it is the value that it refused.
+ */
+export const causeOf = (error: unknown): unknown => {
+  if (!(error instanceof pg.DatabaseError)) return error;
+  const quotesValues = error.code?.startsWith('22') || error.code?.startsWith('23');
+  return new Error(
+    `SQLSTATE ${error.code}: ${quotesValues ? (error.constraint ?? 'a value was refused') : error.message}`,
   );
+};
+
+/** The log is not the one this process has seen; nothing is appended until somebody has looked into it. */
+export const logHalted = (message: string, error?: unknown): AppError =>
+  new AppError('log_halted', message, { cause: causeOf(error) });
+
+export const logUnavailable = (message: string, error?: unknown): AppError =>
+  new AppError('log_unavailable', message, { cause: causeOf(error), retryAfter: 1 });

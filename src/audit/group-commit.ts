@@ -1,7 +1,7 @@
 import type { CompactRange } from '../core/audit/merkle.ts';
 import { AppError, isAppError } from '../core/errors.ts';
 import { type AppendAnswer, type AppendConnection, PIPELINE_DEPTH } from './append-connection.ts';
-import { appendFailureOf, logHalted, logUnavailable } from './append-failure.ts';
+import { appendFailureOf, causeOf, logHalted, logUnavailable } from './append-failure.ts';
 import type { AppendQueue, Pending } from './append-queue.ts';
 import { mintReceipt } from './mint.ts';
 import { catchUp, followAnswer } from './tip.ts';
@@ -70,14 +70,17 @@ export const settleCommitted = async (
   return [...missing.values()];
 };
 
-const eventExists = (cause?: unknown): AppError =>
-  new AppError('event_exists', 'The access log has an entry of this event already.', { cause });
+const eventExists = (): AppError =>
+  new AppError('event_exists', 'The access log has an entry of this event already.');
 
 /** A single event the database will not take. */
-const refuseOne = (run: CommitRun, pending: Pending, exists: boolean, cause: unknown): void => {
-  if (!exists) pending.reject(new AppError('internal', 'The access log cannot store this event.', { cause }));
-  else if (!pending.retried) pending.reject(eventExists(cause));
-  else run.doubtful.push(pending);
+const refuseOne = (run: CommitRun, pending: Pending, exists: boolean, error: unknown): void => {
+  if (exists && pending.retried) run.doubtful.push(pending);
+  else if (exists) pending.reject(eventExists());
+  else
+    pending.reject(
+      new AppError('internal', 'The access log cannot store this event.', { cause: causeOf(error) }),
+    );
 };
 
 /** Events sent again after a lost session that ran into an entry of the same id: perhaps their own first copy. */

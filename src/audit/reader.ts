@@ -127,7 +127,7 @@ export const createAuditReader = (options: AuditReaderOptions): AuditReader => {
     } catch (cause) {
       // Class 22: a value that cannot be what it is searched as, such as a recording that is not a UUID.
       if (cause instanceof pg.DatabaseError && cause.code?.startsWith('22'))
-        throw new AppError('invalid_request', 'No entry of the log can have one of these values.', { cause });
+        throw new AppError('invalid_request', 'No entry of the log can have one of these values.');
       throw logUnavailable('The access log cannot be read now.', cause);
     }
   };

@@ -5,9 +5,10 @@ import { type AppError, isAppError } from '../core/errors.ts';
 import type { AuditEvent } from '../core/events.ts';
 import type { PostgresSettings } from '../core/postgres-settings.ts';
 import { type AppendConnection, openAppendConnection } from './append-connection.ts';
-import { logHalted, logUnavailable } from './append-failure.ts';
+import { causeOf, logHalted, logUnavailable } from './append-failure.ts';
 import { type AppendQueue, createAppendQueue, type QueueLimits } from './append-queue.ts';
 import { type CommitRun, commitWaiting, settleCommitted } from './group-commit.ts';
+import { createHeadReport, type HeadReport } from './head-report.ts';
 import { type AuditHead, type AuditLogger, type AuditReader, createAuditReader } from './reader.ts';
 import type { Receipt } from './receipt.ts';
 import { adoptTip } from './tip.ts';
@@ -32,6 +33,8 @@ export type WriterLimits = QueueLimits & {
   readonly statementMs: number;
   /** Pauses between attempts to reach the database; the last one repeats. */
   readonly reconnectMs: readonly number[];
+  /** A head is in this process's log at most this long after it was verified. */
+  readonly headReportMs: number;
 };
 
 export type AuditWriterOptions = {
@@ -41,7 +44,7 @@ export type AuditWriterOptions = {
   readonly randomBytes: (bytes: number) => Buffer;
   readonly log: AuditLogger;
   readonly limits?: Partial<WriterLimits>;
-  /** Told every head this process has verified, so that a copy lies beyond the database's reach. */
+  /** Told every head this process has verified. */
   readonly onHead?: (head: AuditHead) => void;
 };
 
@@ -52,6 +55,7 @@ const defaultLimits: WriterLimits = {
   batchBytes: 1024 * 1024,
   statementMs: 5_000,
   reconnectMs: [100, 250, 500, 1_000, 2_000, 5_000],
+  headReportMs: 10_000,
 };
 
 /** Everything that changes while a writer lives. */
@@ -59,6 +63,7 @@ type Machine = {
   readonly options: AuditWriterOptions;
   readonly limits: WriterLimits;
   readonly queue: AppendQueue;
+  readonly report: HeadReport;
   /** `connecting`: appends wait; a failed attempt refuses them. */
   state: AuditWriterState | 'connecting';
   /** The present session, or the last one: its tip and its unsettled events are what the next one starts from. */
@@ -92,7 +97,7 @@ const halt = async (machine: Machine, error: AppError): Promise<void> => {
 const stayAway = (machine: Machine, error: unknown): void => {
   const { reconnectMs } = machine.limits;
   machine.state = 'away';
-  machine.options.log.warn({ err: error }, 'The access log cannot be reached');
+  machine.options.log.warn({ err: causeOf(error) }, 'The access log cannot be reached');
   rejectAll(machine, logUnavailable('The access log cannot be reached now.', error));
   if (machine.closing) return;
   const pause = reconnectMs[Math.min(machine.failures, reconnectMs.length - 1)];
@@ -105,8 +110,11 @@ const stayAway = (machine: Machine, error: unknown): void => {
 
 /** Follows the log to its head and learns what became of the events whose session was lost. */
 const openRun = async (machine: Machine, session: AppendConnection): Promise<CommitRun> => {
-  const { options, queue, run: before } = machine;
-  const onTip = (tip: CompactRange): void => options.onHead?.(headOf(tip));
+  const { options, queue, report, run: before } = machine;
+  const onTip = (tip: CompactRange): void => {
+    report.note(() => headOf(tip));
+    options.onHead?.(headOf(tip));
+  };
   const tip = before?.tip ?? (await adoptTip(session));
   const run = { session, queue, tip, unsettled: [], doubtful: [], onTip };
   const missing = await settleCommitted(run, before?.unsettled ?? []);
@@ -182,6 +190,7 @@ const close = async (machine: Machine, reader: AuditReader): Promise<void> => {
   if (machine.pause !== null) clearTimeout(machine.pause);
   while (machine.working !== null) await machine.working;
   if (machine.state !== 'halted') machine.state = 'closed';
+  machine.report.flush();
   await machine.run?.session.end();
   await reader.close();
 };
@@ -194,6 +203,7 @@ export const createAuditWriter = (options: AuditWriterOptions): AuditWriter => {
     options,
     limits,
     queue: createAppendQueue(limits),
+    report: createHeadReport(options.log, limits.headReportMs),
     state: 'connecting',
     run: null,
     failures: 0,

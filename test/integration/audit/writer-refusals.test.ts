@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type pg from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fixedId, freshEvent } from '../../support/audit-events.ts';
@@ -48,6 +49,10 @@ describe('an entry the database cannot store', () => {
     const bad = new Set([0, 57, 58, 199]);
     const events = Array.from({ length: 200 }, (_, i) => freshEvent(bad.has(i) ? { unit: poisonUnit } : {}));
     const settled = await Promise.allSettled(events.map((event) => writer.append(event)));
+    // The database's own error quotes the row, with its salt.
+    expect(inspect(settled, { depth: 9, showHidden: true })).not.toMatch(
+      new RegExp(`${poisonUnit}|\\\\x[0-9a-f]{64}`),
+    );
     settled.forEach((one, i) => {
       if (bad.has(i)) expect(one).toMatchObject({ status: 'rejected', reason: { code: 'internal' } });
       else expect(one.status).toBe('fulfilled');
