@@ -16,7 +16,7 @@ import { version } from './version.ts';
 /** The sweeper's rounds; each costs one indexed query when there is nothing to do. */
 const SWEEP_INTERVAL_MS = 60_000;
 /** A shutdown that takes longer ends the process; everything acknowledged is on disk by then. */
-const GRACE_MS = 20_000;
+const GRACE_MS = 30_000;
 /** What is under way may end by itself until then; afterwards connections are cut, so that a slow listener holds nobody up. */
 const DRAIN_MS = 8_000;
 

@@ -47,7 +47,8 @@ export const SOCKET_PORT = 5432;
 
 /** Recovery after a crash replays at most `max_wal_size`; this is far beyond it. */
 const START_LIMIT_MS = 120_000;
-const FAST_LIMIT_MS = 30_000;
+/** Then an orderly shutdown is given up for a recovery at the next start, before the vault's own time for closing is over. */
+const FAST_LIMIT_MS = 10_000;
 
 /** Nothing on the network; durable; and a log that holds neither statements nor values, for both may be personal data. */
 const ordinarySettings = (socketDir: string): Readonly<Record<string, string>> => ({
