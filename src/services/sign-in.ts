@@ -59,8 +59,7 @@ const refused = (): AppError =>
 
 /**
  * A password for a session. Unknown user, wrong password and disabled account take the same steps and get the same answer.
- * The entry is committed before the session exists; with the log away nobody signs in, and nobody learns whether a
- * password was right.
+ * The entry is committed before the session exists; while the log is known to be away no password is looked at.
  */
 export const createSignIn = (deps: SignInDeps) => {
   const { users, sessions, passwords, audit, now } = deps;

@@ -146,6 +146,12 @@ describe('refusals in the log', () => {
     expect({ code: answer.code, verify }).toEqual({ code: 'rate_limited', verify: 0 });
   });
 
+  test('signing in, however often, is no guessing', async () => {
+    const nurse = await home.newUser('nurse');
+    const place = newPlace();
+    for (let i = 0; i < 15; i += 1) expect((await nurse.signIn(place)).actor.id).toBe(nurse.id);
+  });
+
   test('where the account is at home it signs in while strangers guess at it from everywhere', async () => {
     const nurse = await home.newUser('nurse');
     const ward = newPlace();
@@ -178,6 +184,21 @@ describe('with the log away nobody signs in', () => {
     await expect.poll(() => identity.audit.state()).toBe('ready');
     expect((await nurse.signIn(newPlace())).actor.id).toBe(nurse.id);
   });
+});
+
+test('with the log closed or halted no password is looked at, not even in a minute that is counted already', async () => {
+  const apart = await startIdentity();
+  try {
+    const organisation = await newOrganisation(apart);
+    const guess = () => refusal(organisation.signIn(organisation.admin.email, 'wrong'));
+    expect((await guess()).code).toBe('unauthenticated');
+    await apart.audit.close();
+    const { verify } = apart.calls;
+    expect((await guess()).code).toBe('log_unavailable');
+    expect(apart.calls.verify).toBe(verify);
+  } finally {
+    await apart.close();
+  }
 });
 
 describe('changes that cross a sign-in', () => {

@@ -112,6 +112,7 @@ describe('claims that this vault signed but that do not hold here or now', () =>
     ['a session that is no id', { sid: "' OR 1=1 --" }, 'forged'],
     ['a session that is no text', { sid: { $ne: null } }, 'forged'],
     ['no subject', { sub: undefined }, 'forged'],
+    ['more than we ever say', { pad: 'x'.repeat(2_000) }, 'forged'],
   ])('%s', async (_name, over, verdict) => {
     const { tokens, jwtKeys } = await create();
     expect(await tokens.verify(await jwtKeys.sign(claims(over)))).toBe(verdict);
