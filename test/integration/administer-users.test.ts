@@ -103,11 +103,13 @@ describe('nobody raises himself, nobody reaches beyond his own organisation', ()
     expect(await actorNow(home.admin.session.id)).toMatchObject({ role: 'admin', units: [] });
   });
 
-  test('a role cannot be changed at all, and the table of users has no way to', async () => {
+  test('a role cannot be changed at all: not through the service, and not by the role the vault has in the database', async () => {
     const nurse = await home.newUser('nurse');
     const asked = { role: 'admin', displayName: 'N' } as never;
     await identity.services.users.change(home.caller(), nurse.id, asked);
     expect(await identity.tables.users.find(nurse.id)).toMatchObject({ role: 'nurse', displayName: 'N' });
+    const raise = identity.pool.query("UPDATE app_user SET role = 'admin' WHERE id = $1", [nurse.id]);
+    await expect(raise).rejects.toMatchObject({ code: '42501' });
   });
 
   test('a foreign unit is no unit', async () => {
