@@ -147,9 +147,12 @@ export const sendProblem = (request: FastifyRequest, reply: FastifyReply, thrown
   if (authenticate !== null) void reply.header('www-authenticate', authenticate);
   if (error.extras.totalBytes !== undefined)
     void reply.header('content-range', `bytes */${error.extras.totalBytes}`);
-  return reply
-    .code(problem.status)
-    .header('cache-control', 'private, no-store')
-    .type('application/problem+json')
-    .send(JSON.stringify(problem));
+  return (
+    reply
+      .code(problem.status)
+      .header('cache-control', 'private, no-store')
+      .type('application/problem+json')
+      // Bytes, for to text the framework adds a charset, which this media type does not have.
+      .send(Buffer.from(JSON.stringify(problem)))
+  );
 };

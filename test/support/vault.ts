@@ -33,7 +33,7 @@ export type RunningVault = {
 };
 
 /** Only what a program needs to run: a test must not depend on the machine's own settings. */
-const bareEnvironment = (): NodeJS.ProcessEnv => ({
+export const bareEnvironment = (): NodeJS.ProcessEnv => ({
   PATH: process.env.PATH,
   HOME: process.env.HOME,
   LANG: 'C.UTF-8',

@@ -168,13 +168,17 @@ const erase = (app: FastifyInstance, { services }: Options): void => {
         operationId: 'eraseRecording',
         summary: 'Destroy the key, delete the object, leave a tombstone',
         params: IdParams,
-        body: Type.Optional(EraseSchema),
+        body: EraseSchema,
         response: { 204: Type.Null(), ...problems(404, 409, 410) },
+      },
+      // A DELETE without a body says the same as one with {}.
+      preValidation: async (request) => {
+        request.body ??= {};
       },
     },
     async (request, reply) => {
       const { id } = request.params as Static<typeof IdParams>;
-      const body = (request.body ?? {}) as Static<typeof EraseSchema>;
+      const body = request.body as Static<typeof EraseSchema>;
       await services.eraseRecording({
         actor: userOf(request),
         recordingId: id,

@@ -1,0 +1,134 @@
+import { randomUUID } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { jsonOf, type Reply } from '../support/http-client.ts';
+import { createIntegrator } from '../support/integrator.ts';
+import { expectProblem } from '../support/problems.ts';
+import { type Person, startScene } from '../support/scene.ts';
+
+/** Erased is erased, and nothing that must stay can be. */
+let scene: Awaited<ReturnType<typeof startScene>>;
+let people: ReturnType<typeof createIntegrator>;
+beforeAll(async () => {
+  scene = await startScene();
+  people = createIntegrator(scene);
+});
+afterAll(() => scene.close());
+
+const erase = async (id: string, json?: object, who: Person = scene.home.admin): Promise<Reply> =>
+  scene.http.delete(`/v1/recordings/${id}`, {
+    token: await who.token(),
+    ...(json === undefined ? {} : { json }),
+  });
+
+const hold = async (id: string, reason = 'complaint', who: Person = scene.home.compliance): Promise<Reply> =>
+  scene.http.post(`/v1/recordings/${id}/holds`, { token: await who.token(), json: { reason } });
+
+const view = async (id: string, who: Person = scene.own.nurse): Promise<Reply> =>
+  scene.http.get(`/v1/recordings/${id}`, { token: await who.token() });
+
+const objects = async (): Promise<string[]> => {
+  const found = await readdir(join(scene.folder.dataDir, 'objects'), {
+    recursive: true,
+    withFileTypes: true,
+  });
+  return found.filter((entry) => entry.isFile()).map(({ name }) => name);
+};
+
+test('G-2 erased: no sound, no facts, no object; a tombstone still says that there was a call', async () => {
+  const before = await objects();
+  const { id, metadata } = await people.deliver({
+    callerNumber: '070-174 06 88',
+    startedAt: '2026-05-01T09:00:00Z',
+  });
+  const playing = await people.listening(scene.own.nurse, id);
+  expect((await objects()).length).toBeGreaterThan(before.length);
+  expect((await erase(id, { reason: 'patient_request' })).status).toBe(204);
+
+  expectProblem(await playing.listen({ range: 'bytes=0-9' }), 404, 'not_found');
+  expectProblem(await scene.http.get(playing.peaksUrl, { token: playing.token }), 404, 'not_found');
+  expectProblem(await people.open(scene.own.nurse, id), 410, 'erased');
+  expect((await objects()).sort()).toEqual(before.sort());
+
+  expect(jsonOf(await view(id), 200)).toMatchObject({
+    id,
+    status: 'erased',
+    startedAt: '2026-05-01T09:00:00.000Z',
+    erasedAt: expect.any(String),
+    callId: null,
+    callerNumber: null,
+    originalName: null,
+  });
+  for (const sought of [{ callerNumber: '070-174 06 88' }, { callId: metadata.callId }])
+    expect(await people.search(scene.own.nurse, sought)).toEqual([]);
+  const status = await scene.http.get(`/v1/recordings/${id}/status`, { token: scene.home.source.apiKey });
+  expect(jsonOf(status, 200)).toEqual({ id, status: 'erased' });
+  expectProblem(await erase(id), 410, 'erased');
+  const told = await people.entries({ recording: id });
+  expect(told.map(({ action }) => action)).toEqual([
+    'recording.stored',
+    'playback.opened',
+    'recording.erased',
+    'playback.denied',
+    'recording.viewed',
+    'recording.erase_denied',
+  ]);
+  expect(told[2]).toMatchObject({ actor: { role: 'admin' }, detail: { reason: 'patient_request' } });
+});
+
+test('a hold wins over erasure until it is released', async () => {
+  const { id } = await people.deliver();
+  const { id: first } = jsonOf<{ id: string }>(await hold(id), 201);
+  const { id: second } = jsonOf<{ id: string }>(await hold(id, 'legal_claim'), 201);
+  const release = async (holdId: string): Promise<number> => {
+    const token = await scene.home.compliance.token();
+    return (await scene.http.delete(`/v1/recordings/${id}/holds/${holdId}`, { token })).status;
+  };
+  expect(jsonOf(await view(id), 200)).toMatchObject({ held: true });
+  expectProblem(await erase(id), 409, 'held');
+  expectProblem(await erase(id, { decisionReference: 'IVO 2026-1' }), 409, 'held');
+  expect(await release(first)).toBe(204);
+  expect(await release(first)).toBe(404);
+  expectProblem(await erase(id), 409, 'held');
+  expect(await release(second)).toBe(204);
+  expect((await erase(id)).status).toBe(204);
+});
+
+test.each(['journal', 'complaint'])(
+  'PDL-8 class %s is erased only with a decision',
+  async (retentionClass) => {
+    const { id } = await people.deliver({ retentionClass });
+    const { detail } = expectProblem(await erase(id), 409, 'retention_floor');
+    expect(detail).toContain('decision');
+    expectProblem(await erase(id, { decisionReference: '   ' }), 409, 'retention_floor');
+    expectProblem(await erase(id, { decisionReference: 'x' }), 400, 'invalid_request');
+    expect((await erase(id, { decisionReference: 'IVO 8.4-1' })).status).toBe(204);
+  },
+);
+
+test('only the administrator erases, and only in the own organisation; only compliance holds', async () => {
+  const { id } = await people.deliver();
+  for (const who of [scene.own.nurse, scene.home.compliance, scene.installationAdmin])
+    expectProblem(await erase(id, undefined, who), 403, 'forbidden');
+  for (const who of [scene.own.nurse, scene.home.admin])
+    expectProblem(await hold(id, 'complaint', who), 403, 'forbidden');
+  expectProblem(await erase(id, undefined, scene.foreign.admin), 404, 'not_found');
+  expectProblem(await hold(id, 'complaint', scene.foreign.compliance), 404, 'not_found');
+  expectProblem(await erase(randomUUID()), 404, 'not_found');
+  expect((await people.listening(scene.own.nurse, id)).mediaType).toBe('audio/wav');
+});
+
+test('a reason is one of the known words: the log takes no free text', async () => {
+  const { id } = await people.deliver();
+  expectProblem(await erase(id, { reason: 'the patient said so' }), 400, 'invalid_request');
+  expectProblem(await hold(id, 'because'), 400, 'invalid_request');
+  expect(jsonOf(await view(id), 200)).toMatchObject({ status: 'stored', held: false });
+});
+
+test('the call may be delivered anew after its erasure, as a new recording', async () => {
+  const { id, metadata, audio } = await people.deliver();
+  expect((await erase(id)).status).toBe(204);
+  const again = await scene.stage.recording(scene.home.source, metadata, audio);
+  expect(again.id).not.toBe(id);
+});
