@@ -8,6 +8,7 @@ import helmet from '@fastify/helmet';
 import multipart from '@fastify/multipart';
 import rateLimit from '@fastify/rate-limit';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import underPressure from '@fastify/under-pressure';
 import Fastify, {
   type FastifyInstance,
   type FastifyReply,
@@ -66,12 +67,25 @@ export const buildApp = async (deps: AppDeps): Promise<App> => {
   });
   await app.register(observeRequests, { metrics: deps.metrics });
   await app.register(helmet, helmetOptions);
+  // A process that cannot keep up says so, before it makes everybody wait.
+  await app.register(underPressure, {
+    maxEventLoopDelay: 3_000,
+    customError: class extends AppError {
+      constructor() {
+        super('overloaded', 'the event loop lags behind', { retryAfter: 10 });
+      }
+    } as never,
+  });
   await app.register(rateLimit, {
     max: deps.limits.requestsPerMinute,
     timeWindow: 60_000,
     // How near a stranger is to the limit is nobody's business but his own; `Retry-After` says when to come back.
     addHeaders: { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false },
-    addHeadersOnExceeding: { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false },
+    addHeadersOnExceeding: {
+      'x-ratelimit-limit': false,
+      'x-ratelimit-remaining': false,
+      'x-ratelimit-reset': false,
+    },
     errorResponseBuilder: (_request, context) =>
       new AppError('rate_limited', 'Too many requests from this address. Wait and try again.', {
         retryAfter: context.ttl / 1000,

@@ -26,6 +26,7 @@ export const errorCodes = [
   'request_timeout',
   'client_closed',
   'rate_limited',
+  'overloaded',
   'log_unavailable',
   'log_halted',
   'event_exists',

@@ -28,6 +28,7 @@ export const problemStatus: Record<ErrorCode, number> = {
   request_timeout: 408,
   client_closed: 400,
   rate_limited: 429,
+  overloaded: 503,
   log_unavailable: 503,
   log_halted: 503,
   event_exists: 409,
