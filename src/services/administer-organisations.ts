@@ -3,7 +3,7 @@ import type { OrganisationRow, OrganisationTable } from '../storage/organisation
 import type { AuditedChanges } from './audited-change.ts';
 import type { Authority, Caller } from './authority.ts';
 import { eventBase } from './event-base.ts';
-import type { IdentityChanges } from './identity-effects.ts';
+import type { IdentityChanges } from './identity-changes.ts';
 import { type AccountRequest, type NewAccount, nameOf } from './new-account.ts';
 import { type ListQuery, type Page, pageOf } from './page.ts';
 

@@ -10,7 +10,7 @@ import type { AuditedChanges } from './audited-change.ts';
 import type { Authority, Caller } from './authority.ts';
 import { eventBase } from './event-base.ts';
 import { invalid } from './fault.ts';
-import type { IdentityChanges } from './identity-effects.ts';
+import type { IdentityChanges } from './identity-changes.ts';
 
 export type AdministerPoliciesDeps = {
   readonly organisations: Pick<OrganisationTable, 'policies'>;

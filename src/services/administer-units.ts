@@ -2,7 +2,7 @@ import type { UnitRow, UnitTable } from '../storage/unit-table.ts';
 import type { AuditedChanges } from './audited-change.ts';
 import type { Authority, Caller } from './authority.ts';
 import { eventBase } from './event-base.ts';
-import type { IdentityChanges } from './identity-effects.ts';
+import type { IdentityChanges } from './identity-changes.ts';
 import { nameOf } from './new-account.ts';
 import { type ListQuery, type Page, pageOf } from './page.ts';
 

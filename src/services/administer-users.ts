@@ -3,7 +3,7 @@ import type { UnitTable } from '../storage/unit-table.ts';
 import type { UserRole, UserRow, UserTable } from '../storage/user-table.ts';
 import type { AuditedChanges } from './audited-change.ts';
 import type { Authority, Caller } from './authority.ts';
-import type { IdentityChanges } from './identity-effects.ts';
+import type { IdentityChanges } from './identity-changes.ts';
 import { type AccountRequest, emailOf, type NewAccount, nameOf } from './new-account.ts';
 import { type ListQuery, type Page, pageOf } from './page.ts';
 import { createUnitChange, unitWords } from './unit-membership.ts';

@@ -6,7 +6,7 @@ import type { UserTable } from '../storage/user-table.ts';
 import type { AuditedChanges } from './audited-change.ts';
 import { eventBase } from './event-base.ts';
 import { invalid } from './fault.ts';
-import type { IdentityChanges } from './identity-effects.ts';
+import type { IdentityChanges } from './identity-changes.ts';
 import type { LoginThrottle } from './login-throttle.ts';
 import type { Origins } from './origins.ts';
 import type { RecordDenial } from './record-denial.ts';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { OrganisationTable } from '../storage/organisation-table.ts';
 import { foundOrganisation } from './administer-organisations.ts';
 import type { AuditedChanges } from './audited-change.ts';
-import type { IdentityChanges } from './identity-effects.ts';
+import type { IdentityChanges } from './identity-changes.ts';
 import { type AccountRequest, type NewAccount, nameOf } from './new-account.ts';
 
 export type CreateFirstAdminDeps = {

@@ -6,7 +6,7 @@ import type { ReplacedCookie, SessionTable } from '../storage/session-table.ts';
 import type { AuditedChanges } from './audited-change.ts';
 import type { Credential } from './authenticate.ts';
 import { eventBase } from './event-base.ts';
-import type { IdentityChanges } from './identity-effects.ts';
+import type { IdentityChanges } from './identity-changes.ts';
 import { IDLE_MS, LIFETIME_MS, type OpenedSession, ROTATION_GRACE_MS } from './session-limits.ts';
 
 export type RefreshSessionDeps = {

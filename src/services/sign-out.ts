@@ -2,7 +2,7 @@ import type { ActorContext } from '../core/access.ts';
 import { AppError } from '../core/errors.ts';
 import type { AuditedChanges } from './audited-change.ts';
 import { eventBase } from './event-base.ts';
-import type { IdentityChanges } from './identity-effects.ts';
+import type { IdentityChanges } from './identity-changes.ts';
 
 export type SignOutDeps = {
   readonly changes: Pick<AuditedChanges<IdentityChanges>, 'perform'>;

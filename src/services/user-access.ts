@@ -4,7 +4,7 @@ import type { UserRow, UserTable } from '../storage/user-table.ts';
 import type { UserWithPassword } from './administer-users.ts';
 import type { AuditedChanges } from './audited-change.ts';
 import type { Authority, Caller } from './authority.ts';
-import type { IdentityChanges } from './identity-effects.ts';
+import type { IdentityChanges } from './identity-changes.ts';
 import { newInitialPassword } from './initial-password.ts';
 import { reread, userChanged } from './user-change.ts';
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { AuditEvent } from '../../src/core/events.ts';
-import type { IdentityChanges } from '../../src/services/identity-effects.ts';
+import type { IdentityChanges } from '../../src/services/identity-changes.ts';
 import { type Identity, newOrganisation, startIdentity, type TestOrganisation } from '../support/identity.ts';
 
 let identity: Identity;
