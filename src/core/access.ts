@@ -21,6 +21,7 @@ export type ActorContext = UserActor | SourceActor;
 
 export const actions = [
   'session.use',
+  'password.change',
   'recording.create',
   'recording.status',
   'recording.search',
@@ -55,6 +56,7 @@ const grants: Record<Role, Partial<Record<Action, readonly Relation[]>>> = {
   },
   nurse: {
     'session.use': ['self'],
+    'password.change': ['self'],
     'recording.search': ['unit'],
     'recording.view': ['unit'],
     'recording.play': ['unit'],
@@ -62,11 +64,13 @@ const grants: Record<Role, Partial<Record<Action, readonly Relation[]>>> = {
   },
   compliance: {
     'session.use': ['self'],
+    'password.change': ['self'],
     'recording.hold': ['organisation', 'unit'],
     'log.read': ['organisation'],
   },
   admin: {
     'session.use': ['self'],
+    'password.change': ['self'],
     'recording.erase': ['organisation', 'unit'],
     'unit.manage': ['organisation'],
     'user.manage': ['organisation'],
@@ -75,11 +79,13 @@ const grants: Record<Role, Partial<Record<Action, readonly Relation[]>>> = {
   },
   installation_admin: {
     'session.use': ['self'],
+    'password.change': ['self'],
     'organisation.manage': ['installation'],
     'user.manage': ['installation'],
   },
   installation_auditor: {
     'session.use': ['self'],
+    'password.change': ['self'],
     'log.read': ['installation'],
   },
 };

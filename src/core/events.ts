@@ -53,7 +53,12 @@ export type EventDetails = {
     readonly indexVersion: number;
     readonly more: boolean;
   };
-  'recording.erased': { readonly reason: string; readonly tombstone: true };
+  'recording.erased': {
+    readonly reason: string;
+    /** The authority's decision by which a journal document was destroyed. */
+    readonly decision: string | null;
+    readonly tombstone: true;
+  };
   'recording.erase_denied': { readonly reason: string };
   'recording.key_opened': { readonly reason: 'disaster_recovery' };
   'recording.damaged': { readonly fault: string };

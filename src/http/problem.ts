@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { AppError, type ErrorCode, isAppError } from '../core/errors.ts';
+import { showableName } from '../core/number-like.ts';
 import { discardRest } from './discard-rest.ts';
 
 /** Status of every error code (RFC 9110). Adding a code without a line here does not compile. */
@@ -82,10 +83,6 @@ export const problemOf = (error: AppError, requestId: string): Problem => {
   };
 };
 
-/** Names chosen by a caller are repeated only when they look like an identifier and cannot be a number. */
-const safeName = (name: string): string =>
-  /^[A-Za-z][A-Za-z0-9_-]{0,40}$/.test(name) && !/\d{6}/.test(name) ? name : 'an unknown field';
-
 const validationFaults = (error: FastifyError): { where: string; fault: string }[] =>
   (error.validation ?? []).slice(0, 20).map((fault) => {
     const where = `${error.validationContext ?? 'body'}${fault.instancePath}`.slice(0, 120);
@@ -93,7 +90,7 @@ const validationFaults = (error: FastifyError): { where: string; fault: string }
     const unknown = Array.isArray(extra) ? String(extra[0]) : typeof extra === 'string' ? extra : null;
     return unknown === null
       ? { where, fault: fault.message ?? 'is not valid' }
-      : { where, fault: `is unknown: ${safeName(unknown)}` };
+      : { where, fault: `is unknown: ${showableName(unknown) ?? 'its name is not repeated here'}` };
   });
 
 const byStatus: Record<number, ErrorCode> = {

@@ -108,7 +108,7 @@ export const createEraseRecording = (deps: EraseRecordingDeps) => {
         ...base(asked, found),
         action: 'recording.erased',
         outcome: 'success',
-        detail: { reason: asked.reason, tombstone: true },
+        detail: { reason: asked.reason, decision: asked.decisionReference, tombstone: true },
       },
       'recording.erase',
       { recording: found.id, organisation: found.organisationId, generation: found.generation },

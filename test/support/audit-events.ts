@@ -27,7 +27,7 @@ const details: { readonly [A in AuditAction]: EventDetails[A] } = {
     indexVersion: 1,
     more: false,
   },
-  'recording.erased': { reason: 'patient_request', tombstone: true },
+  'recording.erased': { reason: 'patient_request', decision: 'IVO 8.1.2-1/2026', tombstone: true },
   'recording.erase_denied': { reason: 'held' },
   'recording.key_opened': { reason: 'disaster_recovery' },
   'recording.damaged': { fault: 'segment 3 does not open' },

@@ -45,7 +45,7 @@ export const detailFields: { readonly [A in AuditAction]: Field<EventDetails[A]>
     indexVersion: count,
     more: flag,
   }),
-  'recording.erased': record({ reason: words, tombstone: oneOf(true) }),
+  'recording.erased': record({ reason: words, decision: nullable(words), tombstone: oneOf(true) }),
   'recording.erase_denied': record({ reason: words }),
   'recording.key_opened': record({ reason: oneOf('disaster_recovery') }),
   'recording.damaged': record({ fault: words }),
