@@ -63,8 +63,10 @@ describe('making accounts', () => {
       expect(await codeOf(identity.services.userAccess.disable(caller, home.admin.id))).toBe('forbidden');
     }
   });
+});
 
-  test('one e-mail address is one account, also when asked for by many at once', async () => {
+describe('an e-mail address', () => {
+  test('is one account’s, also when asked for by many at once', async () => {
     const email = `${randomUUID()}@x.example`;
     const asked = { email, displayName: 'X', role: 'nurse' as const };
     const create = (caller = home.caller()) => identity.services.users.create(caller, asked);
@@ -79,6 +81,18 @@ describe('making accounts', () => {
     expect(rows).toHaveLength(1);
     expect(await changesOf(rows[0].id)).toHaveLength(1);
     expect((await identity.superuser.query('SELECT 1 FROM pending_change')).rowCount).toBe(0);
+  });
+
+  test('in use cannot be taken by a change either, and one given up is free', async () => {
+    const [one, two] = [await home.newUser('nurse'), await home.newUser('nurse')];
+    const { users } = identity.services;
+    expect(await codeOf(users.change(home.caller(), two.id, { email: one.email.toUpperCase() }))).toBe(
+      'conflict',
+    );
+    const moved = await users.change(home.caller(), one.id, { email: `${randomUUID()}@x.example` });
+    expect(moved.email).not.toBe(one.email);
+    expect((await users.change(home.caller(), two.id, { email: one.email })).email).toBe(one.email);
+    expect((await home.signIn(one.email, two.password)).actor.id).toBe(two.id);
   });
 
   test.each([

@@ -186,6 +186,26 @@ describe('with the log away nobody signs in', () => {
   });
 });
 
+test('what was counted is in the log before the vault has closed', async () => {
+  const apart = await startIdentity();
+  try {
+    const organisation = await newOrganisation(apart);
+    for (let i = 0; i < 25; i += 1)
+      await refusal(organisation.signIn(organisation.admin.email, `guess ${i}`));
+    await apart.services.closeIdentity();
+    const counts = (await apart.entries('session.refused')).map(({ detail }) => [
+      detail.count,
+      detail.reason,
+    ]);
+    expect(counts).toEqual([
+      [1, 'credentials'],
+      [24, 'several'],
+    ]);
+  } finally {
+    await apart.close();
+  }
+});
+
 test('with the log closed or halted no password is looked at, not even in a minute that is counted already', async () => {
   const apart = await startIdentity();
   try {
