@@ -1,7 +1,8 @@
 import type { AuditWriter } from '../audit/writer.ts';
 import type { UserActor } from '../core/access.ts';
 import { AppError } from '../core/errors.ts';
-import { isUuid, type OrganisationId } from '../core/ids.ts';
+import type { OrganisationId } from '../core/ids.ts';
+import { decodeCursor, encodeCursor } from '../core/keyset.ts';
 import { canonicalPersonalNumber } from '../core/personal-number.ts';
 import { canonicalPhone } from '../core/phone.ts';
 import type { FieldEncryption } from '../crypto/field-encryption.ts';
@@ -75,15 +76,11 @@ const instant = (where: string, text: string | undefined): Date | null => {
   return new Date(time);
 };
 
-const encodeCursor = ({ startedAt, id }: FoundRecording): string =>
-  Buffer.from(`${startedAt.getTime()}.${id}`).toString('base64url');
-
-const decodeCursor = (cursor: string | undefined): { startedAt: Date; id: string } | null => {
+const positionOf = (cursor: string | undefined): { startedAt: Date; id: string } | null => {
   if (cursor === undefined) return null;
-  const match = /^(-?\d{1,15})\.(.{36})$/.exec(Buffer.from(cursor, 'base64url').toString('latin1'));
-  const id = match?.[2] ?? '';
-  if (!isUuid(id)) throw fault('cursor', 'is not one that an earlier answer gave');
-  return { startedAt: new Date(Number(match?.[1])), id };
+  const position = decodeCursor(cursor);
+  if (position === null) throw fault('cursor', 'is not one that an earlier answer gave');
+  return { startedAt: position.at, id: position.id };
 };
 
 /**
@@ -137,7 +134,7 @@ export const createSearchRecordings = (deps: SearchRecordingsDeps) => {
       to: instant('to', query.to),
       direction: query.direction ?? null,
       indexes,
-      after: decodeCursor(query.cursor),
+      after: positionOf(query.cursor),
       limit: limit + 1,
     });
     const found = rows.slice(0, limit);
@@ -163,7 +160,7 @@ export const createSearchRecordings = (deps: SearchRecordingsDeps) => {
     const last = found.at(-1);
     return {
       found: await Promise.all(found.map(open)),
-      next: more && last !== undefined ? encodeCursor(last) : null,
+      next: more && last !== undefined ? encodeCursor({ at: last.startedAt, id: last.id }) : null,
     };
   };
 };

@@ -17,7 +17,7 @@ export const adminCreate = async ({ email, name, organisation, json = false }: O
       displayName: name,
       ...(organisation === undefined ? {} : { organisation }),
     });
-    const { initialPassword, userId, role, organisationId } = made;
+    const { initialPassword, userId, role, organisationId, organisationCreated } = made;
     if (json)
       printData(
         JSON.stringify({ email, password: initialPassword, userId, role, organisation: organisationId }),
@@ -28,6 +28,12 @@ export const adminCreate = async ({ email, name, organisation, json = false }: O
       printData(`role\t${role}`);
       if (organisationId !== null) printData(`organisation\t${organisationId}`);
     }
+    if (organisation !== undefined)
+      say(
+        organisationCreated
+          ? 'Made the organisation and its keys.'
+          : 'The organisation was there already; it has one administrator more.',
+      );
     say('The password is shown this once. Change it after signing in: POST /v1/auth/password.');
     return exitCodes.clean;
   });

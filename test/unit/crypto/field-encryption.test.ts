@@ -114,7 +114,11 @@ const refusals: readonly (readonly [string, (fields: Fields) => Receipt])[] = [
   [
     'of the erasure',
     ({ named }) =>
-      receiptFor({ ...named, action: 'recording.erased', detail: { reason: 'x', decision: null, tombstone: true } }),
+      receiptFor({
+        ...named,
+        action: 'recording.erased',
+        detail: { reason: 'x', decision: null, tombstone: true },
+      }),
   ],
   [
     'of a search that did not find it',
