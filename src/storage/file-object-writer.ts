@@ -1,7 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { freeBuffer } from '../core/free-buffer.ts';
 import { onDisk } from './disk-fault.ts';
-import { type Piece, type PieceOptions, pieces } from './object-body.ts';
+import { chunksBehind, type Piece, type PieceOptions, pieces } from './object-body.ts';
 
 /** Measured: larger pieces gain nothing, and each upload in flight holds about two of them. */
 const PIECE_BYTES = 256 * 1024;
@@ -14,19 +14,9 @@ const writePiece = async (file: FileHandle, { chunks, bytes }: Piece, position: 
     const { bytesWritten } = await file.writev(left, position + done);
     done += bytesWritten;
     if (done === bytes) break;
-    left = behind(left, bytesWritten);
+    left = chunksBehind(left, bytesWritten);
   }
   for (const chunk of chunks) if (Buffer.isBuffer(chunk)) freeBuffer(chunk);
-};
-
-/** What remains of `chunks` after the first `count` bytes. */
-const behind = (chunks: readonly Uint8Array[], count: number): readonly Uint8Array[] => {
-  let skip = count;
-  return chunks.flatMap((chunk) => {
-    const rest = chunk.subarray(Math.min(skip, chunk.length));
-    skip -= chunk.length - rest.length;
-    return rest.length > 0 ? [rest] : [];
-  });
 };
 
 /** One piece is on its way to the disk while the next is gathered, never more: that is the backpressure. */

@@ -29,6 +29,16 @@ export const assertDeclaredLength = (bytes: number | undefined): void => {
     throw new RangeError('a length is a whole number of bytes');
 };
 
+/** What remains of `chunks` behind their first `count` bytes. */
+export const chunksBehind = (chunks: readonly Uint8Array[], count: number): readonly Uint8Array[] => {
+  let skip = count;
+  return chunks.flatMap((chunk) => {
+    const rest = chunk.subarray(Math.min(skip, chunk.length));
+    skip -= chunk.length - rest.length;
+    return rest.length > 0 ? [rest] : [];
+  });
+};
+
 type Pull = () => Promise<IteratorResult<Uint8Array, unknown>>;
 
 /** `next()` of the source, cut short by the signal: a source that stalls for ever must not hold the store with it. */

@@ -148,6 +148,31 @@ const describeAborted = (opened: () => OpenedStore): void => {
   });
 };
 
+const describeTooLate = (opened: () => OpenedStore): void => {
+  const reason = new Error('the telephone system hung up');
+
+  describe('put that is called off at its end', () => {
+    test.each([0, 1, 2, 4, 8, 16])('is done or undone, never between (%i ms)', async (ms) => {
+      const key = newKey();
+      const bytes = sampleBytes(3 * MiB);
+      const caller = new AbortController();
+      const body = (async function* () {
+        yield* asSealed(bytes);
+        setTimeout(() => caller.abort(reason), ms);
+      })();
+      const [outcome] = await Promise.allSettled([
+        opened().store.put(key, body, { bytes: bytes.length, signal: caller.signal }),
+      ]);
+      if (outcome.status === 'fulfilled')
+        expect((await fetched(opened().store, key)).equals(bytes)).toBe(true);
+      else {
+        expect(outcome.reason).toBe(reason);
+        await expectNothingLeft(opened(), key);
+      }
+    });
+  });
+};
+
 const describeBroken = (opened: () => OpenedStore): void => {
   const broken = new Error('the body broke');
 
@@ -182,6 +207,22 @@ const describeBroken = (opened: () => OpenedStore): void => {
       const key = newKey();
       const body = inChunks(sampleBytes(sent), 65_536);
       await refusal(opened().store.put(key, body, { bytes, signal: never() }), 'length_mismatch');
+      await expectNothingLeft(opened(), key);
+    });
+
+    test('without end is refused when it is longer than announced', async () => {
+      const key = newKey();
+      const closed = Promise.withResolvers<void>();
+      const endless = (async function* () {
+        try {
+          for (;;) yield Buffer.alloc(65_536);
+        } finally {
+          closed.resolve();
+        }
+      })();
+      const put = opened().store.put(key, endless, { bytes: MiB, signal: never() });
+      await refusal(put, 'length_mismatch');
+      await closed.promise;
       await expectNothingLeft(opened(), key);
     });
 
@@ -221,6 +262,7 @@ const describeNoKeys = (opened: () => OpenedStore): void => {
 
 export const describeFailedWriting = (opened: () => OpenedStore): void => {
   describeAborted(opened);
+  describeTooLate(opened);
   describeBroken(opened);
   describeNoKeys(opened);
 };

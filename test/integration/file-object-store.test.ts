@@ -136,8 +136,9 @@ describe('disk of the file store', () => {
 
   test('that fails midway is told with its cause, and leaves nothing', async () => {
     const key = newKey();
-    // A limit on the size of files makes the system itself refuse the write that crosses it (4096 blocks of 512 bytes).
-    const limited = ['sh', '-c', 'ulimit -f 4096 && exec "$@"', 'limited'];
+    // A limit on the size of files makes the system itself refuse the write that crosses it; one block more than
+    // 2 MiB makes it take a part of a piece before.
+    const limited = ['sh', '-c', 'ulimit -f 4097 && exec "$@"', 'limited'];
     const child = startStoreProcess('attempt', key, { kind: 'file', at: opened.root }, limited);
     expect(await child.said).toEqual({ code: 'storage_unavailable', cause: 'EFBIG' });
     await child.ended;

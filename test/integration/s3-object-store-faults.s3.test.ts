@@ -95,6 +95,19 @@ describe('put to S3 over a connection that fails', () => {
     },
   );
 
+  test('put: a signal that comes when the object is complete is too late', async () => {
+    const key = newKey();
+    const caller = new AbortController();
+    proxy.setFault({ direction: 'response', after: 0, how: 'stall' });
+    const put = through.put(key, asSealed(bytes), { bytes: LENGTH, signal: caller.signal });
+    const refused = refusal(put, 'storage_unavailable');
+    await expect.poll(proxy.struck).toBeGreaterThan(0);
+    caller.abort(new Error('the telephone system hung up'));
+    // Not "called off": the store has the object, only its answer is missing.
+    await refused;
+    expect(await straight.store.head(key)).toEqual({ bytes: LENGTH });
+  });
+
   test('put: a slow source is no fault of the store', async () => {
     const key = newKey();
     const { body, stalled } = stallingAfter(MiB);
