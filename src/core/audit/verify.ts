@@ -135,7 +135,7 @@ const checkBatch = (walk: Walk, batch: StoredBatch): void => {
 };
 
 const checkAnchor = (walk: Walk, anchor: Anchor): void => {
-  if (walk.treeBroken || rootOf(walk.range).toString('hex') !== anchor.root)
+  if (rootOf(walk.range).toString('hex') !== anchor.root)
     walk.faults.add(
       'anchor',
       null,

@@ -350,6 +350,30 @@ describe('what only something outside of the log, or all of it, tells', () => {
     expect(verdict.faults.map(({ index }) => index)).toEqual(Array.from({ length: 20 }, (_, i) => 2 * i));
   });
 
+  test.each([
+    ['leaf', (log: MemoryLog) => [log.leaves.splice(70, 1), log.entries.splice(70, 1)]],
+    [
+      'tree',
+      (log: MemoryLog) => {
+        log.entries[70] = storedEntry(70, { ...eventAt(70), outcome: 'denied' });
+        log.leaves[70] = storedLeaf(log.entries[70]);
+      },
+    ],
+  ] as const)('what follows from one wrong place is not said again: %s', (kind, attack) => {
+    const { faults, faultCount } = verdictOf(changed(attack));
+    expect([faults.map((fault) => fault.kind), faultCount]).toEqual([[kind], 1]);
+  });
+
+  test('a record that was changed does not hide that the entries are the known ones, nor that they are not', () => {
+    const log = createMemoryLog(SIZE, [1]);
+    const root = log.batches.at(-1)!.root.toString('hex');
+    log.batches[20] = { ...log.batches[20]!, root: Buffer.alloc(32) };
+    const kinds = (known: string) =>
+      verdictOf(log, { anchors: [{ size: SIZE, root: known }] }).faults.map(({ kind }) => kind);
+    expect(kinds(root)).toEqual(['tree']);
+    expect(kinds('00')).toEqual(['tree', 'anchor']);
+  });
+
   test('no message repeats what a body says', () => {
     const log = createMemoryLog(SIZE);
     log.entries[3] = { ...log.entries[3]!, body: '{"CANARY":1}' };
