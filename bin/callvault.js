@@ -15,6 +15,9 @@ const COULD_NOT_RUN = 3;
 
 const self = realpathSync(fileURLToPath(import.meta.url));
 const root = dirname(dirname(self));
+/** Sources win wherever they are, so that no checkout runs yesterday's build; a release is what has none. */
+const source = join(root, 'src', 'cli', 'main.ts');
+const entry = existsSync(source) ? source : join(root, 'dist', 'cli', 'main.js');
 
 const stop = (sentence) => {
   process.stderr.write(`callvault: ${sentence}\n`);
@@ -65,9 +68,15 @@ const runHere = async () => {
     process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
     process.channel.unref();
   }
-  const source = join(root, 'src', 'cli', 'main.ts');
-  const entry = existsSync(source) ? source : join(root, 'dist', 'cli', 'main.js');
-  await import(pathToFileURL(entry).href);
+  await import(pathToFileURL(entry).href).catch((error) => {
+    // What is imported reports its own errors; these two say that it is not all there.
+    if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    stop(
+      existsSync(entry)
+        ? `a part of it is missing: run "npm ci" in ${root}.`
+        : `there is no program: run "npm ci && npm run build" in ${root}.`,
+    );
+  });
 };
 
 if (Number.parseInt(process.versions.node, 10) >= OLDEST) await runHere();

@@ -88,4 +88,9 @@ const main = async (): Promise<void> => {
   }
 };
 
+// Whoever reads has heard enough (`callvault … | head`): the work goes on, and nothing is wrong.
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
 await main();
