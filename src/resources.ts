@@ -202,7 +202,8 @@ const readinessOf = (
       {
         name: 'log',
         run: async () => {
-          if (audit.state() !== 'ready') throw new AppError('log_unavailable', 'the log cannot be written');
+          if (audit.state() !== 'ready' || !(await log.mayAppend()))
+            throw new AppError('log_unavailable', 'the log cannot be written');
           await log.head();
         },
       },

@@ -72,6 +72,8 @@ export type AuditReader = {
   readonly receiptOf: (eventId: string) => Promise<Receipt | null>;
   /** The newest head as the database states it. */
   readonly head: () => Promise<AuditHead>;
+  /** Whether this role may append at all; writes nothing. */
+  readonly mayAppend: () => Promise<boolean>;
   /** Safe to call twice. */
   readonly close: () => Promise<void>;
 };
@@ -161,6 +163,10 @@ export const createAuditReader = (options: AuditReaderOptions): AuditReader => {
       return head === undefined
         ? { size: 0, root: rootOf(emptyRange).toString('hex') }
         : { size: Number(head.size), root: head.root.toString('hex') };
+    },
+    mayAppend: async () => {
+      const text = `SELECT has_function_privilege('audit.append(text, bigint, bytea[], text[])', 'EXECUTE') AS may`;
+      return (await rows<{ may: boolean }>({ text, values: [] }))[0]?.may === true;
     },
     close: () => {
       closing ??= pool.end();

@@ -112,7 +112,13 @@ export const createIngestRecording = (deps: IngestDeps) => {
     }
     const intent = await deps.intents.announce(asked, rules, indexed);
     const rest = deps.intents.keepAlive(intent);
-    return ingestNew(asked, intent, indexed).finally(rest);
+    try {
+      return await ingestNew(asked, intent, indexed).finally(rest);
+    } catch (error) {
+      // Should the row still be there, the next delivery of the call or the sweeper need not wait for it.
+      void deps.intents.letGo(intent);
+      throw error;
+    }
   };
 };
 

@@ -109,6 +109,11 @@ export const createUploadIntents = (deps: UploadIntentDeps) => {
       await deps.recordings.removeIntent(intent.id);
     },
 
+    /** Nobody works on this upload any more: whoever meets it may settle it, for the log knows how it ended. Never rejects. */
+    async letGo({ id }: UploadIntent): Promise<void> {
+      await deps.recordings.touch(id, new Date(0)).catch(() => undefined);
+    },
+
     /** Removes the object of an upload that the sweeper gave up while it was still being written. */
     discard,
   };

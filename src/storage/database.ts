@@ -29,8 +29,8 @@ const CONNECTIONS = 16;
  */
 const LIMITS = {
   connectionTimeoutMillis: 5_000,
-  statement_timeout: 20_000,
-  query_timeout: 25_000,
+  statement_timeout: 10_000,
+  query_timeout: 12_000,
   lock_timeout: 5_000,
   idle_in_transaction_session_timeout: 30_000,
   keepAlive: true,

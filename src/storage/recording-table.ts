@@ -103,7 +103,7 @@ export const createRecordingTable = (prisma: PrismaClient) => {
       await recording.create({ data: { ...columns, status: 'intent' }, select: { id: true } });
     },
 
-    /** Tells the sweeper that this upload is alive. False: it has been given up in the meantime. */
+    /** Tells when somebody last worked on this upload. False: it has been given up in the meantime, or is stored. */
     async touch(id: string, at: Date): Promise<boolean> {
       const { count } = await recording.updateMany({
         where: { id, status: { in: ['intent', 'sealed'] } },

@@ -21,9 +21,9 @@ export type CareLine = {
   readonly compliance: Person;
   readonly apiKey: string;
   /** The answer to an upload, whatever it is. */
-  deliver(call: Call): Promise<Reply>;
+  deliver(call: Call, metadata?: object): Promise<Reply>;
   /** Delivers a call that must be taken; its recording's id. */
-  store(call: Call): Promise<string>;
+  store(call: Call, metadata?: object): Promise<string>;
   /** A permission to hear a recording; the address of its sound. */
   openPlayback(recording: string): Promise<string>;
   /** The whole recording; throws for anything but 200. */
@@ -40,8 +40,8 @@ export const openCareLine = async (folder: VaultFolder, url: string): Promise<Ca
   const nurse = await stage.user(admin, 'nurse', [unit.id]);
   const compliance = await stage.user(admin, 'compliance');
   const { apiKey } = await stage.source(admin, unit.id);
-  const deliver = ({ callId, audio }: Call): Promise<Reply> =>
-    http.post('/v1/recordings', { token: apiKey, form: uploadForm({ callId }, audio) });
+  const deliver = ({ callId, audio }: Call, metadata = {}): Promise<Reply> =>
+    http.post('/v1/recordings', { token: apiKey, form: uploadForm({ callId, ...metadata }, audio) });
   const openPlayback = async (recording: string): Promise<string> => {
     const asked = { token: await nurse.token(), json: { purpose: 'technical' } };
     const reply = await http.post(`/v1/recordings/${recording}/playbacks`, asked);
@@ -54,7 +54,7 @@ export const openCareLine = async (folder: VaultFolder, url: string): Promise<Ca
     apiKey,
     deliver,
     openPlayback,
-    store: async (call) => jsonOf<{ id: string }>(await deliver(call), 201).id,
+    store: async (call, metadata) => jsonOf<{ id: string }>(await deliver(call, metadata), 201).id,
     async hear(recording) {
       const token = await nurse.token();
       const reply = await http.get(await openPlayback(recording), { token });
