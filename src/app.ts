@@ -18,7 +18,7 @@ import Fastify, {
 import type { Logger } from 'pino';
 import { AppError } from './core/errors.ts';
 import { bodyInTime, isAwaited } from './http/body-deadline.ts';
-import { accessPlugin } from './http/plugins/access.ts';
+import { accessPlugin, demandDeclaredAccess } from './http/plugins/access.ts';
 import { type AccessTokenDeps, createAccessTokens } from './http/plugins/access-tokens.ts';
 import { type Metrics, observeRequests } from './http/plugins/metrics.ts';
 import { openApi } from './http/plugins/open-api.ts';
@@ -60,6 +60,7 @@ const JSON_BODY_LIMIT = 64 * 1024;
  */
 export const buildApp = async (deps: AppDeps): Promise<App> => {
   const app = createServer(deps);
+  demandDeclaredAccess(app);
   app.setErrorHandler((error, request, reply) => sendProblem(request, reply, error));
   app.addHook('preParsing', (request, _reply, body, done) => {
     const unhurried = request.routeOptions.config.longBody === true || !isAwaited(request.raw);

@@ -5,6 +5,7 @@ import type { HoldTable } from '../storage/hold-table.ts';
 import type { RecordingRow, RecordingTable } from '../storage/recording-table.ts';
 import type { AuditedChanges, Effect } from './audited-change.ts';
 import { eventBase } from './event-base.ts';
+import type { RecordDenial } from './record-denial.ts';
 
 type Placement = {
   readonly id: string;
@@ -43,6 +44,7 @@ export type HoldRecordingDeps = {
   readonly holds: Pick<HoldTable, 'findOpen'>;
   readonly changes: Pick<AuditedChanges<HoldChanges>, 'perform'>;
   readonly audit: Pick<AuditWriter, 'append'>;
+  readonly recordDenial: RecordDenial;
   readonly now: () => number;
   readonly newId: () => string;
 };
@@ -84,7 +86,11 @@ export const createHoldRecording = (deps: HoldRecordingDeps) => {
     async release(asked: Asked & { readonly holdId: string }): Promise<void> {
       const row = await find(asked);
       const hold = await deps.holds.findOpen(row.id, asked.holdId);
-      if (hold === null) throw new AppError('not_found', 'There is no such open hold on this recording.');
+      if (hold === null) {
+        const route = '/v1/recordings/:id/holds/:holdId';
+        await deps.recordDenial({ actor: asked.actor, request: asked.request, route, reason: 'unknown' });
+        throw new AppError('not_found', 'There is no such open hold on this recording.');
+      }
       const base = eventBase(asked.actor, asked.request, deps.now(), { recording: row.id, row });
       await deps.changes.perform(
         { ...base, action: 'hold.released', outcome: 'success', detail: { hold: hold.id } },

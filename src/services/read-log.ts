@@ -18,11 +18,16 @@ const audienceOf = ({ role, organisation }: UserActor): Audience => {
 
 /** Reading the log is itself an entry, committed before what was read is shown. */
 export const createReadLog = ({ log, audit, now }: ReadLogDeps) => {
-  const record = (actor: UserActor, request: string, seqs: readonly number[]) =>
+  const record = (
+    actor: UserActor,
+    request: string,
+    seqs: readonly number[],
+    outcome: 'success' | 'denied' = 'success',
+  ) =>
     audit.append({
       ...eventBase(actor, request, now()),
       action: 'log.read',
-      outcome: 'success',
+      outcome,
       detail: {
         count: seqs.length,
         first: seqs.length === 0 ? null : Math.min(...seqs),
@@ -44,8 +49,11 @@ export const createReadLog = ({ log, audit, now }: ReadLogDeps) => {
     /** Rejects with `not_found` for another organisation's entry as for one that does not exist. */
     async entry(actor: UserActor, seq: number, request: string): Promise<LogEntry> {
       const entry = await log.read(seq, audienceOf(actor));
-      await record(actor, request, entry === null ? [] : [seq]);
-      if (entry === null) throw new AppError('not_found', 'There is no such entry.');
+      if (entry === null) {
+        await record(actor, request, [], 'denied');
+        throw new AppError('not_found', 'There is no such entry.');
+      }
+      await record(actor, request, [seq]);
       return entry;
     },
   };

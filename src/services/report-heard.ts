@@ -3,10 +3,12 @@ import { decide, relationTo, type UserActor } from '../core/access.ts';
 import { AppError } from '../core/errors.ts';
 import type { PlaybackTable } from '../storage/playback-table.ts';
 import { eventBase } from './event-base.ts';
+import type { RecordDenial } from './record-denial.ts';
 
 export type ReportHeardDeps = {
   readonly playbacks: Pick<PlaybackTable, 'find'>;
   readonly audit: Pick<AuditWriter, 'append'>;
+  readonly recordDenial: RecordDenial;
   readonly now: () => number;
 };
 
@@ -28,8 +30,11 @@ export const createReportHeard =
         : playback.userId === actor.id && playback.sessionId === actor.session
           ? 'self'
           : relationTo(actor, { organisation: playback.organisationId, unit: null });
-    if (playback === null || decide(actor.role, 'playback.listen', relation) !== 'allow')
+    if (playback === null || decide(actor.role, 'playback.listen', relation) !== 'allow') {
+      const route = '/v1/playbacks/:id/heard';
+      await deps.recordDenial({ actor, request: asked.request, route, reason: 'unknown' });
       throw new AppError('not_found', 'There is no such playback.');
+    }
     if (spans.some(([from, to]) => from > to))
       throw new AppError(
         'invalid_request',

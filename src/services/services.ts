@@ -12,6 +12,7 @@ import type { PendingChangeTable } from '../storage/pending-change-table.ts';
 import type { PlaybackTable } from '../storage/playback-table.ts';
 import type { RecordingTable } from '../storage/recording-table.ts';
 import { createAuditedChanges } from './audited-change.ts';
+import { createAuthenticate } from './authenticate.ts';
 import { createAuthorisePiece } from './authorise-piece.ts';
 import { createEraseEffect, createEraseRecording } from './erase-recording.ts';
 import { createHoldEffects, createHoldRecording } from './hold-recording.ts';
@@ -24,6 +25,7 @@ import { createOpenPlayback } from './open-playback.ts';
 import { createReadLog } from './read-log.ts';
 import { createReadVerified } from './read-verified.ts';
 import type { Readiness } from './readiness.ts';
+import { createRecordDenial, type RecordDenial } from './record-denial.ts';
 import { createReportDamage } from './report-damage.ts';
 import { createReportHeard } from './report-heard.ts';
 import { createSealUpload } from './seal-upload.ts';
@@ -56,22 +58,23 @@ export type ServiceDeps = {
   readonly now: () => number;
 };
 
-const playbackServices = (deps: ServiceDeps) => {
-  const { recordings, playbacks } = deps.tables;
+const playbackServices = (deps: ServiceDeps, recordDenial: RecordDenial) => {
+  const { recordings, playbacks, sessionCheck } = deps.tables;
+  const authenticate = createAuthenticate({ sessionCheck, now: deps.now });
   const reportDamage = createReportDamage(deps);
   return {
     openPlayback: createOpenPlayback({ ...deps, recordings, playbacks }),
     streamPlayback: createStreamPlayback({
       ...deps,
       recordings,
-      authorisePiece: createAuthorisePiece({ playbacks, now: deps.now }),
+      authorisePiece: createAuthorisePiece({ playbacks, authenticate, recordDenial, now: deps.now }),
       readVerified: createReadVerified({ ...deps, reportDamage }),
     }),
-    reportHeard: createReportHeard({ ...deps, playbacks }),
+    reportHeard: createReportHeard({ ...deps, playbacks, recordDenial }),
   };
 };
 
-const ingestServices = (deps: ServiceDeps) => {
+const ingestServices = (deps: ServiceDeps, recordDenial: RecordDenial) => {
   const { recordings, intake } = deps.tables;
   const shared = { ...deps, recordings, newId: () => randomUUID() };
   const settle = createSettleIntent(shared);
@@ -85,7 +88,7 @@ const ingestServices = (deps: ServiceDeps) => {
       secondDelivery: createSecondDelivery({ ...shared, settle }),
       assertRoom: deps.readiness.assertRoom,
     }),
-    uploadStatus: createUploadStatus({ recordings }),
+    uploadStatus: createUploadStatus({ recordings, recordDenial }),
   };
 };
 
@@ -93,8 +96,9 @@ const ingestServices = (deps: ServiceDeps) => {
 export const createServices = (deps: ServiceDeps) => {
   const { recordings, playbacks, holds, pendingChanges } = deps.tables;
   const newId = () => randomUUID();
-  const playback = playbackServices(deps);
-  const ingest = ingestServices(deps);
+  const recordDenial = createRecordDenial(deps);
+  const playback = playbackServices(deps, recordDenial);
+  const ingest = ingestServices(deps, recordDenial);
   const changes = createAuditedChanges({
     pending: pendingChanges,
     audit: deps.audit,
@@ -116,7 +120,7 @@ export const createServices = (deps: ServiceDeps) => {
     searchRecordings: createSearchRecordings(shared),
     viewRecording: createViewRecording(shared),
     eraseRecording: createEraseRecording(shared),
-    holdRecording: createHoldRecording({ ...shared, holds }),
+    holdRecording: createHoldRecording({ ...shared, holds, recordDenial }),
     readLog: createReadLog(deps),
     openKey: createOpenKey(shared),
     readiness: deps.readiness,

@@ -4,6 +4,7 @@ import { AppError } from '../core/errors.ts';
 import type { FieldEncryption } from '../crypto/field-encryption.ts';
 import type { RecordingRow, RecordingTable } from '../storage/recording-table.ts';
 import { eventBase } from './event-base.ts';
+import type { RecordDenial } from './record-denial.ts';
 import { decodeFacts, factsPlace, type PersonalFacts } from './recording-facts.ts';
 
 export type ViewRecordingDeps = {
@@ -61,13 +62,21 @@ export const createViewRecording = (deps: ViewRecordingDeps) => {
 
 export type ViewRecording = ReturnType<typeof createViewRecording>;
 
+export type UploadStatusDeps = {
+  readonly recordings: Pick<RecordingTable, 'find'>;
+  readonly recordDenial: RecordDenial;
+};
+
 /** What became of an upload, for the source that made it and nobody else. Says nothing that the source did not send. */
 export const createUploadStatus =
-  ({ recordings }: { readonly recordings: Pick<RecordingTable, 'find'> }) =>
-  async (actor: ActorContext, recordingId: string) => {
+  ({ recordings, recordDenial }: UploadStatusDeps) =>
+  async ({ actor, recordingId, request }: Asked) => {
     const row = await recordings.find(recordingId);
     const relation = row !== null && row.sourceId === actor.id ? 'self' : 'foreign';
-    if (row === null || decide(actor.role, 'recording.status', relation) !== 'allow') throw notFound();
+    if (row === null || decide(actor.role, 'recording.status', relation) !== 'allow') {
+      await recordDenial({ actor, request, route: '/v1/recordings/:id/status', reason: 'unknown' });
+      throw notFound();
+    }
     const status = row.status === 'stored' || row.status === 'erased' ? row.status : 'receiving';
     return { id: row.id, status } as const;
   };

@@ -101,21 +101,29 @@ const admit = async (request: FastifyRequest, access: RouteAccess, deps: AccessD
   throw new AppError('forbidden', `Your role does not permit this (${access.action}).`);
 };
 
-/** Deny by default: a route without declared access stops the boot; every request is decided in `onRequest`. */
+/**
+ * Deny by default: from here on a route without declared access stops the boot. To be called before anything else can
+ * register one.
+ */
+export const demandDeclaredAccess = (app: FastifyInstance): void => {
+  app.addHook('onRoute', (route) => {
+    if (route.config?.access === undefined)
+      throw new Error(
+        `The route ${String(route.method)} ${route.url} declares no access; the server does not start.`,
+      );
+  });
+};
+
+/** Every request is decided in `onRequest`, before a byte of its body is read. */
 export const accessPlugin = fp(
   async (app: FastifyInstance, deps: AccessDeps) => {
     app.decorateRequest('actor', null);
     app.decorateRequest('credential', null);
-    app.addHook('onRoute', (route) => {
-      if (route.config?.access === undefined)
-        throw new Error(
-          `The route ${String(route.method)} ${route.url} declares no access; the server does not start.`,
-        );
-    });
     app.addHook('onRequest', async (request) => {
       const { access } = request.routeOptions.config;
-      // Not found: there is no route and nothing to guard; the handler answers 404 to everyone alike.
       if (access !== undefined) await admit(request, access, deps);
+      // Not found: there is no route and nothing to guard; the handler answers 404 to everyone alike.
+      else if (!request.is404) throw new AppError('internal', 'a route that declares no access');
     });
   },
   { name: 'access', dependencies: ['@fastify/cookie'] },

@@ -130,7 +130,7 @@ const ownRoutes = (app: FastifyInstance, { services }: AuthRouteOptions): void =
   app.post(
     '/password',
     {
-      config: { access: { action: 'session.use', credential: 'cookie' } },
+      config: { access: { action: 'password.change', credential: 'cookie' } },
       schema: {
         tags: ['auth'],
         operationId: 'changePassword',

@@ -6,6 +6,7 @@ import { freeBuffer } from '../../core/free-buffer.ts';
 import { pieceEnd } from '../../core/playback-pieces.ts';
 import { MAX_PIECE_BYTES, parseRange } from '../../core/range.ts';
 import type { Credential } from '../../services/authenticate.ts';
+import type { PieceRequest } from '../../services/authorise-piece.ts';
 import type { Services } from '../../services/services.ts';
 import type { Listening } from '../../services/stream-playback.ts';
 import { hangUpSignal } from '../hang-up.ts';
@@ -20,10 +21,20 @@ const credentialOf = (request: FastifyRequest): Credential => {
   return request.credential;
 };
 
-/** Opened in a tab, the cookie would go with it and the file could be saved: media is for players and for programs. */
-const assertForPlayer = (request: FastifyRequest): void => {
+const pieceOf = (request: FastifyRequest): PieceRequest => ({
+  playbackId: (request.params as Static<typeof IdParams>).id,
+  credential: credentialOf(request),
+  request: request.id,
+  route: request.routeOptions.url ?? 'unknown',
+});
+
+/**
+ * Opened in a tab, the cookie would go with it and the file could be saved: sound is for a player's `audio` element, its
+ * waveform for a script (`empty`), both for programs that are no browsers.
+ */
+const assertDestination = (request: FastifyRequest, expected: 'audio' | 'empty'): void => {
   const destination = request.headers['sec-fetch-dest'];
-  if (destination !== undefined && destination !== 'audio')
+  if (destination !== undefined && destination !== expected)
     throw new AppError('forbidden', 'This address is for a player, not for a page or a tab.');
 };
 
@@ -156,9 +167,8 @@ const audio = (app: FastifyInstance, services: Options['services']): void => {
       },
     },
     handler: async (request, reply) => {
-      assertForPlayer(request);
-      const { id } = request.params as Static<typeof IdParams>;
-      const asked = { playbackId: id, credential: credentialOf(request), signal: hangUpSignal(reply) };
+      assertDestination(request, 'audio');
+      const asked = { ...pieceOf(request), signal: hangUpSignal(reply) };
       return sendAudio(request, reply, await services.streamPlayback.audio(asked));
     },
   });
@@ -178,11 +188,8 @@ const peaks = (app: FastifyInstance, services: Options['services']): void => {
       },
     },
     async (request, reply) => {
-      const { id } = request.params as Static<typeof IdParams>;
-      const bytes = await services.streamPlayback.peaks({
-        playbackId: id,
-        credential: credentialOf(request),
-      });
+      assertDestination(request, 'empty');
+      const bytes = await services.streamPlayback.peaks(pieceOf(request));
       if (bytes === null) throw new AppError('not_found', 'This recording has no waveform.');
       return reply.header('cache-control', 'private, no-store').type('application/octet-stream').send(bytes);
     },

@@ -153,7 +153,7 @@ const status = (app: FastifyInstance, { services }: Options): void => {
     },
     async (request) => {
       const { id } = request.params as Static<typeof IdParams>;
-      return services.uploadStatus(actorOf(request), id);
+      return services.uploadStatus({ actor: actorOf(request), recordingId: id, request: request.id });
     },
   );
 };

@@ -1,0 +1,286 @@
+import { randomUUID } from 'node:crypto';
+import { type ActorContext, type Relation, relationTo } from '../../src/core/access.ts';
+import { generatedCall } from './generated-call.ts';
+import { type Ask, jsonOf, uploadForm } from './http-client.ts';
+import type { Person, Scene } from './scene.ts';
+
+/** Somebody who asks: a role of the home organisation or the installation, or a stranger. */
+export type Caller = {
+  readonly name: string;
+  readonly actor: ActorContext;
+  readonly token: string;
+  /** A person of this role for one request only, after which the account or its session is of no more use. */
+  disposable(): Promise<Pick<Person, 'password'> & { readonly token: string }>;
+};
+
+/** What a route is asked about, and how near it is to a caller. */
+export type Thing = {
+  readonly about: string;
+  readonly relation: (caller: Caller) => Relation;
+  readonly params: Readonly<Record<string, string>>;
+};
+
+export type Case = {
+  /** Status of the answer to whoever may. */
+  readonly ok: number;
+  readonly things: (scene: Scene) => Promise<readonly Thing[]> | readonly Thing[];
+  readonly ask?: (caller: Caller, scene: Scene) => Promise<Ask> | Ask;
+};
+
+type Owner = { readonly organisation: string | null; readonly unit?: string };
+
+const thing = (about: string, owner: Owner, params: Thing['params']): Thing => ({
+  about,
+  params,
+  relation: ({ actor }) => relationTo(actor, owner),
+});
+const nothing = (...names: readonly string[]): Thing => ({
+  about: 'nonexistent',
+  relation: () => 'foreign',
+  params: Object.fromEntries(names.map((name) => [name, randomUUID()])),
+});
+/** For routes without an id: what the caller itself belongs to. */
+const own = (relation: Thing['relation']): readonly Thing[] => [{ about: 'own', relation, params: {} }];
+const anyone = own(() => 'self');
+const atHome = own(({ actor }) => relationTo(actor, { organisation: actor.organisation }));
+
+type Made = { readonly about: string; readonly owner: Owner & { unit: string }; readonly id: string };
+
+/** A recording of each kind of place; of their own, so that what is done to them disturbs nobody. */
+const newRecordings = async ({ stage, home, own, other, foreign, abroad }: Scene): Promise<Made[]> => {
+  const make = async (about: string, organisation: typeof home, unit: string): Promise<Made> => {
+    const { id } = await stage.recording(organisation.source, { careUnit: unit });
+    return { about, owner: { organisation: organisation.id, unit }, id };
+  };
+  return [
+    await make('own unit', home, own.id),
+    await make('other unit', home, other.id),
+    await make('other organisation', foreign, abroad.id),
+  ];
+};
+
+const recordings = async (scene: Scene): Promise<readonly Thing[]> => [
+  ...(await newRecordings(scene)).map(({ about, owner, id }) => thing(about, owner, { id })),
+  nothing('id'),
+];
+
+/** What became of an upload is for the source that made it. */
+const uploads = async (scene: Scene): Promise<readonly Thing[]> => {
+  const neighbour = await scene.stage.source(scene.home.admin, scene.own.id);
+  const { id } = await scene.stage.recording(neighbour, {});
+  const mine = (source: string) => ({
+    relation: ({ actor }: Caller): Relation => (actor.id === source ? 'self' : 'foreign'),
+  });
+  return [
+    { about: 'own', params: { id: scene.own.recording.id }, ...mine(scene.home.source.id) },
+    { about: 'other source', params: { id }, ...mine(neighbour.id) },
+    {
+      about: 'other organisation',
+      params: { id: scene.abroad.recording.id },
+      ...mine(scene.foreign.source.id),
+    },
+    nothing('id'),
+  ];
+};
+
+const holds = async (scene: Scene): Promise<readonly Thing[]> => {
+  const place = async ({ about, owner, id }: Made): Promise<Thing> => {
+    const { compliance } = owner.organisation === scene.home.id ? scene.home : scene.foreign;
+    const reply = await scene.http.post(`/v1/recordings/${id}/holds`, {
+      token: await compliance.token(),
+      json: { reason: 'supervision' },
+    });
+    return thing(about, owner, { id, holdId: jsonOf<{ id: string }>(reply, 201).id });
+  };
+  return [...(await Promise.all((await newRecordings(scene)).map(place))), nothing('id', 'holdId')];
+};
+
+/** Playbacks belong to one session of one nurse. */
+const playbacks = async (scene: Scene): Promise<readonly Thing[]> => {
+  const open = async (about: string, nurse: Person, recording: string): Promise<Thing> => {
+    const asked = { token: await nurse.token(), json: { purpose: 'care' } };
+    const reply = await scene.http.post(`/v1/recordings/${recording}/playbacks`, asked);
+    const id = jsonOf<{ playbackId: string }>(reply, 201).playbackId;
+    return { about, params: { id }, relation: ({ actor }) => (actor.id === nurse.id ? 'self' : 'foreign') };
+  };
+  const { own, other, abroad, stage, home } = scene;
+  const colleague = await stage.user(home.admin, 'nurse', [own.id]);
+  return [
+    await open('own', own.nurse, own.recording.id),
+    await open('colleague', colleague, own.recording.id),
+    await open('other unit', other.nurse, other.recording.id),
+    await open('other organisation', abroad.nurse, abroad.recording.id),
+    nothing('id'),
+  ];
+};
+
+/** Entries of the log: one that the organisation's compliance officer made by reading it, and one of no organisation. */
+const entries = async ({ http, home, foreign, installationAuditor }: Scene): Promise<readonly Thing[]> => {
+  const newest = async (about: string, organisation: string | null, reader: Person): Promise<Thing> => {
+    const asked = { token: await reader.token(), json: { limit: 1 } };
+    await http.post('/v1/audit/search', asked);
+    const reply = await http.post('/v1/audit/search', asked);
+    const [entry] = jsonOf<{ entries: { seq: number }[] }>(reply, 200).entries;
+    return thing(about, { organisation }, { seq: String(entry?.seq) });
+  };
+  return [
+    await newest('own organisation', home.id, home.compliance),
+    await newest('other organisation', foreign.id, foreign.compliance),
+    await newest('installation', null, installationAuditor),
+    { ...nothing(), params: { seq: '999999999' } },
+  ];
+};
+
+const newOrganisation = (): unknown => ({
+  name: randomUUID(),
+  admin: { displayName: 'New', email: `${randomUUID()}@example.org` },
+});
+
+const organisations = async ({ http, installationAdmin }: Scene): Promise<readonly Thing[]> => {
+  const asked = { token: await installationAdmin.token(), json: newOrganisation() };
+  const { organisation } = jsonOf<{ organisation: { id: string } }>(
+    await http.post('/v1/admin/organisations', asked),
+    201,
+  );
+  return [thing('installation', { organisation: null }, { id: organisation.id }), nothing('id')];
+};
+
+const units = async ({ stage, home, foreign }: Scene): Promise<readonly Thing[]> => [
+  thing('own organisation', { organisation: home.id }, { id: (await stage.unit(home.admin)).id }),
+  thing('other organisation', { organisation: foreign.id }, { id: (await stage.unit(foreign.admin)).id }),
+  nothing('id'),
+];
+
+const users = async ({ stage, home, foreign, installationAdmin }: Scene): Promise<readonly Thing[]> => {
+  const make = async (about: string, organisation: string | null, admin: Person): Promise<Thing> => {
+    const role = organisation === null ? 'installation_auditor' : 'compliance';
+    return thing(about, { organisation }, { id: (await stage.user(admin, role)).id });
+  };
+  return [
+    await make('own organisation', home.id, home.admin),
+    await make('other organisation', foreign.id, foreign.admin),
+    await make('installation', null, installationAdmin),
+    nothing('id'),
+  ];
+};
+
+const sources = async ({ stage, home, foreign }: Scene): Promise<readonly Thing[]> => [
+  thing('own organisation', { organisation: home.id }, { id: (await stage.source(home.admin)).id }),
+  thing('other organisation', { organisation: foreign.id }, { id: (await stage.source(foreign.admin)).id }),
+  nothing('id'),
+];
+
+const json = (body: () => unknown) => (): Ask => ({ json: body() });
+const upload = (): Ask => ({ form: uploadForm({ callId: randomUUID() }, generatedCall(1)) });
+const newAccount = { displayName: 'New', role: 'compliance' };
+const named = json(() => ({ name: randomUUID() }));
+const newPassword = 'a new password for the next day';
+const disposably =
+  (body: (password: string) => unknown) =>
+  async (caller: Caller): Promise<Ask> => {
+    const { token, password } = await caller.disposable();
+    return { token, json: body(password) };
+  };
+
+/** How every route is called properly. A route that is not here fails the test. */
+export const cases: Readonly<Record<string, Case>> = {
+  'GET /openapi.json': { ok: 200, things: () => anyone },
+  'GET /healthz': { ok: 200, things: () => anyone },
+  'GET /readyz': { ok: 200, things: () => anyone },
+  'GET /.well-known/jwks.json': { ok: 200, things: () => anyone },
+  'POST /v1/auth/login': {
+    ok: 200,
+    things: () => anyone,
+    ask: (_caller, { own: { nurse } }) => ({ json: { email: nurse.email, password: nurse.password } }),
+  },
+  'POST /v1/auth/token': {
+    ok: 200,
+    things: () => anyone,
+    ask: (_caller, { home: { source } }) => ({
+      headers: {
+        'content-type': 'application/x-www-form-urlencoded',
+        authorization: `Basic ${Buffer.from(`${source.clientId}:${source.clientSecret}`).toString('base64')}`,
+      },
+      body: 'grant_type=client_credentials',
+    }),
+  },
+  // By the web session's cookie alone, and every caller here comes with a token.
+  'POST /v1/auth/refresh': { ok: 401, things: () => anyone },
+  'POST /v1/auth/logout': { ok: 204, things: () => anyone, ask: disposably(() => ({})) },
+  'GET /v1/auth/me': { ok: 200, things: () => anyone },
+  'POST /v1/auth/password': {
+    ok: 204,
+    things: () => anyone,
+    ask: disposably((currentPassword) => ({ currentPassword, newPassword })),
+  },
+  'POST /v1/recordings': { ok: 201, things: () => atHome, ask: upload },
+  'PUT /v1/ingest/:name': {
+    ok: 201,
+    things: () => own(() => 'organisation').map((one) => ({ ...one, params: { name: 'call.wav' } })),
+    ask: () => ({ body: generatedCall(1), headers: { 'x-call-id': randomUUID() } }),
+  },
+  'POST /v1/recordings/search': { ok: 200, things: () => own(() => 'unit'), ask: json(() => ({})) },
+  'GET /v1/recordings/:id': { ok: 200, things: recordings },
+  'GET /v1/recordings/:id/status': { ok: 200, things: uploads },
+  'DELETE /v1/recordings/:id': { ok: 204, things: recordings },
+  'POST /v1/recordings/:id/holds': {
+    ok: 201,
+    things: recordings,
+    ask: json(() => ({ reason: 'complaint' })),
+  },
+  'DELETE /v1/recordings/:id/holds/:holdId': { ok: 204, things: holds },
+  'POST /v1/recordings/:id/playbacks': {
+    ok: 201,
+    things: recordings,
+    ask: json(() => ({ purpose: 'care' })),
+  },
+  'GET /v1/playbacks/:id/audio': { ok: 200, things: playbacks },
+  'HEAD /v1/playbacks/:id/audio': { ok: 200, things: playbacks },
+  'GET /v1/playbacks/:id/peaks': { ok: 200, things: playbacks },
+  'POST /v1/playbacks/:id/heard': { ok: 204, things: playbacks, ask: json(() => ({ spans: [[0, 1]] })) },
+  'POST /v1/audit/search': { ok: 200, things: () => atHome, ask: json(() => ({})) },
+  'GET /v1/audit/entries/:seq': { ok: 200, things: entries },
+  'POST /v1/admin/organisations': {
+    ok: 201,
+    things: () => own(() => 'installation'),
+    ask: json(newOrganisation),
+  },
+  'GET /v1/admin/organisations': { ok: 200, things: () => own(() => 'installation') },
+  'PATCH /v1/admin/organisations/:id': { ok: 200, things: organisations, ask: named },
+  'POST /v1/admin/organisations/:id/disable': { ok: 200, things: organisations },
+  'POST /v1/admin/organisations/:id/enable': { ok: 200, things: organisations },
+  'POST /v1/admin/units': { ok: 201, things: () => atHome, ask: named },
+  'GET /v1/admin/units': { ok: 200, things: () => atHome },
+  'PATCH /v1/admin/units/:id': { ok: 200, things: units, ask: named },
+  'POST /v1/admin/units/:id/disable': { ok: 200, things: units },
+  'POST /v1/admin/units/:id/enable': { ok: 200, things: units },
+  'POST /v1/admin/users': {
+    ok: 201,
+    things: () => atHome,
+    ask: ({ actor }) => {
+      const role = actor.organisation === null ? 'installation_auditor' : 'compliance';
+      return { json: { ...newAccount, role, email: `${randomUUID()}@example.org` } };
+    },
+  },
+  'GET /v1/admin/users': { ok: 200, things: () => atHome },
+  'PATCH /v1/admin/users/:id': { ok: 200, things: users, ask: json(() => ({ displayName: 'Renamed' })) },
+  'POST /v1/admin/users/:id/reset-password': { ok: 200, things: users },
+  'POST /v1/admin/users/:id/disable': { ok: 200, things: users },
+  'POST /v1/admin/users/:id/enable': { ok: 200, things: users },
+  'POST /v1/admin/sources': {
+    ok: 201,
+    things: () => atHome,
+    ask: json(() => ({ name: randomUUID(), retentionClass: 'quality', legalBasis: 'public_task' })),
+  },
+  'GET /v1/admin/sources': { ok: 200, things: () => atHome },
+  'PATCH /v1/admin/sources/:id': { ok: 200, things: sources, ask: named },
+  'POST /v1/admin/sources/:id/replace-secrets': { ok: 200, things: sources },
+  'POST /v1/admin/sources/:id/disable': { ok: 200, things: sources },
+  'POST /v1/admin/sources/:id/enable': { ok: 200, things: sources },
+  'GET /v1/admin/policies': { ok: 200, things: () => atHome },
+  'PATCH /v1/admin/policies': {
+    ok: 200,
+    things: () => atHome,
+    ask: json(() => ({ retention: { quality: 90 } })),
+  },
+};
