@@ -1,0 +1,93 @@
+import { execFile } from 'node:child_process';
+import { mkdir, open, rename, rm, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type CareLine, freePort, openCareLine } from './care-line.ts';
+import { ROOMY } from './scene.ts';
+import { newVaultFolder, type Ran, type RunningVault } from './vault.ts';
+
+/**
+ * A vault whose data folder is a file system of its own, of a few hundred megabytes, that only it can see (a tmpfs in a
+ * private mount namespace): it can be filled to the last byte and ends with the vault.
+ */
+export type SmallDiskVault = {
+  readonly vault: RunningVault;
+  readonly line: CareLine;
+  /** Writes until so many bytes are free, or none. */
+  fill(leaveBytes: number): Promise<void>;
+  /** Takes away what `fill` wrote. */
+  empty(): Promise<void>;
+  /** Runs `callvault …` where the vault runs. */
+  cli(...args: string[]): Promise<Ran>;
+  close(): Promise<void>;
+};
+
+const LAUNCHER = join(import.meta.dirname, '../../bin/callvault.js');
+const isRoot = process.getuid?.() === 0;
+
+/** Makes the file system, puts the installation on it, and becomes the vault. */
+const SCRIPT = `mount -t tmpfs -o "size=$1,mode=0700" tmpfs "$2"; cp -a "$3/." "$2"; shift 3; exec "$@"`;
+
+const wrapperOf = (bytes: number, dataDir: string, seed: string): readonly string[] => [
+  'unshare',
+  '--mount',
+  ...(isRoot ? [] : ['--map-root-user']),
+  ...['sh', '-euc', SCRIPT, 'sh', String(bytes), dataDir, seed],
+];
+
+const fillTo = async (folder: string, file: string, leaveBytes: number): Promise<void> => {
+  const handle = await open(file, 'a');
+  const block = Buffer.alloc(1024 * 1024);
+  try {
+    for (;;) {
+      const { bavail, bsize } = await statfs(folder);
+      const room = bavail * bsize - leaveBytes;
+      if (room <= 0) return;
+      await handle.write(block.subarray(0, Math.min(room, block.length)));
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+  } finally {
+    await handle.close();
+  }
+};
+
+export const startOnSmallDisk = async (
+  bytes: number,
+  env: Readonly<Record<string, string>> = {},
+): Promise<SmallDiskVault> => {
+  const folder = await newVaultFolder({ ...ROOMY, PORT: await freePort(), ...env });
+  try {
+    const first = await folder.start();
+    const line = await openCareLine(folder, first.url);
+    await first.stop();
+    const seed = join(folder.home, 'seed');
+    await rename(folder.dataDir, seed);
+    await mkdir(folder.dataDir, { mode: 0o700 });
+    const vault = await folder.start({}, wrapperOf(bytes, folder.dataDir, seed));
+    const inside = `/proc/${vault.pid}/root${folder.dataDir}`;
+    const filler = join(inside, 'filler');
+    const enter = [
+      '--target',
+      String(vault.pid),
+      '--mount',
+      ...(isRoot ? [] : ['--user', '--preserve-credentials']),
+    ];
+    return {
+      vault,
+      line,
+      fill: (leaveBytes) => fillTo(inside, filler, leaveBytes),
+      empty: () => rm(filler),
+      cli: (...args) =>
+        new Promise((resolve) => {
+          const command = [...enter, process.execPath, LAUNCHER, ...args];
+          execFile('nsenter', command, { cwd: '/', env: folder.env }, (error, stdout, stderr) =>
+            resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr }),
+          );
+        }),
+      close: () => folder.remove(),
+    };
+  } catch (error) {
+    await folder.remove();
+    throw error;
+  }
+};
