@@ -49,7 +49,7 @@ export interface ObjectStore {
   delete(key: ObjectKey): Promise<void>;
   /** Every object in key order, for the sweeper and the inventory. */
   list(options?: { readonly after?: ObjectKey }): AsyncIterable<StoredObject>;
-  /** Removes what interrupted uploads left behind (temporary files, multipart uploads) when older than `olderThan`. */
+  /** Removes what interrupted uploads left behind (temporary files, multipart uploads) and nothing was added to since `olderThan`. */
   sweep(olderThan: Date): Promise<{ readonly removed: number }>;
   /** Throws `storage_unavailable` when objects cannot be written and read now; `storage_full` below the floor of free space. */
   check(): Promise<void>;

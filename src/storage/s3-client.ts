@@ -31,6 +31,8 @@ export type S3Room = {
   readonly prefix: string;
   readonly timeouts: S3Timeouts;
   readonly nameOf: (key: ObjectKey) => string;
+  /** Ids of the multipart uploads that are under way in this process. */
+  readonly uploads: Set<string>;
 };
 
 const TIMEOUTS: S3Timeouts = { connectMs: 5_000, answerMs: 30_000, stallMs: 30_000 };
@@ -82,5 +84,6 @@ export const createS3Room = (options: S3ObjectStoreOptions): S3Room => {
     prefix,
     timeouts,
     nameOf: (key) => `${prefix}${key}`,
+    uploads: new Set(),
   };
 };

@@ -1,22 +1,15 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import {
-  AbortMultipartUploadCommand,
-  GetObjectCommand,
-  ListMultipartUploadsCommand,
-  type ListMultipartUploadsCommandOutput,
-  ListObjectsV2Command,
-  type MultipartUpload,
-  PutObjectCommand,
-} from '@aws-sdk/client-s3';
+import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3';
 import { AppError } from '../core/errors.ts';
 import { assertObjectKey, OBJECT_ROOM, objectKeyParts } from './object-key.ts';
 import { sliceBounds } from './object-slice.ts';
 import type { ObjectKey, ObjectStore, StoredObject } from './object-store.ts';
 import { createS3Room, type S3ObjectStoreOptions, type S3Room } from './s3-client.ts';
-import { onS3, s3Facts, s3Fault } from './s3-fault.ts';
+import { onS3 } from './s3-fault.ts';
 import { readS3Slice, s3Length } from './s3-object-reader.ts';
 import { removeS3Object } from './s3-object-versions.ts';
 import { writeS3Object } from './s3-object-writer.ts';
+import { sweepUploads } from './s3-upload-sweep.ts';
 
 const PROBE_ROOM = 'probes/';
 const PROBE_BYTES = 64;
@@ -56,39 +49,6 @@ async function* listObjects(room: S3Room, after?: ObjectKey): AsyncGenerator<Sto
     if (objectKeyParts(key) !== null) yield { key: key as ObjectKey, bytes, modifiedAt };
   }
 }
-
-async function* uploadsUnder(room: S3Room, prefix: string): AsyncGenerator<MultipartUpload, void, void> {
-  let marker: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } | undefined = {};
-  while (marker !== undefined) {
-    const page: ListMultipartUploadsCommandOutput = await onS3(
-      room.client.send(new ListMultipartUploadsCommand({ Bucket: room.bucket, Prefix: prefix, ...marker })),
-    );
-    yield* page.Uploads ?? [];
-    marker =
-      page.IsTruncated === true
-        ? { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker }
-        : undefined;
-  }
-}
-
-/** True when the upload was there to be removed. */
-const abortUpload = async (room: S3Room, { Key, UploadId }: MultipartUpload): Promise<boolean> => {
-  try {
-    await room.client.send(new AbortMultipartUploadCommand({ Bucket: room.bucket, Key, UploadId }));
-    return true;
-  } catch (error) {
-    if (s3Facts(error).name === 'NoSuchUpload') return false;
-    throw s3Fault(error);
-  }
-};
-
-const sweepUploads = async (room: S3Room, olderThan: Date): Promise<number> => {
-  let removed = 0;
-  for await (const upload of uploadsUnder(room, `${room.prefix}${OBJECT_ROOM}/`))
-    if (upload.Initiated !== undefined && upload.Initiated < olderThan && (await abortUpload(room, upload)))
-      removed += 1;
-  return removed;
-};
 
 const sweepProbes = async (room: S3Room, olderThan: Date): Promise<number> => {
   let removed = 0;

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
   PutObjectCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
@@ -16,8 +17,11 @@ import { keepFirstVersion } from './s3-object-versions.ts';
 /** S3's limits (docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html). */
 const SINGLE_PUT_BYTES = 5 * 1024 ** 3;
 const PARTS = 10_000;
-/** 10,000 parts make 80 GiB, weeks of speech; three parts in memory per upload. */
-const PART_BYTES = 8 * 1024 ** 2;
+/**
+ * The least S3 allows, so that a slow upload shows the sweep in good time that it is alive. 10,000 of them make 48 GiB, weeks
+ * of speech; some four are in memory per upload.
+ */
+const PART_BYTES = 5 * 1024 ** 2;
 const PARTS_AT_ONCE = 2;
 
 /**
@@ -143,7 +147,7 @@ const putWhole = async (
  * The client as `Upload` is to see it: its requests end with the run (it would let them go on), except the one that removes
  * the parts. Some servers ignore the condition on the request that completes the upload, so the key is looked at once more.
  */
-const clientOfRun = (room: S3Room, name: string, run: Run): S3Client => {
+const clientOfRun = (room: S3Room, name: string, run: Run, begun: (id: string) => void): S3Client => {
   type Command = Parameters<S3Client['send']>[0];
   const send = async (command: Command): Promise<unknown> => {
     if (command instanceof AbortMultipartUploadCommand) return room.client.send(command);
@@ -154,7 +158,9 @@ const clientOfRun = (room: S3Room, name: string, run: Run): S3Client => {
       run.commit();
     }
     if (command instanceof PutObjectCommand) run.commit();
-    return room.client.send(command, { abortSignal: run.signal });
+    const answer = await room.client.send(command, { abortSignal: run.signal });
+    if (command instanceof CreateMultipartUploadCommand && 'UploadId' in answer) begun(answer.UploadId ?? '');
+    return answer;
   };
   return Object.create(room.client, { send: { value: send } });
 };
@@ -174,8 +180,13 @@ const putInParts = async (
       total += piece.bytes;
     }),
   );
+  let id = '';
+  const begun = (uploadId: string): void => {
+    id = uploadId;
+    room.uploads.add(id);
+  };
   const upload = new Upload({
-    client: clientOfRun(room, name, run),
+    client: clientOfRun(room, name, run, begun),
     params: {
       Bucket: room.bucket,
       Key: name,
@@ -187,7 +198,8 @@ const putInParts = async (
     queueSize: PARTS_AT_ONCE,
     leavePartsOnError: false,
   });
-  const { VersionId } = await finishRun(run, stream, () => upload.done());
+  const request = () => upload.done();
+  const { VersionId } = await finishRun(run, stream, request).finally(() => room.uploads.delete(id));
   return { bytes: total, version: VersionId };
 };
 

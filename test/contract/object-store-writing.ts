@@ -18,7 +18,7 @@ const MiB = 1024 ** 2;
 const LENGTHS = [
   0, 1, 40, 56, 65_535, 65_536, 65_537,
   256 * 1024 - 1, 256 * 1024, 256 * 1024 + 1,
-  8 * MiB - 1, 8 * MiB, 8 * MiB + 1,
+  5 * MiB - 1, 5 * MiB, 5 * MiB + 1,
   20 * MiB,
 ]; // biome-ignore format: a table
 const WRITERS = 8;

@@ -4,14 +4,16 @@ import {
   CreateBucketCommand,
   DeleteObjectCommand,
   HeadObjectCommand,
+  ListMultipartUploadsCommand,
   ListObjectVersionsCommand,
+  ListPartsCommand,
   PutObjectCommand,
   PutObjectLegalHoldCommand,
 } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ObjectKey } from '../../src/storage/object-store.ts';
 import { createS3ObjectStore } from '../../src/storage/s3-object-store.ts';
-import { sampleBytes } from '../support/object-bodies.ts';
+import { asSealed, sampleBytes } from '../support/object-bodies.ts';
 import {
   expectNothingLeft,
   fetched,
@@ -27,13 +29,13 @@ import { startStoreProcess } from '../support/store-process.ts';
 const FUTURE = new Date('2999-01-01');
 type Opened = Awaited<ReturnType<typeof openS3Store>>;
 
-describe('S3 object store', () => {
-  let opened: Opened;
-  beforeAll(async () => {
-    opened = await openS3Store({ versions: false });
-  });
-  afterAll(async () => opened?.close());
+let opened: Opened;
+beforeAll(async () => {
+  opened = await openS3Store({ versions: false });
+});
+afterAll(async () => opened?.close());
 
+describe('S3 object store', () => {
   test('lists page by page', async () => {
     const organisation = randomUUID();
     const keys = Array.from({ length: 1005 }, () => newKey(organisation));
@@ -67,7 +69,9 @@ describe('S3 object store', () => {
     await opened.store.sweep(FUTURE);
     for (const Key of names) await opened.client.send(new HeadObjectCommand({ Bucket: opened.bucket, Key }));
   });
+});
 
+describe('sweep of the S3 object store', () => {
   test('sweeps the objects of checks that were killed', async () => {
     const Key = `probes/${randomUUID()}`;
     await opened.client.send(new PutObjectCommand({ Bucket: opened.bucket, Key, Body: 'x' }));
@@ -75,6 +79,46 @@ describe('S3 object store', () => {
     expect(await opened.store.sweep(FUTURE)).toEqual({ removed: 1 });
   });
 
+  test('sweeps no upload that is under way, in whichever process', async () => {
+    const key = newKey();
+    const bytes = sampleBytes(12 * 1024 ** 2);
+    const others = createS3ObjectStore({ ...s3Settings(), bucket: opened.bucket });
+    const first = Promise.withResolvers<void>();
+    const second = Promise.withResolvers<void>();
+    const body = (async function* () {
+      yield* asSealed(bytes.subarray(0, 6 * 1024 ** 2));
+      await first.promise;
+      yield* asSealed(bytes.subarray(6 * 1024 ** 2));
+      await second.promise;
+    })();
+    const put = opened.store.put(key, body, { signal: never() });
+    const parts = async (): Promise<(Date | undefined)[]> => {
+      const { Uploads = [] } = await opened.client.send(
+        new ListMultipartUploadsCommand({ Bucket: opened.bucket }),
+      );
+      const UploadId = Uploads.find(({ Key }) => Key === key)?.UploadId;
+      if (UploadId === undefined) return [];
+      const { Parts = [] } = await opened.client.send(
+        new ListPartsCommand({ Bucket: opened.bucket, Key: key, UploadId }),
+      );
+      return Parts.map(({ LastModified }) => LastModified);
+    };
+    await expect.poll(parts).toHaveLength(1);
+    // Times of S3 are whole seconds.
+    await new Promise((resolve) => setTimeout(resolve, 2_100));
+    first.resolve();
+    await expect.poll(parts).toHaveLength(2);
+    const latest = (await parts())[1] as Date;
+    expect(await others.sweep(latest)).toEqual({ removed: 0 });
+    expect(await opened.store.sweep(FUTURE)).toEqual({ removed: 0 });
+    second.resolve();
+    await put;
+    expect((await fetched(opened.store, key)).equals(bytes)).toBe(true);
+    await others.close();
+  });
+});
+
+describe('process of the S3 object store', () => {
   test.each(['half', 'half-unknown'])(
     'shows nothing of an upload whose process was killed (%s)',
     async (mode) => {
@@ -145,54 +189,54 @@ describe('S3 object store that is set up wrongly', () => {
 });
 
 describe('S3 object store on a bucket with versions', () => {
-  let opened: Opened;
+  let versioned: Opened;
   beforeAll(async () => {
-    opened = await openS3Store({ versions: true });
+    versioned = await openS3Store({ versions: true });
   });
-  afterAll(async () => opened?.close());
+  afterAll(async () => versioned?.close());
 
   const overwrite = async (key: ObjectKey): Promise<void> => {
-    await opened.client.send(new PutObjectCommand({ Bucket: opened.bucket, Key: key, Body: 'other' }));
+    await versioned.client.send(new PutObjectCommand({ Bucket: versioned.bucket, Key: key, Body: 'other' }));
   };
   const hide = async (key: ObjectKey): Promise<void> => {
-    await opened.client.send(new DeleteObjectCommand({ Bucket: opened.bucket, Key: key }));
+    await versioned.client.send(new DeleteObjectCommand({ Bucket: versioned.bucket, Key: key }));
   };
   const versions = async (key: ObjectKey): Promise<number> => {
-    const page = await opened.client.send(
-      new ListObjectVersionsCommand({ Bucket: opened.bucket, Prefix: key }),
+    const page = await versioned.client.send(
+      new ListObjectVersionsCommand({ Bucket: versioned.bucket, Prefix: key }),
     );
     return (page.Versions?.length ?? 0) + (page.DeleteMarkers?.length ?? 0);
   };
 
   test('erases what others have overwritten and hidden', async () => {
     const key = newKey();
-    await store(opened.store, key, sampleBytes(10));
+    await store(versioned.store, key, sampleBytes(10));
     await overwrite(key);
     await hide(key);
     await overwrite(key);
     await hide(key);
     expect(await versions(key)).toBe(5);
-    await opened.store.delete(key);
+    await versioned.store.delete(key);
     expect(await versions(key)).toBe(0);
-    await expectNothingLeft(opened, key);
+    await expectNothingLeft(versioned, key);
   });
 
   test('leaves one version of an object that eight writers want', async () => {
     for (let round = 0; round < 10; round += 1) {
       const key = newKey();
       const writers = Array.from({ length: 8 }, (_, i) => Buffer.alloc(1000, i));
-      const outcomes = await Promise.allSettled(writers.map((bytes) => store(opened.store, key, bytes)));
+      const outcomes = await Promise.allSettled(writers.map((bytes) => store(versioned.store, key, bytes)));
       const winners = writers.filter((_, i) => outcomes[i]!.status === 'fulfilled');
       expect(winners).toHaveLength(1);
       expect(await versions(key)).toBe(1);
-      expect((await fetched(opened.store, key)).equals(winners[0]!)).toBe(true);
+      expect((await fetched(versioned.store, key)).equals(winners[0]!)).toBe(true);
     }
   });
 
   test('leaves none behind a check', async () => {
-    await opened.store.check();
-    const page = await opened.client.send(
-      new ListObjectVersionsCommand({ Bucket: opened.bucket, Prefix: 'probes/' }),
+    await versioned.store.check();
+    const page = await versioned.client.send(
+      new ListObjectVersionsCommand({ Bucket: versioned.bucket, Prefix: 'probes/' }),
     );
     expect([page.Versions ?? [], page.DeleteMarkers ?? []]).toEqual([[], []]);
   });

@@ -1,0 +1,79 @@
+import {
+  AbortMultipartUploadCommand,
+  ListMultipartUploadsCommand,
+  type ListMultipartUploadsCommandOutput,
+  ListPartsCommand,
+  type ListPartsCommandOutput,
+} from '@aws-sdk/client-s3';
+import { OBJECT_ROOM } from './object-key.ts';
+import type { S3Room } from './s3-client.ts';
+import { onS3, s3Facts, s3Fault } from './s3-fault.ts';
+
+type Begun = { readonly Key: string; readonly UploadId: string; readonly at: Date };
+
+async function* uploadsOf(room: S3Room): AsyncGenerator<Begun, void, void> {
+  let marker: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } | undefined = {};
+  while (marker !== undefined) {
+    const page: ListMultipartUploadsCommandOutput = await onS3(
+      room.client.send(
+        new ListMultipartUploadsCommand({
+          Bucket: room.bucket,
+          Prefix: `${room.prefix}${OBJECT_ROOM}/`,
+          ...marker,
+        }),
+      ),
+    );
+    for (const { Key, UploadId, Initiated } of page.Uploads ?? [])
+      if (Key !== undefined && UploadId !== undefined && Initiated !== undefined)
+        yield { Key, UploadId, at: Initiated };
+    marker =
+      page.IsTruncated === true
+        ? { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker }
+        : undefined;
+  }
+}
+
+/** An upload that is no longer there has been completed or removed by somebody else. */
+const unlessGone = async <T>(request: Promise<T>): Promise<T | null> => {
+  try {
+    return await request;
+  } catch (error) {
+    if (s3Facts(error).name === 'NoSuchUpload') return null;
+    throw s3Fault(error);
+  }
+};
+
+/** True when a part has come since `olderThan`: the age of an upload is not that of a long call's latest part. */
+const isFlowing = async (room: S3Room, { Key, UploadId }: Begun, olderThan: Date): Promise<boolean> => {
+  let marker: string | undefined;
+  do {
+    const page: ListPartsCommandOutput | null = await unlessGone(
+      room.client.send(
+        new ListPartsCommand({ Bucket: room.bucket, Key, UploadId, PartNumberMarker: marker }),
+      ),
+    );
+    if (page === null) return false;
+    const recent = (page.Parts ?? []).some(
+      ({ LastModified }) => LastModified !== undefined && LastModified >= olderThan,
+    );
+    if (recent) return true;
+    marker = page.IsTruncated === true ? page.NextPartNumberMarker : undefined;
+  } while (marker !== undefined);
+  return false;
+};
+
+const abort = async (room: S3Room, { Key, UploadId }: Begun): Promise<boolean> => {
+  const command = new AbortMultipartUploadCommand({ Bucket: room.bucket, Key, UploadId });
+  return (await unlessGone(room.client.send(command))) !== null;
+};
+
+/** Removes the parts of uploads that nothing has been added to since `olderThan`; those of this process are never touched. */
+export const sweepUploads = async (room: S3Room, olderThan: Date): Promise<number> => {
+  let removed = 0;
+  for await (const upload of uploadsOf(room)) {
+    if (upload.at >= olderThan || room.uploads.has(upload.UploadId)) continue;
+    if (await isFlowing(room, upload, olderThan)) continue;
+    if (await abort(room, upload)) removed += 1;
+  }
+  return removed;
+};
