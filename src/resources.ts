@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, statfs } from 'node:fs/promises';
+import { statfs } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -14,9 +14,9 @@ import { createFieldEncryption } from './crypto/field-encryption.ts';
 import { createJwtKeys, type JwtKeys } from './crypto/jwt-keys.ts';
 import { createKeyCache } from './crypto/key-cache.ts';
 import { createKeyRing } from './crypto/key-ring.ts';
-import { INSTALLATION } from './crypto/key-store.ts';
+import { INSTALLATION, wrongKey } from './crypto/key-store.ts';
 import { createPasswords } from './crypto/passwords.ts';
-import { openKeyFolder } from './keys/key-folder.ts';
+import { type KeyFolder, openKeyFolder } from './keys/key-folder.ts';
 import { createReadiness } from './services/readiness.ts';
 import { createServices, type Services } from './services/services.ts';
 import { findInstance, openDataFolder } from './storage/data-folder.ts';
@@ -29,7 +29,7 @@ import {
 } from './storage/embedded-database.ts';
 import { createFileObjectStore } from './storage/file-object-store.ts';
 import { createHoldTable } from './storage/hold-table.ts';
-import { createInstallationTable } from './storage/installation-table.ts';
+import { createInstallationTable, type Installation } from './storage/installation-table.ts';
 import { createIntakeTable } from './storage/intake-table.ts';
 import { ensureLoginRole } from './storage/login-role.ts';
 import { migrate } from './storage/migrate.ts';
@@ -136,18 +136,29 @@ const openPostgres = async (
 
 const openObjects = async (config: Config): Promise<ObjectStore> => {
   if (config.s3 !== null) return createS3ObjectStore({ ...config.s3 });
-  const root = join(config.dataDir, 'objects');
-  await mkdir(root, { recursive: true, mode: 0o700 });
-  return createFileObjectStore({ root, freeBytesFloor: config.freeDiskFloor });
+  return createFileObjectStore({
+    root: join(config.dataDir, 'objects'),
+    freeBytesFloor: config.freeDiskFloor,
+  });
 };
 
-const openKeys = async (config: Config, newInstallation: boolean) => {
+/** Another vault's keys would open nothing that is here, and seal what nobody could open with the right ones later. */
+const assertOwnKeys = ({ keysDir }: Config, folder: KeyFolder, known: Installation | null): void => {
+  if (known === null || known.keyId === folder.keyId) return;
+  throw wrongKey(
+    `${keysDir} is not the key folder this database was made with: give this vault its own (KEYS_DIR), or restore it from its backup.`,
+  );
+};
+
+const openKeys = async (config: Config, known: Installation | null) => {
+  const newInstallation = known === null;
   const folder = await openKeyFolder({
     directory: config.keysDir,
     rootKeyFile: config.keyFile,
     create: newInstallation,
     now,
   });
+  assertOwnKeys(config, folder, known);
   const keys = createKeyCache({ store: folder.store, now });
   const keyRing = createKeyRing({ keys, now });
   if (newInstallation) await keyRing.createOrganisationKeys(INSTALLATION);
@@ -229,7 +240,7 @@ const openAll = async (
   closers.add(() => database.close());
   const installation = createInstallationTable(database.prisma);
   const known = await installation.find();
-  const { folder: keyFolder, keyRing, fields, jwtKeys } = await openKeys(config, known === null);
+  const { folder: keyFolder, keyRing, fields, jwtKeys } = await openKeys(config, known);
   const log = createAuditReader({ postgres: postgres.settings, log: logger });
   closers.add(() => log.close());
   const writer = `${purpose}-${hostname()
@@ -238,7 +249,8 @@ const openAll = async (
     .slice(0, 30)}-${process.pid}`;
   const audit = createAuditWriter({ postgres: postgres.settings, writer, randomBytes, log: logger });
   closers.add(() => audit.close());
-  const { id: installationId } = known ?? (await installation.create(config.installationName));
+  const { id: installationId } =
+    known ?? (await installation.create(config.installationName, keyFolder.keyId));
   const objects = await openObjects(config);
   closers.add(() => objects.close());
   const readiness = readinessOf(config, { audit, log, database, objects, keyRing, logger });
