@@ -15,6 +15,8 @@ export type KeyFolder = {
   /** These two hold what cannot be replaced: lose either and every recording is lost. */
   readonly rootKeyFile: string;
   readonly keyringFolder: string;
+  /** Names this folder for life: the id of its canary, which no rotation changes. Not secret. */
+  readonly keyId: string;
 };
 
 export type KeyFolderOptions = {
@@ -70,6 +72,6 @@ export const openKeyFolder = async ({
     if (!create || ring.length > 0) throw integrityFailure('stored_key');
     await store.create(CANARY, CANARY.version);
   }
-  await store.check();
-  return { provider, store, rootKeyFile, keyringFolder };
+  const { keyId } = await store.open(CANARY, CANARY.version);
+  return { provider, store, rootKeyFile, keyringFolder, keyId };
 };

@@ -5,6 +5,7 @@
 CREATE TABLE "installation" (
     "id" UUID NOT NULL,
     "name" TEXT NOT NULL,
+    "key_id" TEXT NOT NULL,
     "created_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
 
     CONSTRAINT "installation_pkey" PRIMARY KEY ("id")
