@@ -7,6 +7,23 @@ type LoggedRequest = {
   readonly routeOptions?: { readonly url?: string | undefined };
 };
 
+/** What a line may hold besides its sentence. Libraries log too, headers and options and all: whatever else comes is left out. */
+const FIELDS = new Set([
+  ...['err', 'error', 'req', 'res', 'ms', 'what', 'postgres', 'ready', 'findings'],
+  ...['recording', 'fault', 'size', 'root', 'verified'],
+]);
+
+/** Places in programs only: a foreign message is cut off first, for it could bring lines that look like one. */
+const FRAME = /^ +at (?:[^()\n]{1,200} \()?(?:file:\/\/|node:|\/)[^\s()]{1,300}:\d+:\d+\)?$/;
+
+const framesOf = ({ stack = '', message }: Error): string[] =>
+  stack
+    .slice(message === '' ? 0 : stack.lastIndexOf(message) + message.length)
+    .split('\n')
+    .filter((line) => FRAME.test(line))
+    .slice(0, 12)
+    .map((line) => line.trim());
+
 /**
  * An error as the operator may see it: code and place. Messages of foreign errors are left out, because database and parser
  * errors repeat the values they stumbled over.
@@ -18,11 +35,7 @@ const describe = (error: unknown, depth = 0): object => {
     name: error.name,
     ...(typeof code === 'string' && code.length <= 60 ? { code } : {}),
     ...(isAppError(error) ? { message: error.message } : {}),
-    at: (error.stack ?? '')
-      .split('\n')
-      .filter((line) => /^\s+at /.test(line))
-      .slice(0, 12)
-      .map((line) => line.trim()),
+    at: framesOf(error),
     ...(error.cause === undefined || depth > 3 ? {} : { cause: describe(error.cause, depth + 1) }),
   };
 };
@@ -34,6 +47,9 @@ export const createLogger = (level: string, destination?: DestinationStream): Lo
       level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: {
+        log: (fields) => Object.fromEntries(Object.entries(fields).filter(([name]) => FIELDS.has(name))),
+      },
       serializers: {
         req: (request: LoggedRequest) => ({
           id: request.id,

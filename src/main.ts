@@ -7,7 +7,7 @@ import { exitCodes } from './cli/exit-codes.ts';
 import { sayError } from './cli/print.ts';
 import { type Config, readConfig, readEnvironment } from './config.ts';
 import { AppError } from './core/errors.ts';
-import { createMetricsServer } from './http/metrics-server.ts';
+import { openMetricsServer } from './http/metrics-server.ts';
 import { createMetrics } from './http/plugins/metrics.ts';
 import { createLogger } from './logger.ts';
 import { openResources, type Resources } from './resources.ts';
@@ -56,8 +56,12 @@ const startSweeper = (resources: Resources, config: Config, logger: Logger): (()
 };
 
 /** What a person reads at the first start: what was made, what to back up, what to do next. */
-const greeting = (config: Config, { opened }: Resources, address: string): string[] => [
-  `Callvault ${version} on ${address}${config.metricsPort === null ? '' : `, metrics on port ${config.metricsPort}`}`,
+const greeting = (
+  config: Config,
+  { opened }: Resources,
+  { address, metricsServer }: Pick<Served, 'address' | 'metricsServer'>,
+): string[] => [
+  `Callvault ${version} on ${address}${metricsServer === null ? '' : `, metrics on port ${metricsServer.port}`}`,
   `  data: ${config.dataDir} (${opened.embedded ? 'PostgreSQL of its own' : 'PostgreSQL from DATABASE_URL'}, ${config.s3 === null ? 'objects as files' : 'objects in S3'})`,
   `  keys: back up ${opened.rootKeyFile} and ${opened.keyringFolder}, apart from the data: without them every recording is lost`,
   '  access log: append-only here; no second place keeps its checkpoints yet, so a database superuser could cut it unnoticed',
@@ -80,16 +84,20 @@ const listen = async (config: Config, resources: Resources, logger: Logger) => {
     trustedProxies: config.trustedProxies,
     tls: readTls(config),
   });
-  const address = await app.listen({
-    host: config.host,
-    port: config.port,
-    // The greeting says it in words; the log of a server that says nothing else keeps quiet.
-    listenTextResolver: () => 'listening',
-  });
-  const metricsServer = config.metricsPort === null ? null : createMetricsServer(metrics);
-  if (metricsServer !== null && config.metricsPort !== null)
-    metricsServer.listen(config.metricsPort, '127.0.0.1');
-  return { app, address, metricsServer };
+  const metricsServer =
+    config.metricsPort === null ? null : await openMetricsServer(metrics, config.metricsPort);
+  try {
+    const address = await app.listen({
+      host: config.host,
+      port: config.port,
+      // The greeting says it in words; the log of a server that says nothing else keeps quiet.
+      listenTextResolver: () => 'listening',
+    });
+    return { app, address, metricsServer };
+  } catch (error) {
+    metricsServer?.close();
+    throw error;
+  }
 };
 
 type Served = Awaited<ReturnType<typeof listen>>;
@@ -156,17 +164,18 @@ export const serve = async (): Promise<void> => {
   });
   await resources.announce(served.address);
   for (const did of resources.opened.did) logger.info(did);
-  for (const line of greeting(config, resources, served.address)) process.stdout.write(`${line}\n`);
+  for (const line of greeting(config, resources, served)) process.stdout.write(`${line}\n`);
 };
 
-const portError = (error: unknown, { host, port }: Config): unknown => {
-  const code = (error as NodeJS.ErrnoException).code;
+const portError = (error: unknown, { metricsPort }: Config): unknown => {
+  const { code, address, port } = error as { code?: string; address?: string; port?: number };
+  const name = port === metricsPort ? 'METRICS_PORT' : 'PORT';
   if (code === 'EADDRINUSE')
-    return new AppError('config_invalid', `Port ${port} on ${host} is in use: set PORT to a free one.`);
+    return new AppError('config_invalid', `Port ${port} on ${address} is in use: set ${name} to a free one.`);
   if (code === 'EACCES')
     return new AppError(
       'config_invalid',
-      `Port ${port} needs more rights than this process has: set PORT above 1023.`,
+      `Port ${port} needs more rights than this process has: set ${name} above 1023.`,
     );
   return error;
 };

@@ -2,6 +2,7 @@ import type { AuditWriter } from '../audit/writer.ts';
 import { decide, relationTo, type UserActor } from '../core/access.ts';
 import { AppError } from '../core/errors.ts';
 import type { RecordingId } from '../core/ids.ts';
+import { mayHoldNumber } from '../core/number-like.ts';
 import { mayErase, type RetentionClass } from '../core/retention.ts';
 import type { KeyRing } from '../crypto/key-ring.ts';
 import type { objectKeyOf } from '../storage/object-key.ts';
@@ -9,6 +10,7 @@ import type { ObjectStore } from '../storage/object-store.ts';
 import type { RecordingRow, RecordingTable } from '../storage/recording-table.ts';
 import type { AuditedChanges, Effect } from './audited-change.ts';
 import { eventBase } from './event-base.ts';
+import { invalid } from './fault.ts';
 
 export type Erasure = {
   readonly recording: string;
@@ -83,6 +85,11 @@ export const createEraseRecording = (deps: EraseRecordingDeps) => {
   };
 
   return async (asked: Asked): Promise<void> => {
+    if (asked.decisionReference !== null && mayHoldNumber(asked.decisionReference))
+      throw invalid(
+        'body/decisionReference',
+        'may hold a number of a person; divide long numbers with a blank',
+      );
     const found = await deps.recordings.find(asked.recordingId);
     const relation =
       found === null

@@ -1,0 +1,214 @@
+import { randomUUID } from 'node:crypto';
+import { connect } from 'node:net';
+import { canary } from './canary.ts';
+import { generatedCall } from './generated-call.ts';
+import { type Ask, formOf, uploadForm } from './http-client.ts';
+import type { Scene } from './scene.ts';
+
+const { number, international, digits, personalNumber, word } = canary;
+const both = `${word}${digits}`;
+
+/** Everything a telephony system may say about a call, each time with the canary in it. */
+export const taintedMetadata = () => ({
+  callId: `${both}-${randomUUID()}`,
+  callerNumber: number,
+  calledNumber: international,
+  agentId: `${word} ${number}`,
+  queue: `${word} ${digits}`,
+  personalNumber,
+  originalName: `In/${both} ${number}.wav`,
+});
+
+/** Sound that says the number in its own header fields. */
+export const taintedAudio = (): Buffer =>
+  Buffer.concat([generatedCall(2, 93), Buffer.from(`LIST\x20\x00\x00\x00INFOICMT${both} ${number}`)]);
+
+const headersOf = (metadata: ReturnType<typeof taintedMetadata>): Record<string, string> => ({
+  'x-call-id': metadata.callId,
+  'x-call-caller-number': metadata.callerNumber,
+  'x-call-called-number': metadata.calledNumber,
+  'x-call-agent-id': metadata.agentId,
+  'x-call-queue': metadata.queue,
+  'x-call-personal-number': metadata.personalNumber,
+  'x-call-original-name': metadata.originalName,
+});
+
+/** Headers of which the vault wants to know nothing. */
+export const noise: Readonly<Record<string, string>> = {
+  'user-agent': `${both}/${international}`,
+  referer: `http://${word}.example/${digits}`,
+  origin: `http://${both}.example`,
+  cookie: `__Host-cv=${both}; ${word}=${digits}`,
+  'x-request-id': both,
+  'x-forwarded-for': `${both}, ${number}`,
+  forwarded: `for=${both}`,
+  traceparent: both,
+  [`x-${word}-${digits}`]: number,
+  'accept-language': both,
+  'if-none-match': `"${both}"`,
+};
+
+type Sent = readonly [method: string, path: string, ask: Ask];
+
+/** Deliveries that are accepted. */
+const accepted = (): Sent[] => {
+  const metadata = taintedMetadata();
+  const form = formOf([
+    { name: 'metadata', content: JSON.stringify(taintedMetadata()), filename: `${both}.json` },
+    { name: 'audio', content: taintedAudio(), filename: `${both} ${number}.wav`, type: `${word}/${digits}` },
+  ]);
+  return [
+    ['POST', '/v1/recordings', { form: uploadForm(metadata, taintedAudio()), headers: noise }],
+    ['POST', '/v1/recordings', { form, headers: noise }],
+    ['PUT', `/v1/ingest/${word}-call.wav`, { body: taintedAudio(), headers: { ...noise } }],
+    ['PUT', `/v1/ingest/${randomUUID()}`, { body: taintedAudio(), headers: headersOf(taintedMetadata()) }],
+  ];
+};
+
+/** Deliveries that are not. */
+const refused = (): Sent[] => {
+  const form = (metadata: unknown): Ask => ({ form: uploadForm(metadata, taintedAudio()) });
+  const put = (name: string, headers: Record<string, string> = {}): Sent => [
+    'PUT',
+    `/v1/ingest/${name}`,
+    { body: taintedAudio(), headers: { ...noise, ...headers } },
+  ];
+  const part = { name: 'metadata', content: JSON.stringify(taintedMetadata()) };
+  return [
+    ['POST', '/v1/recordings', form({ ...taintedMetadata(), [both]: number })],
+    ['POST', '/v1/recordings', form({ ...taintedMetadata(), [number]: { [digits]: number } })],
+    ['POST', '/v1/recordings', form({ ...taintedMetadata(), callerNumber: { [both]: 1 } })],
+    ['POST', '/v1/recordings', form({ ...taintedMetadata(), announcement: both })],
+    ['POST', '/v1/recordings', form({ ...taintedMetadata(), careUnit: both })],
+    ['POST', '/v1/recordings', form({ ...taintedMetadata(), startedAt: both, direction: both })],
+    ['POST', '/v1/recordings', form({ ...taintedMetadata(), personalNumber: both })],
+    [
+      'POST',
+      '/v1/recordings',
+      { form: { contentType: 'multipart/form-data; boundary=x', body: Buffer.from(both) } },
+    ],
+    [
+      'POST',
+      '/v1/recordings',
+      { body: both, headers: { 'content-type': `multipart/form-data; boundary=${both}` } },
+    ],
+    ['POST', '/v1/recordings', { form: formOf([{ name: both, content: both, filename: both }]) }],
+    ['POST', '/v1/recordings', { form: formOf([part, { name: both, content: both }]) }],
+    ['POST', '/v1/recordings', { form: formOf([part, { name: 'sha256', content: both }]) }],
+    ['POST', '/v1/recordings', { form: formOf([{ ...part, content: `{"${both}` }]) }],
+    ['POST', '/v1/recordings', { body: both, headers: { 'content-type': `${word}/${digits}` } }],
+    put(`${digits}.wav`),
+    put(encodeURIComponent(number)),
+    put(encodeURIComponent(international)),
+    put(`${both}.wav`),
+    put(randomUUID(), { [`x-call-${both}`]: number }),
+    put(randomUUID(), { 'x-call-segment': both }),
+    put(randomUUID(), { 'x-call-channels': both, 'x-call-pauses': number }),
+    put(randomUUID(), { ...headersOf(taintedMetadata()), 'content-digest': `sha-256=${both}` }),
+    put(randomUUID(), { ...headersOf(taintedMetadata()), 'content-digest': `sha-256=:${'A'.repeat(43)}=:` }),
+    ['PUT', `/v1/ingest/${randomUUID()}`, { body: `\x7fELF${both}`, headers: headersOf(taintedMetadata()) }],
+  ];
+};
+
+/** Searches and reads that fail. */
+const searches = (): Sent[] => [
+  ['POST', '/v1/recordings/search', { json: { callerNumber: both } }],
+  ['POST', '/v1/recordings/search', { json: { personalNumber: both } }],
+  ['POST', '/v1/recordings/search', { json: { [both]: number } }],
+  ['POST', '/v1/recordings/search', { json: { cursor: both, from: both } }],
+  ['POST', '/v1/recordings/search', { json: { from: both } }],
+  ['POST', '/v1/recordings/search', { json: { careUnit: both } }],
+  ['POST', '/v1/recordings/search', { json: { originalName: both, queue: word, agentId: number } }],
+  ['POST', `/v1/recordings/search?callerNumber=${digits}`, { json: { callerNumber: '070-174 06 94' } }],
+  [
+    'POST',
+    '/v1/recordings/search',
+    { body: `{"callerNumber":"${both}`, headers: { 'content-type': 'application/json' } },
+  ],
+  ['GET', `/v1/recordings/${digits}`, {}],
+  ['GET', `/v1/recordings/${both}?${word}=${digits}`, { headers: noise }],
+  ['POST', `/v1/recordings/${digits}/playbacks`, { json: { purpose: both } }],
+  ['GET', `/v1/playbacks/${digits}/audio`, { headers: { range: `bytes=${digits}-`, 'if-range': both } }],
+  ['POST', `/v1/playbacks/${both}/heard`, { json: { spans: [[both, digits]] } }],
+  ['GET', `/${both}/${encodeURIComponent(number)}?${word}=${digits}#${digits}`, { headers: noise }],
+  ['POST', `/${both}`, { json: { [both]: number } }],
+  ['GET', `/v1/audit/entries/${digits}${digits}`, {}],
+];
+
+/** What strangers try. */
+const knocks = (): Sent[] => [
+  ['POST', '/v1/auth/login', { json: { email: `${both}@${word}.example`, password: both }, headers: noise }],
+  ['POST', '/v1/auth/login', { json: { email: number, password: international, [both]: 1 } }],
+  ['POST', '/v1/auth/login', { body: both, headers: { 'content-type': both } }],
+  [
+    'POST',
+    '/v1/auth/token',
+    {
+      body: `grant_type=client_credentials&client_id=${both}&client_secret=${both}`,
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    },
+  ],
+  [
+    'POST',
+    '/v1/auth/token',
+    {
+      body: `grant_type=${both}&${both}=1`,
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    },
+  ],
+  ['GET', '/v1/auth/me', { token: both }],
+  ['GET', '/v1/auth/me', { token: `cv_key_${both}` }],
+  [
+    'GET',
+    '/v1/auth/me',
+    { token: `${Buffer.from(`{"alg":"none","kid":"${both}"}`).toString('base64url')}.e30.` },
+  ],
+  ['GET', '/v1/auth/me', { headers: { authorization: `Basic ${Buffer.from(both).toString('base64')}` } }],
+  ['POST', '/v1/auth/refresh', { json: {}, headers: { ...noise, 'sec-fetch-site': 'same-origin' } }],
+];
+
+/** Bytes that are no request, or one that is cut off. */
+const raw = (url: string, bytes: string): Promise<string> =>
+  new Promise((resolve) => {
+    const { hostname, port } = new URL(url);
+    let text = '';
+    const socket = connect(Number(port), hostname, () => socket.end(bytes));
+    socket.on('error', () => undefined);
+    socket.on('data', (chunk) => {
+      text += chunk.toString('latin1');
+    });
+    socket.once('close', () => resolve(text));
+  });
+
+const broken = (key: string): string[] => [
+  `GET /${digits} ${word}\r\n\r\n`,
+  `${word.toUpperCase()} /${digits} HTTP/1.1\r\nHost: ${both}\r\n\r\n`,
+  `GET /healthz HTTP/1.1\r\nHost: ${both}\r\n${both}\x01: ${number}\r\n\r\n`,
+  `GET /${both}${'x'.repeat(20_000)} HTTP/1.1\r\nHost: x\r\n\r\n`,
+  `POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"email":"${both}`,
+  `PUT /v1/ingest/${word}-cut HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${key}\r\nX-Call-Id: ${both}\r\n` +
+    `X-Call-Caller-Number: ${number}\r\nContent-Length: 900000\r\n\r\nRIFF${both}`,
+];
+
+/**
+ * Puts the canary wherever an outsider can put anything: accepted, refused, cut off, in every part of a request. Returns
+ * what came back to raw sockets; the rest is for whoever observes the scene's client.
+ */
+export const release = async ({ http, home, own }: Scene): Promise<string[]> => {
+  const key = home.source.apiKey;
+  const nurse = await own.nurse.token();
+  const compliance = await home.compliance.token();
+  const logSearches = ['recording', 'subject', 'cursor', 'actor', both];
+  const all: Sent[] = [
+    ...[...accepted(), ...refused()].map(
+      ([method, path, ask]): Sent => [method, path, { token: key, ...ask }],
+    ),
+    ...searches().map(([method, path, ask]): Sent => [method, path, { token: nurse, ...ask }]),
+    ...logSearches.map(
+      (field): Sent => ['POST', '/v1/audit/search', { token: compliance, json: { [field]: both } }],
+    ),
+    ...knocks(),
+  ];
+  for (const [method, path, ask] of all) await http.ask(method, path, ask);
+  return Promise.all(broken(key).map((bytes) => raw(http.url, bytes)));
+};
