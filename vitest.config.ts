@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-/** One project per ring; `*.s3.test.ts` need a real S3 server and run by `npm run test:s3` only. */
+/**
+ * One project per ring. `*.s3.test.ts` need a real S3 server and run by `npm run test:s3` only; `browser` needs Chromium and
+ * runs by `npm run test:browser`.
+ */
 const ring = (name: string, include: string[], exclude: string[] = []) => ({
   test: {
     name,
@@ -21,6 +24,7 @@ export default defineConfig({
       ring('integration', ['test/integration/**/*.test.ts'], ['**/*.s3.test.ts']),
       ring('acceptance', ['test/acceptance/**/*.test.ts'], ['**/*.s3.test.ts']),
       ring('s3', ['test/**/*.s3.test.ts']),
+      ring('browser', ['test/browser/**/*.test.ts']),
     ],
   },
 });
