@@ -190,18 +190,24 @@ describe('values nobody can have', () => {
   );
 });
 
-test('an entry that is not the one committed is not shown', async () => {
+test.each([
+  ['a body that is no entry', `replace(body, '"outcome":"', '"outcome" :"')`],
+  ['another well-formed entry', `replace(body, '"outcome":"success"', '"outcome":"failed"')`],
+])('an entry that is not the one committed is not shown: %s', async (_, forgery) => {
   const superuser = await database.connect('superuser');
-  const forged = events.findIndex(
-    (event) => event.organisation === ours && eventScope[event.action] === 'organisation',
+  const seq = events.findIndex(
+    (event) =>
+      event.organisation === ours &&
+      event.outcome === 'success' &&
+      eventScope[event.action] === 'organisation',
   );
   await superuser.query('ALTER TABLE audit.entry DISABLE TRIGGER USER');
-  await superuser.query(
-    `UPDATE audit.entry SET body = replace(body, '"outcome":"', '"outcome" :"') WHERE seq = $1`,
-    [forged],
-  );
+  const { rows } = await superuser.query('SELECT body FROM audit.entry WHERE seq = $1', [seq]);
+  await superuser.query(`UPDATE audit.entry SET body = ${forgery} WHERE seq = $1`, [seq]);
   const refused = { code: 'integrity_failure' };
-  await expect(reader.read(forged, ourOfficer)).rejects.toMatchObject(refused);
-  await expect(reader.find(events[forged]!.id)).rejects.toMatchObject(refused);
-  await expect(reader.receiptOf(events[forged]!.id)).rejects.toMatchObject(refused);
+  await expect(reader.read(seq, ourOfficer)).rejects.toMatchObject(refused);
+  await expect(reader.find(events[seq]!.id)).rejects.toMatchObject(refused);
+  await expect(reader.receiptOf(events[seq]!.id)).rejects.toMatchObject(refused);
+  await superuser.query('UPDATE audit.entry SET body = $2 WHERE seq = $1', [seq, rows[0].body]);
+  expect((await reader.find(events[seq]!.id))?.event).toEqual(events[seq]);
 });

@@ -49,10 +49,8 @@ describe('an entry the database cannot store', () => {
     const bad = new Set([0, 57, 58, 199]);
     const events = Array.from({ length: 200 }, (_, i) => freshEvent(bad.has(i) ? { unit: poisonUnit } : {}));
     const settled = await Promise.allSettled(events.map((event) => writer.append(event)));
-    // The database's own error quotes the row, with its salt.
-    expect(inspect(settled, { depth: 9, showHidden: true })).not.toMatch(
-      new RegExp(`${poisonUnit}|\\\\x[0-9a-f]{64}`),
-    );
+    // The database's own error quotes the row it refused: the beginning of its salt and of its body.
+    expect(inspect(settled, { depth: 9, showHidden: true })).not.toMatch(/\\x[0-9a-f]{16}|"v":1/);
     settled.forEach((one, i) => {
       if (bad.has(i)) expect(one).toMatchObject({ status: 'rejected', reason: { code: 'internal' } });
       else expect(one.status).toBe('fulfilled');
@@ -118,26 +116,26 @@ describe('a database that will not store anything: refused as unavailable, recov
   });
 });
 
-describe('a log that contradicts what this process has seen: halted', () => {
-  /** Superusers can do this only after they have switched the triggers off. */
-  const tamper = async (...statements: string[]): Promise<void> => {
-    for (const table of ['leaf', 'entry', 'batch', 'node'])
-      await superuser.query(`ALTER TABLE audit.${table} DISABLE TRIGGER USER`);
-    for (const statement of statements) await superuser.query(statement);
-  };
-  const cutLast = [
-    'DELETE FROM audit.entry WHERE seq >= (SELECT max(first_seq) FROM audit.batch)',
-    'DELETE FROM audit.leaf WHERE seq >= (SELECT max(first_seq) FROM audit.batch)',
-    'DELETE FROM audit.batch WHERE first_seq = (SELECT max(first_seq) FROM audit.batch)',
-  ];
-  const expectHalt = async (): Promise<void> => {
-    const { codes } = await outcomesOf(Array.from({ length: 5 }, () => writer.append(freshEvent())));
-    expect(codes).toEqual(Array(5).fill('log_halted'));
-    expect(writer.state()).toBe('halted');
-    await expect(writer.append(freshEvent())).rejects.toMatchObject({ code: 'log_halted' });
-    expect(writer.lines.filter(({ level }) => level === 'error')).toHaveLength(1);
-  };
+/** Superusers can do this only after they have switched the triggers off. */
+const tamper = async (...statements: string[]): Promise<void> => {
+  for (const table of ['leaf', 'entry', 'batch', 'node'])
+    await superuser.query(`ALTER TABLE audit.${table} DISABLE TRIGGER USER`);
+  for (const statement of statements) await superuser.query(statement);
+};
+const cutLast = [
+  'DELETE FROM audit.entry WHERE seq >= (SELECT max(first_seq) FROM audit.batch)',
+  'DELETE FROM audit.leaf WHERE seq >= (SELECT max(first_seq) FROM audit.batch)',
+  'DELETE FROM audit.batch WHERE first_seq = (SELECT max(first_seq) FROM audit.batch)',
+];
+const expectHalt = async (): Promise<void> => {
+  const { codes } = await outcomesOf(Array.from({ length: 5 }, () => writer.append(freshEvent())));
+  expect(codes).toEqual(Array(5).fill('log_halted'));
+  expect(writer.state()).toBe('halted');
+  await expect(writer.append(freshEvent())).rejects.toMatchObject({ code: 'log_halted' });
+  expect(writer.lines.filter(({ level }) => level === 'error')).toHaveLength(1);
+};
 
+describe('a log that contradicts what this process has seen: halted', () => {
   test('the newest batch deleted: nothing is appended on top of it', async () => {
     const verified = writer.verifiedHead();
     await tamper(...cutLast);
@@ -183,6 +181,16 @@ describe('a log that contradicts what this process has seen: halted', () => {
     );
     await until(() => writer.state() === 'halted');
     await expect(writer.append(freshEvent())).rejects.toMatchObject({ code: 'log_halted' });
+  });
+
+  test('entries missing from what others have appended', async () => {
+    const other = writers.open();
+    await Promise.all(Array.from({ length: 30 }, () => other.append(freshEvent())));
+    await tamper('DELETE FROM audit.leaf WHERE seq = (SELECT max(seq) FROM audit.leaf)');
+    await superuser.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'callvault log test%'`,
+    );
+    await until(() => writer.state() === 'halted');
   });
 
   test('a new process refuses a head that does not hold together', async () => {
