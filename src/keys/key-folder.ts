@@ -1,5 +1,6 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
+import { AppError, isAppError } from '../core/errors.ts';
 import { integrityFailure } from '../crypto/integrity.ts';
 import { type KeyStore, keysUnavailable, wrongKey } from '../crypto/key-store.ts';
 import { createFileKeyProvider } from './file-key-provider.ts';
@@ -47,12 +48,7 @@ const prepareRootKey = async (path: string, ring: readonly string[], create: boo
   await createRootKey(path);
 };
 
-/**
- * Opens the key folder (`root.key` and `keyring/`) and proves by the canary that the root key is the right one. Throws
- * `config_invalid` when others can get at the folder, `keys_unavailable` when it or the root key is not there, `wrong_key`
- * when root key and key ring do not belong together, `integrity_failure` when the canary is missing or damaged.
- */
-export const openKeyFolder = async ({
+const open = async ({
   directory,
   rootKeyFile = join(directory, 'root.key'),
   create,
@@ -74,4 +70,36 @@ export const openKeyFolder = async ({
   }
   const { keyId } = await store.open(CANARY, CANARY.version);
   return { provider, store, rootKeyFile, keyringFolder, keyId };
+};
+
+/** Errors that say nothing of themselves to a client; the operator who starts the vault must learn which folder it is. */
+const explained = (error: unknown, directory: string): unknown => {
+  if (!isAppError(error)) return error;
+  const { code, cause } = error;
+  if (code === 'integrity_failure')
+    return new AppError(
+      code,
+      `The key ring in ${directory} is damaged or not whole: restore it from its backup.`,
+      { cause },
+    );
+  if (code === 'keys_unavailable')
+    return new AppError(
+      code,
+      `The keys in ${directory} are not there or cannot be read: mount the folder, or restore it from its backup.`,
+      { ...error.extras, cause },
+    );
+  return error;
+};
+
+/**
+ * Opens the key folder (`root.key` and `keyring/`) and proves by the canary that the root key is the right one. Throws
+ * `config_invalid` when others can get at the folder, `keys_unavailable` when it or the root key is not there, `wrong_key`
+ * when root key and key ring do not belong together, `integrity_failure` when the canary is missing or damaged.
+ */
+export const openKeyFolder = async (options: KeyFolderOptions): Promise<KeyFolder> => {
+  try {
+    return await open(options);
+  } catch (error) {
+    throw explained(error, options.directory);
+  }
 };

@@ -1,0 +1,167 @@
+import { chmod, copyFile, cp, mkdir, readdir, rename, rm, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { type CareLineVault, newCall, startCareLine } from '../support/care-line.ts';
+import { until } from '../support/child.ts';
+import { flipBit, type KeptRecording, keepRecording } from '../support/kept-recording.ts';
+import { newVaultFolder, type RunningVault, type VaultFolder } from '../support/vault.ts';
+import { databaseProcesses } from '../support/vault-inspection.ts';
+import { expectNothing } from '../support/ways-to-hear.ts';
+
+let world: CareLineVault;
+let folder: VaultFolder;
+let kept: KeptRecording;
+let backup: string;
+let rootKey: string;
+let vault: RunningVault | null = null;
+
+beforeAll(async () => {
+  world = await startCareLine();
+  folder = world.folder;
+  kept = await keepRecording(world, 20_000);
+  await world.line.nurse.token();
+  await world.vault.stop();
+  backup = join(folder.home, 'backup');
+  rootKey = join(folder.keysDir, 'root.key');
+  await cp(folder.keysDir, backup, { recursive: true });
+});
+beforeEach(async () => {
+  await rm(folder.keysDir, { recursive: true, force: true });
+  await cp(backup, folder.keysDir, { recursive: true });
+  for (const closed of [folder.keysDir, folder.dataDir]) await chmod(closed, 0o700);
+});
+afterEach(async () => {
+  await vault?.stop();
+  vault = null;
+});
+afterAll(() => world?.folder.remove());
+
+const names = (path: string) => readdir(path, { recursive: true }).catch(() => null);
+
+/** It ends with 3 and a sentence; no process stays, and nothing was made in the place of what is missing. */
+const expectNoStart = async (said: RegExp, env: Readonly<Record<string, string>> = {}): Promise<void> => {
+  const before = await names(folder.keysDir);
+  const error = await folder.start(env).then(
+    () => new Error('it started'),
+    (reason: Error) => reason,
+  );
+  expect(error.message).toMatch(/^the vault ended with 3 before it listened/);
+  expect(error.message).toMatch(said);
+  expect(await databaseProcesses(folder)).toEqual([]);
+  expect(await names(folder.keysDir)).toEqual(before);
+};
+
+/** The operator's way to a key is closed as well. */
+const expectNoKey = async (): Promise<void> => {
+  const { code, stdout, stderr } = await folder.cli('open-key', kept.id, '--json');
+  expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
+  expect(stderr).toMatch(/^callvault: /);
+};
+
+const expectPlays = async (): Promise<void> =>
+  expect((await world.line.hear(kept.id)).equals(kept.audio)).toBe(true);
+
+test('with its own keys it starts and plays', async () => {
+  vault = await folder.start();
+  await expectPlays();
+});
+
+test('the root key missing', async () => {
+  await rm(rootKey);
+  await expectNoStart(/root\.key is missing beside keys that it wraps/);
+  await expectNoKey();
+});
+
+test('root key and key ring missing: none are made anew', async () => {
+  await rm(folder.keysDir, { recursive: true });
+  await expectNoStart(/The keys in .*data\.keys are not there or cannot be read/);
+  await expectNoKey();
+});
+
+test('the key ring emptied', async () => {
+  const ring = join(folder.keysDir, 'keyring');
+  await rm(ring, { recursive: true });
+  await mkdir(ring, { mode: 0o700 });
+  await expectNoStart(/The key ring in .*data\.keys is damaged or not whole: restore it from its backup/);
+});
+
+test("another vault's root key beside our key ring, and another vault's whole key folder", async () => {
+  const stranger = await newVaultFolder();
+  try {
+    await (await stranger.start()).stop();
+    await rm(rootKey);
+    await copyFile(join(stranger.keysDir, 'root.key'), rootKey);
+    await chmod(rootKey, 0o400);
+    await expectNoStart(/another root key/);
+    await rm(folder.keysDir, { recursive: true });
+    await cp(stranger.keysDir, folder.keysDir, { recursive: true });
+    await expectNoStart(/is not the key folder this database was made with/);
+    await expectNoKey();
+  } finally {
+    await stranger.remove();
+  }
+});
+
+test('the root key damaged, and cut', async () => {
+  await chmod(rootKey, 0o600);
+  await flipBit(rootKey, 20);
+  await expectNoStart(/callvault: .*root/);
+  await truncate(rootKey, 30);
+  await expectNoStart(/callvault: .*root/);
+});
+
+test.each([[0o644], [0o640], [0o604]])('the root key readable by others (%d)', async (mode) => {
+  await chmod(rootKey, mode);
+  await expectNoStart(/root\.key is open to others \(mode wider than 0600\)/);
+});
+
+test('the key folder open to others', async () => {
+  await chmod(folder.keysDir, 0o755);
+  await expectNoStart(/data\.keys .*Keys must be readable by the vault's own user alone/);
+});
+
+test('the data folder open to others', async () => {
+  await chmod(folder.dataDir, 0o755);
+  await expectNoStart(/is open to other users of this machine \(mode 755\).*chmod 700/);
+});
+
+test('keys inside the data, data inside the keys', async () => {
+  const { dataDir, keysDir } = folder;
+  await expectNoStart(/KEYS_DIR lies inside DATA_DIR/, { KEYS_DIR: join(dataDir, 'keys') });
+  await expectNoStart(/DATA_DIR lies inside KEYS_DIR/, {
+    DATA_DIR: join(keysDir, 'data'),
+    KEYS_DIR: keysDir,
+  });
+  await expectNoStart(/KEY_FILE lies inside DATA_DIR/, { KEY_FILE: join(dataDir, 'root.key') });
+});
+
+test('a second vault on the same data is told who has it; the first goes on', async () => {
+  vault = await folder.start();
+  const who = `Another Callvault \\(process ${vault.pid}, ${vault.url}, since \\S+\\) works on ${folder.dataDir}`;
+  await expect(folder.start({ PORT: '0' })).rejects.toThrow(new RegExp(`${who}: stop it first`));
+  await expectPlays();
+});
+
+test("the organisation's key gone: it starts, and plays and takes nothing of that organisation", async () => {
+  const ring = join(folder.keysDir, 'keyring');
+  const keks = (await readdir(ring)).filter((name) => /\.kek\.\d+\.key$/.test(name));
+  expect(keks.length).toBeGreaterThan(0);
+  for (const name of keks) await rm(join(ring, name));
+  vault = await folder.start();
+  const token = await world.line.nurse.token();
+  const audioUrl = await world.line.openPlayback(kept.id);
+  for (const headers of [{ range: 'bytes=0-99' }, {}])
+    expectNothing(await world.line.http.get(audioUrl, { token, headers }), kept.audio, 500, 503);
+  const refused = newCall(10_000);
+  expectNothing(await world.line.deliver(refused), refused.audio, 500, 503);
+});
+
+test('the root key taken away while it runs: readiness fails; put back, all is well', async () => {
+  vault = await folder.start();
+  const isReady = async () => (await world.line.http.get('/readyz')).status === 200;
+  await rename(rootKey, `${rootKey}.away`);
+  await until(async () => !(await isReady()));
+  await rename(`${rootKey}.away`, rootKey);
+  await until(isReady);
+  await expectPlays();
+});
