@@ -1,7 +1,7 @@
 import { commitmentOf, SALT_BYTES } from '../core/audit/commitment.ts';
 import { encodeEvent } from '../core/audit/entry.ts';
 import { type CompactRange, rootOf } from '../core/audit/merkle.ts';
-import { type AppError, isAppError } from '../core/errors.ts';
+import { AppError, isAppError } from '../core/errors.ts';
 import type { AuditEvent } from '../core/events.ts';
 import type { PostgresSettings } from '../core/postgres-settings.ts';
 import { type AppendConnection, openAppendConnection } from './append-connection.ts';
@@ -195,8 +195,18 @@ const close = async (machine: Machine, reader: AuditReader): Promise<void> => {
   await reader.close();
 };
 
-/** Connects in the background; the first appends wait for the connection. */
+const WRITER_NAME = /^[a-z0-9._-]{1,64}$/;
+
+/**
+ * Connects in the background; the first appends wait for the connection. Throws `config_invalid` for a writer's name the
+ * log would refuse with every batch.
+ */
 export const createAuditWriter = (options: AuditWriterOptions): AuditWriter => {
+  if (!WRITER_NAME.test(options.writer))
+    throw new AppError(
+      'config_invalid',
+      'The name of a log writer is 1 to 64 of a-z, 0-9, dot, dash and underscore.',
+    );
   const limits = { ...defaultLimits, ...options.limits };
   const reader = createAuditReader(options);
   const machine: Machine = {

@@ -1,6 +1,7 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { assertReceipt } from '../../../src/audit/receipt.ts';
+import { createAuditWriter } from '../../../src/audit/writer.ts';
 import { encodeEvent } from '../../../src/core/audit/entry.ts';
 import { extendByCommitments } from '../../../src/core/audit/head.ts';
 import { emptyRange, rangeBytes, rootOf } from '../../../src/core/audit/merkle.ts';
@@ -261,6 +262,16 @@ describe('life of a writer', () => {
     await Promise.all(Array.from({ length: 20 }, () => narrow.append(freshEvent())));
     expect(narrow.heads).toHaveLength(20);
   });
+
+  test.each(['', 'Upper', 'has space', 'å', 'x'.repeat(65)])(
+    'a name the log would refuse is refused at once: %j',
+    (name) => {
+      const log = { info() {}, warn() {}, error() {} };
+      expect(() => createAuditWriter({ postgres: database.app, writer: name, randomBytes, log })).toThrow(
+        /1 to 64/,
+      );
+    },
+  );
 
   test('log lines hold sizes and roots, no body and no id', async () => {
     const writer = writers.open();
