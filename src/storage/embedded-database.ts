@@ -1,3 +1,4 @@
+import { rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { AppError } from '../core/errors.ts';
@@ -106,7 +107,12 @@ export const openEmbeddedDatabase = async (
     const recovered = 'The last run was not closed in order; PostgreSQL has put its data right.';
     const did = [...(server.recovered ? [recovered] : [])];
     if (!(await isPrepared(settings))) did.push(...(await prepare(server, settings)));
-    return { settings, socketDir, did, exited: server.exited, stop: server.stop };
+    const stop = async (): Promise<void> => {
+      await server.stop();
+      // Empty now; one that is not in the data folder would be left lying about.
+      if (!socketDir.startsWith(data.path)) await rmdir(socketDir).catch(() => undefined);
+    };
+    return { settings, socketDir, did, exited: server.exited, stop };
   } catch (error) {
     await server.stop();
     throw error;

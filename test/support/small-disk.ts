@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdir, open, rename, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type CareLine, freePort, openCareLine } from './care-line.ts';
+import { intoMountsOf, withPrivateMounts } from './private-mounts.ts';
 import { ROOMY } from './scene.ts';
 import { newVaultFolder, type Ran, type RunningVault } from './vault.ts';
 
@@ -22,17 +23,8 @@ export type SmallDiskVault = {
 };
 
 const LAUNCHER = join(import.meta.dirname, '../../bin/callvault.js');
-const isRoot = process.getuid?.() === 0;
-
 /** Makes the file system, puts the installation on it, and becomes the vault. */
 const SCRIPT = `mount -t tmpfs -o "size=$1,mode=0700" tmpfs "$2"; cp -a "$3/." "$2"; shift 3; exec "$@"`;
-
-const wrapperOf = (bytes: number, dataDir: string, seed: string): readonly string[] => [
-  'unshare',
-  '--mount',
-  ...(isRoot ? [] : ['--map-root-user']),
-  ...['sh', '-euc', SCRIPT, 'sh', String(bytes), dataDir, seed],
-];
 
 const fillTo = async (folder: string, file: string, leaveBytes: number): Promise<void> => {
   const handle = await open(file, 'a');
@@ -63,15 +55,9 @@ export const startOnSmallDisk = async (
     const seed = join(folder.home, 'seed');
     await rename(folder.dataDir, seed);
     await mkdir(folder.dataDir, { mode: 0o700 });
-    const vault = await folder.start({}, wrapperOf(bytes, folder.dataDir, seed));
+    const vault = await folder.start({}, withPrivateMounts(SCRIPT, String(bytes), folder.dataDir, seed));
     const inside = `/proc/${vault.pid}/root${folder.dataDir}`;
     const filler = join(inside, 'filler');
-    const enter = [
-      '--target',
-      String(vault.pid),
-      '--mount',
-      ...(isRoot ? [] : ['--user', '--preserve-credentials']),
-    ];
     return {
       vault,
       line,
@@ -79,7 +65,7 @@ export const startOnSmallDisk = async (
       empty: () => rm(filler),
       cli: (...args) =>
         new Promise((resolve) => {
-          const command = [...enter, process.execPath, LAUNCHER, ...args];
+          const command = [...intoMountsOf(vault.pid), process.execPath, LAUNCHER, ...args];
           execFile('nsenter', command, { cwd: '/', env: folder.env }, (error, stdout, stderr) =>
             resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr }),
           );
