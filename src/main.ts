@@ -1,4 +1,5 @@
 import { readFileSync, unwatchFile, watchFile } from 'node:fs';
+import type { Server as TlsServer } from 'node:tls';
 import { pathToFileURL } from 'node:url';
 import closeWithGrace from 'close-with-grace';
 import type { Logger } from 'pino';
@@ -6,6 +7,7 @@ import { type App, buildApp } from './app.ts';
 import { exitCodes } from './cli/exit-codes.ts';
 import { sayError } from './cli/print.ts';
 import { type Config, readConfig, readEnvironment } from './config.ts';
+import { type TlsFiles, tlsRules } from './config-rules.ts';
 import { AppError } from './core/errors.ts';
 import { openMetricsServer } from './http/metrics-server.ts';
 import { createMetrics } from './http/plugins/metrics.ts';
@@ -25,19 +27,27 @@ type Tls = { readonly cert: Buffer; readonly key: Buffer };
 const readTls = ({ tls }: Config): Tls | null =>
   tls === null ? null : { cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) };
 
+/** What keeps the files from being used now, as at the start: they may have been replaced by anything. */
+const tlsFaults = ({ certFile, keyFile }: TlsFiles): string[] => {
+  const faults: string[] = [];
+  tlsRules(certFile, keyFile, (variable, fault) => faults.push(`${variable} ${fault}`));
+  return faults;
+};
+
 /** New certificates are taken up without a restart; a broken pair is refused with a line in the log and the old one stays. */
 const watchTls = (config: Config, app: App, logger: Logger): (() => void) => {
   const { tls } = config;
   if (tls === null) return () => undefined;
+  const server = app.server as unknown as Pick<TlsServer, 'setSecureContext'>;
   const reload = (): void => {
+    const faults = tlsFaults(tls);
     try {
-      (app.server as unknown as { setSecureContext(tls: Tls): void }).setSecureContext(
-        readTls(config) as Tls,
-      );
-      logger.info('the TLS certificate was reloaded');
-    } catch (error) {
-      logger.error({ err: error }, 'the new TLS certificate cannot be used; the old one stays');
+      if (faults.length === 0) server.setSecureContext({ ...readTls(config), minVersion: 'TLSv1.2' });
+    } catch {
+      faults.push('TLS_CERT_FILE and TLS_KEY_FILE changed while they were read');
     }
+    if (faults.length === 0) logger.info('the TLS certificate was reloaded');
+    else logger.error({ faults }, 'the new TLS certificate cannot be used; the old one stays');
   };
   for (const file of [tls.certFile, tls.keyFile])
     watchFile(file, { interval: 5_000, persistent: false }, reload);
@@ -87,12 +97,14 @@ const listen = async (config: Config, resources: Resources, logger: Logger) => {
   const metricsServer =
     config.metricsPort === null ? null : await openMetricsServer(metrics, config.metricsPort);
   try {
-    const address = await app.listen({
+    const heard = await app.listen({
       host: config.host,
       port: config.port,
       // The greeting says it in words; the log of a server that says nothing else keeps quiet.
       listenTextResolver: () => 'listening',
     });
+    // Fastify does not know what the server it was given speaks.
+    const address = config.tls === null ? heard : heard.replace(/^http:/, 'https:');
     return { app, address, metricsServer };
   } catch (error) {
     metricsServer?.close();
