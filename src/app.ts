@@ -78,6 +78,8 @@ export const buildApp = async (deps: AppDeps): Promise<App> => {
     } as never,
   });
   await app.register(rateLimit, {
+    // By the hook below. The plugin's own would come after authentication, and guessed tokens would be free.
+    global: false,
     max: deps.limits.requestsPerMinute,
     timeWindow: 60_000,
     // How near a stranger is to the limit is nobody's business but his own; `Retry-After` says when to come back.
@@ -92,8 +94,9 @@ export const buildApp = async (deps: AppDeps): Promise<App> => {
         retryAfter: context.ttl / 1000,
       }),
   });
-  // 404s are limited too: an attacker could otherwise search for addresses that exist.
-  app.setNotFoundHandler({ preHandler: app.rateLimit() }, (request, reply) =>
+  // Before anybody is asked who he is, and for addresses that do not exist too: nobody can search for either.
+  app.addHook('onRequest', app.rateLimit());
+  app.setNotFoundHandler((request, reply) =>
     sendProblem(request, reply, new AppError('not_found', 'There is nothing at this address.')),
   );
   await app.register(cookie);
