@@ -1,11 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
-import { createServer as createHttpsServer } from 'node:https';
-import type { Socket } from 'node:net';
+import type { Server as HttpServer } from 'node:http';
 import type { Readable } from 'node:stream';
 import cookie from '@fastify/cookie';
 import helmet from '@fastify/helmet';
-import multipart from '@fastify/multipart';
 import rateLimit from '@fastify/rate-limit';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import underPressure from '@fastify/under-pressure';
@@ -18,11 +15,13 @@ import Fastify, {
 import type { Logger } from 'pino';
 import { AppError } from './core/errors.ts';
 import { bodyInTime, isAwaited } from './http/body-deadline.ts';
+import { answerBrokenHttp, createHttpServer, type Tls } from './http/http-server.ts';
+import { acceptJson } from './http/json-body.ts';
 import { accessPlugin, demandDeclaredAccess } from './http/plugins/access.ts';
 import { type AccessTokenDeps, createAccessTokens } from './http/plugins/access-tokens.ts';
 import { type Metrics, observeRequests } from './http/plugins/metrics.ts';
 import { openApi } from './http/plugins/open-api.ts';
-import { problemOf, sendProblem } from './http/problem.ts';
+import { sendProblem } from './http/problem.ts';
 import { adminRoutes } from './http/routes/admin.ts';
 import { auditRoutes } from './http/routes/audit.ts';
 import { authRoutes } from './http/routes/auth.ts';
@@ -46,7 +45,7 @@ export type AppDeps = {
   };
   /** Addresses of proxies whose X-Forwarded-For is believed; empty: nobody's. */
   readonly trustedProxies: readonly string[];
-  readonly tls: { readonly cert: Buffer; readonly key: Buffer } | null;
+  readonly tls: Tls | null;
 };
 
 export type App = FastifyInstance<HttpServer>;
@@ -62,12 +61,10 @@ export const buildApp = async (deps: AppDeps): Promise<App> => {
   const app = createServer(deps);
   demandDeclaredAccess(app);
   app.setErrorHandler((error, request, reply) => sendProblem(request, reply, error));
-  app.addHook('preParsing', (request, _reply, body, done) => {
-    const unhurried = request.routeOptions.config.longBody === true || !isAwaited(request.raw);
-    done(null, unhurried ? body : bodyInTime(body as Readable));
-  });
+  acceptJson(app, { emptyIs: 'refused' });
   await app.register(observeRequests, { metrics: deps.metrics });
   await app.register(helmet, helmetOptions);
+  guardRequests(app);
   // A process that cannot keep up says so, before it makes everybody wait.
   await app.register(underPressure, {
     maxEventLoopDelay: 3_000,
@@ -107,7 +104,6 @@ export const buildApp = async (deps: AppDeps): Promise<App> => {
     recordRefusedCredential: deps.services.recordRefusedCredential,
     verifyAccessToken: tokens.verify,
   });
-  await app.register(multipart, { attachFieldsToBody: false, throwFileSizeLimit: false });
   await app.register(openApi);
   await app.register(healthRoutes, { readiness: deps.services.readiness });
   await app.register(jwksRoutes, { keys: deps.accessTokens.keys });
@@ -122,6 +118,27 @@ export const buildApp = async (deps: AppDeps): Promise<App> => {
   return app;
 };
 
+const refusalOf = ({ ip, raw: { headers, httpVersion } }: FastifyRequest): AppError | null => {
+  // Gone before it was looked at: its address is not known any more, and nobody waits for an answer.
+  if ((ip as string | undefined) === undefined)
+    return new AppError('client_closed', 'The connection ended before the request was looked at.');
+  if (httpVersion === '1.1' && headers.host === undefined)
+    return new AppError('invalid_request', 'The request has no Host header.');
+  const coding = headers['content-encoding'];
+  return coding === undefined || coding === 'identity'
+    ? null
+    : new AppError('unsupported_media_type', 'Send the body as it is, without Content-Encoding.');
+};
+
+/** What is demanded of every request, before and beside what its route demands. */
+const guardRequests = (app: App): void => {
+  app.addHook('onRequest', (request, _reply, done) => done(refusalOf(request) ?? undefined));
+  app.addHook('preParsing', (request, _reply, body, done) => {
+    const unhurried = request.routeOptions.config.longBody === true || !isAwaited(request.raw);
+    done(null, unhurried ? body : bodyInTime(body as Readable));
+  });
+};
+
 const helmetOptions = {
   // The API serves no page of its own; browsers must not frame, sniff or embed what it answers.
   contentSecurityPolicy: {
@@ -130,15 +147,6 @@ const helmetOptions = {
   },
   crossOriginResourcePolicy: { policy: 'same-origin' as const },
   referrerPolicy: { policy: 'no-referrer' as const },
-};
-
-/** Headers must arrive within 20 s (slow loris), and so must bodies that are not recordings (body-deadline.ts). */
-const SERVER_OPTIONS = {
-  headersTimeout: 20_000,
-  requestTimeout: 0,
-  keepAliveTimeout: 72_000,
-  maxHeaderSize: 16 * 1024,
-  connectionsCheckingInterval: 5_000,
 };
 
 const createServer = (deps: AppDeps): App =>
@@ -163,27 +171,5 @@ const createServer = (deps: AppDeps): App =>
       sendProblem(request as FastifyRequest, reply as FastifyReply, error);
     },
     clientErrorHandler: answerBrokenHttp,
-    serverFactory: (handler) =>
-      deps.tls === null
-        ? createHttpServer(SERVER_OPTIONS, handler)
-        : createHttpsServer({ ...SERVER_OPTIONS, ...deps.tls, minVersion: 'TLSv1.2' }, handler),
+    serverFactory: (handler) => createHttpServer(handler, deps.tls),
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as App;
-
-/** What is not HTTP never becomes a request; it gets a problem all the same, and nothing it sent is repeated. */
-const answerBrokenHttp = (error: Error & { code?: string }, socket: Socket): void => {
-  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const code =
-    error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-      ? 'request_timeout'
-      : error.code === 'HPE_HEADER_OVERFLOW'
-        ? 'headers_too_large'
-        : 'invalid_request';
-  const problem = problemOf(new AppError(code, 'The request could not be read as HTTP.'), randomUUID());
-  const body = JSON.stringify(problem);
-  socket.end(
-    `HTTP/1.1 ${problem.status} ${problem.title}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  );
-};

@@ -17,7 +17,7 @@ export const sha256Digest = (hex: string): Buffer => {
 export const contentDigest = (header: string | undefined): Buffer | null => {
   if (header === undefined) return null;
   if (header.length > 1024) throw bad();
-  const member = header.split(',').find((part) => /^\s*sha-256\s*=/i.test(part));
+  const member = header.split(',').find((part) => /^\s*sha-256\b/i.test(part));
   if (member === undefined) return null;
   const value = /^\s*sha-256=:([A-Za-z0-9+/]{43}=):\s*$/i.exec(member)?.[1];
   if (value === undefined) throw bad();

@@ -96,6 +96,8 @@ export const readMultipartUpload = async (request: FastifyRequest, now: number):
       'unsupported_media_type',
       'Send multipart/form-data with the parts metadata and audio.',
     );
+  if (!/;\s*boundary=/i.test(request.headers['content-type'] ?? ''))
+    throw badForm('its Content-Type names no boundary');
   const parts = request.parts(PARSING) as AsyncIterableIterator<Multipart>;
   const { metadata, declaredSha256, audio } = await arrivingInTime(readHead(parts, now));
   return {

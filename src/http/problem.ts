@@ -1,8 +1,8 @@
 import { STATUS_CODES } from 'node:http';
-import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
-import { AppError, type ErrorCode, isAppError } from '../core/errors.ts';
-import { showableName } from '../core/number-like.ts';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { AppError, ErrorCode } from '../core/errors.ts';
 import { discardRest } from './discard-rest.ts';
+import { asAppError } from './foreign-error.ts';
 
 /** Status of every error code (RFC 9110). Adding a code without a line here does not compile. */
 export const problemStatus: Record<ErrorCode, number> = {
@@ -81,51 +81,6 @@ export const problemOf = (error: AppError, requestId: string): Problem => {
     requestId,
     ...(error.extras.faults === undefined || status >= 500 ? {} : { faults: error.extras.faults }),
   };
-};
-
-const validationFaults = (error: FastifyError): { where: string; fault: string }[] =>
-  (error.validation ?? []).slice(0, 20).map((fault) => {
-    const where = `${error.validationContext ?? 'body'}${fault.instancePath}`.slice(0, 120);
-    const extra = fault.params?.additionalProperty ?? fault.params?.additionalProperties;
-    const unknown = Array.isArray(extra) ? String(extra[0]) : typeof extra === 'string' ? extra : null;
-    return unknown === null
-      ? { where, fault: fault.message ?? 'is not valid' }
-      : { where, fault: `is unknown: ${showableName(unknown) ?? 'its name is not repeated here'}` };
-  });
-
-const byStatus: Record<number, ErrorCode> = {
-  400: 'invalid_request',
-  401: 'unauthenticated',
-  403: 'forbidden',
-  404: 'not_found',
-  405: 'method_not_allowed',
-  408: 'request_timeout',
-  413: 'too_large',
-  415: 'unsupported_media_type',
-  429: 'rate_limited',
-  503: 'database_unavailable',
-};
-
-const frameworkSentence: Partial<Record<ErrorCode, string>> = {
-  invalid_request: 'The request could not be understood.',
-  too_large: 'The request body is larger than allowed here.',
-  unsupported_media_type: 'This content type is not accepted here.',
-  rate_limited: 'Too many requests. Wait and try again.',
-  request_timeout: 'The request took too long to arrive.',
-  not_found: 'There is nothing here.',
-};
-
-/** Any error becomes an AppError; messages of foreign errors never pass, for they may hold values. */
-export const asAppError = (error: unknown): AppError => {
-  if (isAppError(error)) return error;
-  const foreign = error as Partial<FastifyError>;
-  if (foreign.validation !== undefined)
-    return new AppError('invalid_request', 'The request does not have the documented form.', {
-      faults: validationFaults(foreign as FastifyError),
-      cause: error,
-    });
-  const code = byStatus[foreign.statusCode ?? 500] ?? 'internal';
-  return new AppError(code, frameworkSentence[code] ?? 'The request failed.', { cause: error });
 };
 
 const challenge = (code: ErrorCode): string | null =>

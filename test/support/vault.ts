@@ -70,6 +70,10 @@ const startVault = async (
       text += chunk;
     });
   const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
+  // A test run that is broken off leaves no vault behind.
+  const endWithUs = (): void => void child.kill('SIGTERM');
+  process.once('exit', endWithUs);
+  void exited.then(() => process.off('exit', endWithUs));
   const url = await waitForAddress(child, () => text);
   return {
     url,

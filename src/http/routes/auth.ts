@@ -3,6 +3,7 @@ import { type Static, Type } from 'typebox';
 import { AppError } from '../../core/errors.ts';
 import type { IdentityServices } from '../../services/identity-services.ts';
 import { callerOf, forbidStoring } from '../caller.ts';
+import { acceptJson } from '../json-body.ts';
 import { actorOf, assertNotOtherSite, SESSION_COOKIE } from '../plugins/access.ts';
 import type { AccessTokens } from '../plugins/access-tokens.ts';
 import { ActorSchema, LoginBody, LoginSchema, PasswordBody, TokenSchema } from '../schemas/auth.ts';
@@ -26,15 +27,6 @@ const COOKIE = { path: '/', secure: true, httpOnly: true, sameSite: 'strict' } a
 
 const setCookie = (reply: FastifyReply, value: string): void => {
   void reply.setCookie(SESSION_COOKIE, value, COOKIE);
-};
-
-/** With the cookie, requests must be JSON; these have nothing to say, so an empty body is as good as `{}`. */
-const acceptEmptyJson = (app: FastifyInstance): void => {
-  const parse = app.getDefaultJsonParser('error', 'error');
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body === '') done(null, undefined);
-    else void parse(request, body as string, done);
-  });
 };
 
 const loginRoute = (app: FastifyInstance, { services, tokens }: AuthRouteOptions): void => {
@@ -152,7 +144,8 @@ const ownRoutes = (app: FastifyInstance, { services }: AuthRouteOptions): void =
 /** Signing in and out; what a browser, a person with curl and a telephony system need. */
 export const authRoutes: FastifyPluginAsync<AuthRouteOptions> = async (app, options) => {
   forbidStoring(app);
-  acceptEmptyJson(app);
+  // With the cookie, requests must be JSON; some have nothing to say, so an empty body is as good as {}.
+  acceptJson(app, { emptyIs: 'nothing' });
   loginRoute(app, options);
   refreshRoute(app, options);
   logoutRoute(app, options);

@@ -2,8 +2,9 @@ import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
 import { AppError, isAppError } from '../../core/errors.ts';
 import type { IdentityServices } from '../../services/identity-services.ts';
+import { asAppError } from '../foreign-error.ts';
 import type { AccessTokens } from '../plugins/access-tokens.ts';
-import { asAppError, problemOf, sendProblem } from '../problem.ts';
+import { problemOf, sendProblem } from '../problem.ts';
 import { ClientCredentialsBody, ClientTokenSchema, OAuthProblemSchema } from '../schemas/auth.ts';
 import { problems } from '../schemas/common.ts';
 

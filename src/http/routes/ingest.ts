@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import multipart from '@fastify/multipart';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { SourceActor } from '../../core/access.ts';
@@ -49,7 +50,9 @@ const declaredLength = (request: FastifyRequest, maxUploadBytes: number): number
 
 /** Where telephony systems deliver. Authenticated before a byte of the body is read; bytes are counted by the service. */
 export const ingestRoutes: FastifyPluginAsync<Options> = async (app, { services, limits }) => {
-  // Raw bodies pass through as streams; the multipart plugin has its own parser.
+  // For these routes alone: everywhere else a form is a content type that is not accepted.
+  await app.register(multipart, { attachFieldsToBody: false, throwFileSizeLimit: false });
+  // Raw bodies pass through as streams.
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
 
   app.post(

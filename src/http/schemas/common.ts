@@ -4,10 +4,8 @@ import { type Static, type TObject, type TProperties, type TSchema, Type } from 
 export const Closed = <P extends TProperties>(properties: P): TObject<P> =>
   Type.Object(properties, { additionalProperties: false });
 
-export const Uuid = Type.String({
-  pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$',
-  maxLength: 36,
-});
+export const UUID_PATTERN = '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$';
+export const Uuid = Type.String({ pattern: UUID_PATTERN, maxLength: 36 });
 export const Instant = Type.String({
   format: 'date-time',
   maxLength: 40,

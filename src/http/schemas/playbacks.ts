@@ -4,10 +4,9 @@ import { Closed, Instant, Nullable, Uuid } from './common.ts';
 
 export const PlaybackBody = Closed({
   purpose: Type.Optional(
-    Type.Union(
-      purposes.map((purpose) => Type.Literal(purpose)),
-      { description: 'why it is heard; without one the answer is 403 and the refusal is in the log' },
-    ),
+    Type.Enum([...purposes], {
+      description: 'why it is heard; without one the answer is 403 and the refusal is in the log',
+    }),
   ),
   reason: Type.Optional(
     Type.String({

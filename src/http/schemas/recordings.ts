@@ -18,10 +18,10 @@ export const IngestedSchema = Closed({
 
 export const UploadStatusSchema = Closed({
   id: Uuid,
-  status: Type.Union([Type.Literal('receiving'), Type.Literal('stored'), Type.Literal('erased')]),
+  status: Type.Enum(['receiving', 'stored', 'erased']),
 });
 
-const Direction = Type.Union([Type.Literal('inbound'), Type.Literal('outbound'), Type.Literal('internal')]);
+const Direction = Type.Enum(['inbound', 'outbound', 'internal']);
 
 export const RecordingQuerySchema = Closed({
   from: Type.Optional(Instant),
@@ -74,7 +74,7 @@ export const FoundSchema = Closed({
 export const RecordingSchema = Closed({
   ...common,
   ...personal,
-  status: Type.Union([Type.Literal('stored'), Type.Literal('erased')], {
+  status: Type.Enum(['stored', 'erased'], {
     description: 'erased: the tombstone says that there was a call, and when; nothing else is left',
   }),
   codec: MaybeText,
@@ -93,13 +93,7 @@ export const RecordingSchema = Closed({
 /** Why a recording is erased: closed words, for the log holds no free text about patients. */
 export const EraseSchema = Closed({
   reason: Type.Optional(
-    Type.Union([
-      Type.Literal('unspecified'),
-      Type.Literal('retention'),
-      Type.Literal('patient_request'),
-      Type.Literal('recorded_by_mistake'),
-      Type.Literal('authority_decision'),
-    ]),
+    Type.Enum(['unspecified', 'retention', 'patient_request', 'recorded_by_mistake', 'authority_decision']),
   ),
   decisionReference: Type.Optional(
     Type.String({
@@ -111,12 +105,6 @@ export const EraseSchema = Closed({
 });
 
 export const HoldBody = Closed({
-  reason: Type.Union([
-    Type.Literal('complaint'),
-    Type.Literal('legal_claim'),
-    Type.Literal('supervision'),
-    Type.Literal('patient_request'),
-    Type.Literal('investigation'),
-  ]),
+  reason: Type.Enum(['complaint', 'legal_claim', 'supervision', 'patient_request', 'investigation']),
 });
 export const HoldSchema = Closed({ id: Uuid, placedAt: Instant });

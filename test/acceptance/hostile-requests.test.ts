@@ -1,0 +1,362 @@
+import { createHmac, createPublicKey, generateKeyPairSync, randomUUID, sign } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { generatedCall } from '../support/generated-call.ts';
+import { jsonOf, type Reply, uploadForm } from '../support/http-client.ts';
+import { createIntegrator } from '../support/integrator.ts';
+import { expectProblem } from '../support/problems.ts';
+import { answersIn, replyOf, sendRaw } from '../support/raw-http.ts';
+import { startScene } from '../support/scene.ts';
+import { expectUnchanged } from '../support/unchanged.ts';
+
+/** Bad requests and bad credentials: each a 4xx problem that names the fault; nothing told, the process alive. */
+let scene: Awaited<ReturnType<typeof startScene>>;
+let nurse: string;
+let pid: number;
+
+beforeAll(async () => {
+  scene = await startScene();
+  nurse = await scene.own.nurse.token();
+  pid = scene.vault.pid;
+});
+afterAll(async () => {
+  const { own, http, vault } = scene;
+  expect((await http.get('/readyz')).status).toBe(200);
+  expect(vault.pid).toBe(pid);
+  expect(vault.output()).not.toMatch(/"level":(50|60)/);
+  expect(await createIntegrator(scene).search(own.nurse, {})).toEqual([own.recording.id]);
+  await scene.close();
+});
+expectUnchanged(() => scene.folder);
+
+const search = (body: Buffer | string, type = 'application/json'): Promise<Reply> =>
+  scene.http.post('/v1/recordings/search', { token: nurse, body, headers: { 'content-type': type } });
+
+test.each([
+  ['not JSON', '{"a":', /not JSON/],
+  ['empty', '', /empty/],
+  ['__proto__', '{"__proto__":{"limit":1}}', /__proto__/],
+  ['constructor', '{"constructor":{"prototype":{"x":1}}}', /constructor/],
+  ['no UTF-8', Buffer.from('7b22fffe223a317d', 'hex'), /not UTF-8/],
+  ['UTF-16', Buffer.from('{"limit":1}', 'utf16le'), /not JSON/],
+  ['deep', `${'['.repeat(30_000)}${']'.repeat(30_000)}`, /documented form/],
+  ['deeper, and cut off', '{"a":'.repeat(12_000), /not JSON/],
+  ['an array', '[]', /documented form/],
+  ['nothing', 'null', /documented form/],
+  ['a text', '"x"', /documented form/],
+])('a body that is no search, %s: 400', async (_what, body, says) => {
+  expect(expectProblem(await search(body), 400, 'invalid_request').detail).toMatch(says);
+});
+
+test('a body of a megabyte: 413; of another content type: 415; coded: 415', async () => {
+  expectProblem(await search(JSON.stringify({ callId: 'x'.repeat(1e6) })), 413, 'too_large');
+  for (const type of [
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'text/json',
+    ';',
+    'multipart/form-data',
+  ])
+    expectProblem(await search('{}', type), 415, 'unsupported_media_type');
+  expectProblem(
+    await scene.http.post('/v1/recordings/search', { token: nurse, body: '{}' }),
+    415,
+    'unsupported_media_type',
+  );
+  const coded = { token: nurse, json: {}, headers: { 'content-encoding': 'br' } };
+  expectProblem(await scene.http.post('/v1/recordings/search', coded), 415, 'unsupported_media_type');
+});
+
+test.each([
+  [{ limit: 0 }, 'body/limit', /1/],
+  [{ limit: 201 }, 'body/limit', /200/],
+  [{ limit: '5' }, 'body/limit', /integer/],
+  [{ callerNumber: 46701740605 }, 'body/callerNumber', /string/],
+  [{ from: 'yesterday' }, 'body/from', /RFC 3339/],
+  [{ careUnit: 'x' }, 'body/careUnit', /UUID/],
+  [{ direction: 'sideways' }, 'body/direction', /one of inbound, outbound, internal/],
+  [{ cursor: '../..' }, 'body/cursor', /pattern/],
+  [{ cursor: 'AAAA' }, 'cursor', /earlier answer/],
+  [{ callerNumber: 'no number' }, 'callerNumber', /telephone number/],
+  [{ personalNumber: '20170101-0000' }, 'personalNumber', /./],
+  [{ callerNumber: ['x'] }, 'body/callerNumber', /string/],
+])('a search that cannot be: 400 names the field (%j)', async (json, where, fault) => {
+  const { faults } = expectProblem(await search(JSON.stringify(json)), 400, 'invalid_request');
+  expect(faults?.[0]).toEqual({ where, fault: expect.stringMatching(fault) });
+});
+
+test('a purpose that is none names those there are', async () => {
+  const json = { purpose: 'curiosity' };
+  const reply = await scene.http.post(`/v1/recordings/${scene.own.recording.id}/playbacks`, {
+    token: nurse,
+    json,
+  });
+  const { faults } = expectProblem(reply, 400, 'invalid_request');
+  expect(faults?.[0]?.fault).toBe(
+    'must be one of care, quality, complaint, patient_request, supervision, technical',
+  );
+});
+
+test.each(['x', 'null', '0', "' OR 1=1", '..', `${randomUUID()}0`, randomUUID().toUpperCase()])(
+  'an id that is none: 400 or 404, never found (%s)',
+  async (id) => {
+    const { status } = await scene.http.get(`/v1/recordings/${encodeURIComponent(id)}`, { token: nurse });
+    expect([400, 404]).toContain(status);
+  },
+);
+
+test('methods and addresses that do not exist: 404, for strangers too', async () => {
+  for (const method of ['PUT', 'PATCH', 'OPTIONS', 'PROPFIND', 'TRACE', 'LOCK', 'PURGE'])
+    expectProblem(await scene.http.ask(method, '/v1/recordings/search', { token: nurse }), 404, 'not_found');
+  for (const path of ['/', '/v1', '/v1/', '/admin', '/metrics', '/.env', '/docs', '//healthz', '/V1/auth/me'])
+    expectProblem(await scene.http.get(path), 404, 'not_found');
+  expectProblem(await scene.http.get(`/${'a'.repeat(10_000)}`), 404, 'not_found');
+  expectProblem(await scene.http.get('/%zz'), 400, 'invalid_request');
+});
+
+test('too long an address or header: 431', async () => {
+  expectProblem(await scene.http.get(`/${'a'.repeat(20_000)}`), 431, 'headers_too_large');
+  expectProblem(
+    await scene.http.get('/healthz', { headers: { x: 'a'.repeat(20_000) } }),
+    431,
+    'headers_too_large',
+  );
+});
+
+const get = 'GET /healthz HTTP/1.1\r\nHost: x\r\n';
+const post = 'POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';
+test.each([
+  ['garbage', 'hello\r\n\r\n'],
+  ['TLS to a port without it', Buffer.from('16030100c8010000c40303', 'hex')],
+  ['no Host', 'GET /healthz HTTP/1.1\r\n\r\n'],
+  ['another HTTP', 'GET /healthz HTTP/9.9\r\nHost: x\r\n\r\n'],
+  ['an unknown method', 'BREW /healthz HTTP/1.1\r\nHost: x\r\n\r\n'],
+  ['a tunnel', 'CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n'],
+  ['a control character', `${get}a\x01b: 1\r\n\r\n`],
+  ['a folded header', `${get}a: 1\r\n b: 2\r\n\r\n`],
+  ['two lengths', `${post}Content-Length: 5\r\nContent-Length: 6\r\n\r\n12345`],
+  ['length and chunks', `${post}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /x`],
+  ['a negative length', `${post}Content-Length: -5\r\n\r\n`],
+  ['a length beyond all', `${post}Content-Length: 99999999999999999999\r\n\r\n`],
+  ['a chunk that is none', `${post}Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n`],
+  ['a coding nobody knows', `${post}Transfer-Encoding: gzip\r\n\r\n`],
+  ['half a body', `${post}Content-Length: 500\r\n\r\n{"email":"a`],
+])('what is no HTTP is answered once, with a problem: %s', async (_what, bytes) => {
+  const came = await sendRaw(scene.http.url, bytes);
+  expect(answersIn(came)).toBe(1);
+  const { status, headers, text } = replyOf(came);
+  expect(status).toBe(400);
+  expect(headers['content-type']).toBe('application/problem+json');
+  expect(JSON.parse(text)).toMatchObject({
+    status: 400,
+    detail: expect.stringMatching(/^The .*\.$|^This is no/),
+  });
+});
+
+test('chunks are as good as a length', async () => {
+  const { email, password } = scene.own.nurse;
+  const body = JSON.stringify({ email, password });
+  const chunks = [...body].map((char) => `1\r\n${char}\r\n`).join('');
+  const came = await sendRaw(
+    scene.http.url,
+    `${post}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n${chunks}0\r\n\r\n`,
+    { end: false },
+  );
+  expect(replyOf(came).status).toBe(200);
+});
+
+test('an expectation nobody knows is ignored', async () => {
+  const came = await sendRaw(scene.http.url, `${get}Expect: the-unexpected\r\nConnection: close\r\n\r\n`);
+  expect(replyOf(came).status).toBe(200);
+});
+
+const encoded = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+/** Tokens that somebody made who has everything but the key. */
+const forgeries = async (): Promise<Record<string, string>> => {
+  const [head = '', payload = '', signature = ''] = nurse.split('.');
+  const header = JSON.parse(Buffer.from(head, 'base64url').toString()) as Record<string, unknown>;
+  const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as Record<string, unknown>;
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  const signed = (by: Record<string, unknown>, says: Record<string, unknown>): string => {
+    const text = `${encoded(by)}.${encoded(says)}`;
+    return `${text}.${sign(null, Buffer.from(text), privateKey).toString('base64url')}`;
+  };
+  const { keys } = jsonOf<{ keys: Record<string, string>[] }>(
+    await scene.http.get('/.well-known/jwks.json'),
+    200,
+  );
+  const pem = createPublicKey({ key: keys[0] as never, format: 'jwk' }).export({
+    type: 'spki',
+    format: 'pem',
+  });
+  const hmac = (alg: string): string => {
+    const text = `${encoded({ ...header, alg })}.${payload}`;
+    return `${text}.${createHmac(alg === 'HS256' ? 'sha256' : 'sha512', pem)
+      .update(text)
+      .digest('base64url')}`;
+  };
+  const changed = (change: object): string => `${head}.${encoded({ ...claims, ...change })}.${signature}`;
+  return {
+    'no algorithm': `${encoded({ ...header, alg: 'none' })}.${payload}.`,
+    'no algorithm, in capitals': `${encoded({ ...header, alg: 'NONE' })}.${payload}.${signature}`,
+    'no signature': `${head}.${payload}.`,
+    'half a signature': nurse.slice(0, -40),
+    'another key': signed(header, claims),
+    'a key of its own': signed({ ...header, jwk: publicKey.export({ format: 'jwk' }) }, claims),
+    'a key from elsewhere': signed(
+      { ...header, jku: 'http://127.0.0.1/keys', x5u: 'http://127.0.0.1/x' },
+      claims,
+    ),
+    'an unknown key': signed({ ...header, kid: 'unknown' }, claims),
+    'a key that is a path': signed({ ...header, kid: '../../../../dev/null' }, claims),
+    'a key that is no text': signed({ ...header, kid: 5 }, claims),
+    'the public key as a secret': hmac('HS256'),
+    'the public key as a long secret': hmac('HS512'),
+    'another audience': changed({ aud: 'another' }),
+    'another issuer': changed({ iss: randomUUID() }),
+    'another session': changed({ sid: randomUUID() }),
+    'no end': changed({ exp: 9_999_999_999 }),
+    'another kind of token': signed({ ...header, typ: 'JWT' }, claims),
+    'three dots': '...',
+    'no token at all': 'null',
+    'very long': 'a'.repeat(5000),
+    'an API key with another name': scene.home.source.apiKey.replace('cv_', 'vc_'),
+    'an API key, shortened': scene.home.source.apiKey.slice(0, -1),
+    'an API key, in capitals': scene.home.source.apiKey.toUpperCase(),
+    'a client secret': scene.home.source.clientSecret,
+    'a password': scene.own.nurse.password,
+  };
+};
+
+test('ASVS 9.1 a forged token opens nothing, whatever is forged: 401', async () => {
+  for (const [what, token] of Object.entries(await forgeries()))
+    for (const path of [
+      '/v1/auth/me',
+      `/v1/recordings/${scene.own.recording.id}`,
+      `/v1/playbacks/${randomUUID()}/audio`,
+    ]) {
+      const reply = await scene.http.get(path, { token });
+      expect([what, path, reply.status]).toEqual([what, path, 401]);
+      expectProblem(reply, 401, 'unauthenticated');
+      expect(reply.headers['www-authenticate']).toBe('Bearer realm="callvault"');
+    }
+  const auditor = await scene.installationAuditor.token();
+  const told = await scene.http.post('/v1/audit/search', {
+    token: auditor,
+    json: { action: 'session.refused' },
+  });
+  const reasons = jsonOf<{ entries: { detail: { reason: string } }[] }>(told, 200).entries;
+  expect(reasons.map(({ detail }) => detail.reason)).toContain('forged_token');
+});
+
+test('a credential anywhere but in its place is none', async () => {
+  const { cookie } = await scene.own.nurse.signIn();
+  const value = cookie.slice('__Host-cv='.length);
+  const { apiKey } = scene.home.source;
+  const asks = [
+    { headers: { authorization: `Basic ${Buffer.from(`nurse:${nurse}`).toString('base64')}` } },
+    { headers: { authorization: nurse } },
+    { headers: { authorization: `Bearer ${nurse}, Bearer ${nurse}` } },
+    { headers: { authorization: 'Bearer' } },
+    { headers: { 'x-api-key': apiKey } },
+    { headers: { cookie: `access_token=${nurse}; session=${value}; cv=${value}; __Host-cv=${nurse}` } },
+    { token: value },
+  ];
+  for (const ask of asks) expectProblem(await scene.http.get('/v1/auth/me', ask), 401, 'unauthenticated');
+  for (const name of ['access_token', 'token', 'key'])
+    expectProblem(await scene.http.get(`/v1/auth/me?${name}=${nurse}`), 401, 'unauthenticated');
+});
+
+test('PDL-2 a source’s key or token is worth nothing but for delivering', async () => {
+  for (const path of [
+    '/v1/recordings/search',
+    `/v1/recordings/${scene.own.recording.id}/playbacks`,
+    '/v1/audit/search',
+  ])
+    expectProblem(
+      await scene.http.post(path, { token: scene.home.source.apiKey, json: {} }),
+      403,
+      'forbidden',
+    );
+  const reply = await scene.http.get(`/v1/playbacks/${randomUUID()}/audio`, {
+    token: scene.home.source.apiKey,
+  });
+  expectProblem(reply, 403, 'forbidden');
+});
+
+test('the session’s cookie is bound to host, TLS, HTTP and our own site', async () => {
+  const { email, password } = scene.own.nurse;
+  const reply = await scene.http.post('/v1/auth/login', { json: { email, password } });
+  const [line = ''] = reply.headers['set-cookie'] ?? [];
+  const [, ...attributes] = line.split('; ');
+  expect(line).toMatch(/^__Host-cv=[\w-]{40,}; /);
+  expect(new Set(attributes)).toEqual(new Set(['Path=/', 'HttpOnly', 'Secure', 'SameSite=Strict']));
+});
+
+test('another site has no use of the session, and reads nothing', async () => {
+  const { cookie } = await scene.own.nurse.signIn();
+  const json = 'application/json';
+  const foreign: readonly Record<string, string>[] = [
+    { 'sec-fetch-site': 'cross-site', 'content-type': json },
+    { 'sec-fetch-site': 'same-site', 'content-type': json },
+    { 'sec-fetch-site': 'none', 'content-type': json },
+    { 'content-type': json },
+    { 'sec-fetch-site': 'same-origin', 'content-type': 'text/plain' },
+    { 'sec-fetch-site': 'same-origin', 'content-type': 'application/x-www-form-urlencoded' },
+    { 'sec-fetch-site': 'same-origin' },
+  ];
+  for (const headers of foreign)
+    for (const path of [
+      '/v1/auth/logout',
+      '/v1/auth/refresh',
+      '/v1/auth/password',
+      `/v1/playbacks/${randomUUID()}/heard`,
+    ])
+      expectProblem(
+        await scene.http.post(path, { body: '{}', headers: { ...headers, cookie } }),
+        403,
+        'cross_site',
+      );
+  for (const site of ['cross-site', 'same-site']) {
+    const headers = { cookie, 'sec-fetch-site': site };
+    expectProblem(await scene.http.get('/v1/auth/me', { headers }), 403, 'cross_site');
+    const { email, password } = scene.own.nurse;
+    const login = { json: { email, password }, headers: { 'sec-fetch-site': site } };
+    expectProblem(await scene.http.post('/v1/auth/login', login), 403, 'cross_site');
+  }
+  const still = await scene.http.get('/v1/auth/me', { headers: { cookie, 'sec-fetch-site': 'same-origin' } });
+  expect(still.status).toBe(200);
+});
+
+test('no origin is allowed anything: a preflight is answered like any unknown address', async () => {
+  const headers = {
+    origin: 'https://evil.example',
+    'access-control-request-method': 'POST',
+    'access-control-request-headers': 'authorization',
+  };
+  for (const path of ['/v1/auth/login', '/v1/recordings/search', `/v1/playbacks/${randomUUID()}/audio`]) {
+    const reply = await scene.http.ask('OPTIONS', path, { headers });
+    expectProblem(reply, 404, 'not_found');
+    expect(Object.keys(reply.headers).filter((name) => name.startsWith('access-control'))).toEqual([]);
+  }
+});
+
+test('ASVS 13.4 no answer names its maker, its version or how near the limit is', async () => {
+  const replies = [
+    await scene.http.get('/healthz'),
+    await scene.http.get('/nowhere'),
+    await scene.http.get('/v1/auth/me', { token: nurse }),
+  ];
+  for (const { headers } of replies) {
+    expect(Object.keys(headers).filter((name) => /powered|^server$|via|ratelimit/.test(name))).toEqual([]);
+    expect(headers['x-content-type-options']).toBe('nosniff');
+    expect(headers['content-security-policy']).toContain("default-src 'none'");
+  }
+});
+
+test('an upload that is refused leaves the connection to the next request', async () => {
+  const form = uploadForm({ callId: randomUUID(), careUnit: 'Nowhere' }, generatedCall(60));
+  const reply = await scene.http.post('/v1/recordings', { token: scene.home.source.apiKey, form });
+  expectProblem(reply, 400, 'not_acceptable_metadata');
+  expect(reply.headers.connection).not.toBe('close');
+});

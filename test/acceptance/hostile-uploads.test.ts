@@ -1,0 +1,213 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { generatedCall } from '../support/generated-call.ts';
+import { type Ask, type Form, formOf, type Reply, uploadForm } from '../support/http-client.ts';
+import { createIntegrator } from '../support/integrator.ts';
+import { expectProblem } from '../support/problems.ts';
+import { startScene } from '../support/scene.ts';
+import { expectUnchanged } from '../support/unchanged.ts';
+
+/** Bad deliveries: each a 4xx problem that names the fault; nothing stored, nothing told, the process alive. */
+let scene: Awaited<ReturnType<typeof startScene>>;
+const audio = generatedCall(1, 31);
+
+beforeAll(async () => {
+  scene = await startScene({ MAX_UPLOAD_BYTES: String(2 * 1024 * 1024) });
+});
+afterAll(async () => {
+  const { own, http } = scene;
+  expect((await http.get('/readyz')).status).toBe(200);
+  expect(await createIntegrator(scene).search(own.nurse, {})).toEqual([own.recording.id]);
+  await scene.close();
+});
+expectUnchanged(() => scene.folder);
+
+const deliver = (ask: Ask): Promise<Reply> =>
+  scene.http.post('/v1/recordings', { token: scene.home.source.apiKey, ...ask });
+const put = (name: string, headers: Record<string, string> = {}, body: Buffer | string = audio) =>
+  scene.http.put(`/v1/ingest/${name}`, { token: scene.home.source.apiKey, body, headers });
+
+const metadataPart = (metadata: unknown = { callId: randomUUID() }) => ({
+  name: 'metadata',
+  content: typeof metadata === 'string' ? metadata : JSON.stringify(metadata),
+});
+const audioPart = { name: 'audio', content: audio, filename: 'audio.wav', type: 'audio/wav' };
+const multipart = 'multipart/form-data; boundary=x';
+const halfMetadata = '--x\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n{"callId"';
+
+const forms: readonly (readonly [what: string, ask: () => Ask, says: RegExp])[] = [
+  ['garbage', () => ({ body: 'garbage', headers: { 'content-type': multipart } }), /closing boundary/],
+  ['nothing at all', () => ({ body: '', headers: { 'content-type': multipart } }), /first part/],
+  ['no boundary', () => ({ body: 'x', headers: { 'content-type': 'multipart/form-data' } }), /no boundary/],
+  ['audio first', () => ({ form: formOf([audioPart, metadataPart()]) }), /first part must be metadata/],
+  ['no audio', () => ({ form: formOf([metadataPart()]) }), /after metadata comes the part audio/],
+  ['two recordings', () => ({ form: formOf([metadataPart(), audioPart, audioPart]) }), /nothing may follow/],
+  [
+    'a part __proto__',
+    () => ({ form: formOf([{ name: '__proto__', content: '{}' }, audioPart]) }),
+    /first part/,
+  ],
+  [
+    'endless metadata',
+    () => ({ form: formOf([metadataPart({ callId: 'x', queue: 'q'.repeat(70_000) }), audioPart]) }),
+    /metadata is too long/,
+  ],
+  ['half a form', () => ({ form: formOf([metadataPart(), audioPart], '') }), /closing boundary/],
+  [
+    'half of its metadata',
+    () => ({ form: { contentType: multipart, body: Buffer.from(halfMetadata) } }),
+    /closing boundary/,
+  ],
+  [
+    'an unreadable digest',
+    () => ({ form: formOf([metadataPart(), { name: 'sha256', content: 'zz' }, audioPart]) }),
+    /SHA-256/,
+  ],
+];
+test.each(forms)('a form that is none, %s: 400', async (_what, ask, says) => {
+  expect(expectProblem(await deliver(ask()), 400, 'invalid_request').detail).toMatch(says);
+});
+
+test.each([
+  { json: { callId: 'x' } },
+  { body: 'x', headers: { 'content-type': 'text/plain' } },
+  { body: 'a=b', headers: { 'content-type': 'application/x-www-form-urlencoded' } },
+  { body: 'x', headers: { 'content-type': ';;;' } },
+  { body: 'x' },
+  {},
+])('a form of another content type: 415 (%j)', async (ask) => {
+  expectProblem(await deliver(ask), 415, 'unsupported_media_type');
+});
+
+const refusal = async (form: Form) =>
+  expectProblem(await deliver({ form }), 400, 'not_acceptable_metadata').faults ?? [];
+
+test.each([' ', '{', '[]', 'null', '"x"', '5', '[{"callId":"x"}]', `${'['.repeat(30_000)}`])(
+  'metadata that is no object: %.20j',
+  async (text) => {
+    const [fault] = await refusal(formOf([metadataPart(text), audioPart]));
+    expect(fault).toMatchObject({ where: 'metadata', fault: expect.stringMatching(/JSON/) });
+  },
+);
+
+test('metadata that is not UTF-8', async () => {
+  const content = Buffer.concat([Buffer.from('{"callId":"'), Buffer.from([0xff, 0xc0]), Buffer.from('"}')]);
+  const [fault] = await refusal(formOf([{ name: 'metadata', content }, audioPart]));
+  expect(fault).toEqual({ where: 'metadata', fault: 'is not JSON in UTF-8' });
+});
+
+test('G-1 wrong types and unknown fields: all named at once, no value repeated', async () => {
+  const wrong = {
+    segment: 'seven',
+    callerNumber: 46701740605,
+    startedAt: 'yesterday',
+    direction: 'sideways',
+    channels: { 9: 'caller' },
+    pauses: [[5, 1]],
+    personalNumber: '20170101-0000',
+    retentionClass: 'for ever',
+    religion: 'any',
+  };
+  const form = uploadForm({ ...wrong, callId: ['x'] }, audio);
+  const faults = await refusal(form);
+  expect(faults.map(({ where }) => where).sort()).toEqual([...Object.keys(wrong), 'callId'].sort());
+  expect(JSON.stringify(faults)).not.toMatch(/46701740605|yesterday|sideways|20170101|for ever|any"/);
+});
+
+test('names that reach for the prototype', async () => {
+  const text = '{"callId":"a","__proto__":{"admin":true},"constructor":{"prototype":{"admin":true}}}';
+  const faults = await refusal(formOf([metadataPart(text), audioPart]));
+  expect(faults.map(({ fault }) => fault)).toEqual(['is not a known field', 'is not a known field']);
+});
+
+test('PDL-11 a care unit of somebody else, or of nobody', async () => {
+  for (const careUnit of [scene.abroad.id, randomUUID(), 'Nowhere', '../other', "' OR 1=1 --"])
+    expect(await refusal(uploadForm({ callId: randomUUID(), careUnit }, audio))).toMatchObject([
+      { where: 'careUnit' },
+    ]);
+});
+
+test.each([
+  ['070-1740605.wav', 'number_in_name'],
+  ['0701740605', 'number_in_name'],
+  [encodeURIComponent('+46 70 174 06 05'), 'number_in_name'],
+  [encodeURIComponent('０７０１７４０６０５'), 'number_in_name'],
+  [encodeURIComponent('../../etc/passwd'), 'invalid_request'],
+  [encodeURIComponent('..\\..\\windows'), 'invalid_request'],
+  [encodeURIComponent('a\0b'), 'invalid_request'],
+  [encodeURIComponent('a\r\nSet-Cookie: x'), 'invalid_request'],
+  ['a'.repeat(129), 'invalid_request'],
+  ['%zz', 'invalid_request'],
+])('G-1 a name in the address that may not be one: %.40s', async (name, code) => {
+  const { detail } = expectProblem(await put(name), 400, code);
+  if (code === 'number_in_name') expect(detail).toMatch(/uuidgen/);
+});
+
+test('a hostile file name is nothing but a sealed fact', async () => {
+  for (const filename of ['../../../etc/cron.d/x', 'CON', '<script>', 'a\\b\\c', 'x'.repeat(5000)]) {
+    const part = { ...audioPart, filename, content: Buffer.from('\x7fELF', 'latin1') };
+    // Refused for its content, so that nothing stays; what the name says changes nothing.
+    expectProblem(await deliver({ form: formOf([metadataPart(), part]) }), 422, 'refused_content');
+  }
+});
+
+test.each([
+  ['ELF', '\x7fELF\x02\x01\x01\0'],
+  ['Windows', 'MZ\x90\0'],
+  ['ZIP', 'PK\x03\x04'],
+  ['gzip', '\x1f\x8b\x08\0'],
+  ['a script', '#!/bin/sh\n'],
+])('an executable or archive instead of a recording: 422 (%s)', async (_kind, magic) => {
+  const body = Buffer.concat([Buffer.from(magic, 'latin1'), Buffer.alloc(70_000)]);
+  const { detail } = expectProblem(
+    await deliver({ form: uploadForm({ callId: randomUUID() }, body) }),
+    422,
+    'refused_content',
+  );
+  expect(detail).toContain('not a recording');
+  expectProblem(await put(randomUUID(), { 'content-type': 'audio/wav' }, body), 422, 'refused_content');
+});
+
+test('a wrong digest, however it is given: 400, and the sender keeps its copy', async () => {
+  const wrong = createHash('sha256').update('another').digest();
+  const digest = { name: 'sha256', content: wrong.toString('hex') };
+  expectProblem(await deliver({ form: formOf([metadataPart(), digest, audioPart]) }), 400, 'digest_mismatch');
+  const header = `sha-256=:${wrong.toString('base64')}:`;
+  expectProblem(await put(randomUUID(), { 'content-digest': header }), 400, 'digest_mismatch');
+  for (const unreadable of ['sha-256=:zz:', 'sha-256', `sha-256=:${'A'.repeat(2000)}:`])
+    expectProblem(await put(randomUUID(), { 'content-digest': unreadable }), 400, 'invalid_request');
+});
+
+test.each([
+  [{ 'x-call-foo': '1' }, 'x-call-foo'],
+  [{ 'x-call-segment': '-1' }, 'x-call-segment'],
+  [{ 'x-call-pauses': '5-1' }, 'x-call-pauses'],
+  [{ 'x-call-channels': 'caller,nobody' }, 'x-call-channels'],
+  [{ 'x-call-id': Buffer.from([0xff, 0xfe]).toString('latin1') }, 'x-call-id'],
+])('a header of the call that cannot be: %j', async (headers, where) => {
+  const { faults } = expectProblem(await put(randomUUID(), headers), 400, 'not_acceptable_metadata');
+  expect(faults?.map((fault) => fault.where)).toEqual([where]);
+});
+
+test('too much: 413 before it is read, or as soon as it is too much', async () => {
+  const big = Buffer.alloc(5 * 1024 * 1024);
+  expectProblem(await put(randomUUID(), {}, big), 413, 'too_large');
+  expectProblem(await deliver({ form: uploadForm({ callId: randomUUID() }, big) }), 413, 'too_large');
+  const slightly = Buffer.alloc(2 * 1024 * 1024 + 1);
+  expectProblem(await deliver({ form: uploadForm({ callId: randomUUID() }, slightly) }), 413, 'too_large');
+});
+
+test('a coded body, or none: 415 and 400', async () => {
+  expectProblem(await put(randomUUID(), { 'content-encoding': 'gzip' }), 415, 'unsupported_media_type');
+  const nothing = await scene.http.put(`/v1/ingest/${randomUUID()}`, { token: scene.home.source.apiKey });
+  expectProblem(nothing, 400, 'invalid_request');
+});
+
+test('PDL-2 whoever may not deliver is refused before a byte is read', async () => {
+  const form = uploadForm({ callId: randomUUID() }, audio);
+  const nurse = await scene.own.nurse.token();
+  const admin = await scene.home.admin.token();
+  for (const token of [nurse, admin]) expectProblem(await deliver({ form, token }), 403, 'forbidden');
+  for (const token of ['nonsense', scene.home.source.clientSecret, `${scene.home.source.apiKey}x`])
+    expectProblem(await deliver({ form, token }), 401, 'unauthenticated');
+});
