@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { AppError } from '../core/errors.ts';
@@ -39,6 +40,27 @@ const LIMITS = {
 const unavailable = (cause: unknown): AppError =>
   new AppError('database_unavailable', 'The database cannot be reached.', { cause });
 
+/** More different statements than the service has; beyond them one is planned each time, as without a name. */
+const MAX_NAMES = 200;
+/** What `pg` takes for no name. */
+const UNNAMED = '';
+
+/**
+ * Names for the statements that PostgreSQL keeps planned per connection: planning them anew cost as much as running them.
+ * Searches stay without one, for their best plan depends on what is asked for.
+ */
+const statementNames = (): ((query: { readonly sql: string }) => string) => {
+  const names = new Map<string, string>();
+  return ({ sql }) => {
+    if (/\bORDER BY\b/i.test(sql)) return UNNAMED;
+    const known = names.get(sql);
+    if (known !== undefined || names.size >= MAX_NAMES) return known ?? UNNAMED;
+    const name = `cv-${createHash('sha256').update(sql).digest('hex').slice(0, 24)}`;
+    names.set(sql, name);
+    return name;
+  };
+};
+
 /** Throws unless the role is fit to serve and the database is of this release. */
 const inspect = async (settings: PostgresSettings): Promise<void> => {
   const client = new pg.Client({ ...settings, ...LIMITS, application_name: 'callvault start' });
@@ -71,7 +93,9 @@ export const openDatabase = async (
   const pool = new pg.Pool({ ...settings, ...LIMITS, max: connections, application_name: 'callvault' });
   // An idle connection that breaks is replaced at the next query, which then tells; without a listener it would end the process.
   pool.on('error', () => undefined);
-  const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
+  const prisma = new PrismaClient({
+    adapter: new PrismaPg(pool, { statementNameGenerator: statementNames() }),
+  });
   return {
     prisma,
     pool,
