@@ -37,9 +37,6 @@ export type AppendConnectionOptions = {
   readonly onLost: () => void;
 };
 
-/** Appends that may be under way at once: while the server commits one batch, the next is already there. */
-export const PIPELINE_DEPTH = 2;
-
 /** How much longer than the server's own limit we wait before we give the session up. */
 const GRACE_MS = 1_000;
 
@@ -70,7 +67,6 @@ export const openAppendConnection = async (options: AppendConnectionOptions): Pr
     statement_timeout: statementMs,
     connectionTimeoutMillis: statementMs + GRACE_MS,
     keepAlive: true,
-    pipeline: true,
   });
   let lost = false;
   const lose = (): void => {
@@ -91,7 +87,7 @@ export const openAppendConnection = async (options: AppendConnectionOptions): Pr
 
   /** The server's limit ends a slow statement; this one ends a silent network or a frozen server. */
   const ask = async <R extends pg.QueryResultRow>(query: pg.QueryConfig): Promise<R[]> => {
-    const deadline = setTimeout(lose, PIPELINE_DEPTH * statementMs + GRACE_MS);
+    const deadline = setTimeout(lose, statementMs + GRACE_MS);
     try {
       return (await client.query<R>(query)).rows;
     } finally {

@@ -27,15 +27,12 @@ export type AppendQueue = {
   readonly add: (pending: Pending) => boolean;
   /** Puts a batch in front, to be sent again as it is and alone. */
   readonly putBack: (batch: readonly Pending[]) => void;
-  /** What goes to the server next, oldest first; null when nothing waits. `half` leaves a batch for the next call. */
-  readonly take: (share?: 'half') => readonly Pending[] | null;
+  /** What goes to the server next, oldest first; null when nothing waits. */
+  readonly take: () => readonly Pending[] | null;
   readonly isEmpty: () => boolean;
   /** Empties the queue. */
   readonly drain: () => readonly Pending[];
 };
-
-/** Below this two commits cost more than they gain. */
-const WORTH_HALVING = 16;
 
 /** What waits for its place in the log. There is no lingering: whatever waits goes, and what arrives meanwhile goes next. */
 export const createAppendQueue = (limits: QueueLimits): AppendQueue => {
@@ -43,12 +40,10 @@ export const createAppendQueue = (limits: QueueLimits): AppendQueue => {
   let waitingBytes = 0;
   const again: (readonly Pending[])[] = [];
 
-  const takeWaiting = (share?: 'half'): readonly Pending[] => {
+  const takeWaiting = (): readonly Pending[] => {
     let taken = 0;
     let bytes = 0;
-    const most =
-      share === 'half' && waiting.length >= WORTH_HALVING ? Math.ceil(waiting.length / 2) : waiting.length;
-    while (taken < most && taken < limits.batchEvents) {
+    while (taken < waiting.length && taken < limits.batchEvents) {
       bytes += waiting[taken]!.body.length;
       if (taken > 0 && bytes > limits.batchBytes) break;
       taken += 1;
@@ -69,7 +64,7 @@ export const createAppendQueue = (limits: QueueLimits): AppendQueue => {
     putBack: (batch) => {
       if (batch.length > 0) again.unshift(batch);
     },
-    take: (share) => again.shift() ?? (waiting.length > 0 ? takeWaiting(share) : null),
+    take: () => again.shift() ?? (waiting.length > 0 ? takeWaiting() : null),
     isEmpty: () => again.length === 0 && waiting.length === 0,
     drain: () => {
       const all = [...again.flat(), ...waiting];

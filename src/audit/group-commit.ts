@@ -1,10 +1,10 @@
 import type { CompactRange } from '../core/audit/merkle.ts';
 import { AppError, isAppError } from '../core/errors.ts';
-import { type AppendAnswer, type AppendConnection, PIPELINE_DEPTH } from './append-connection.ts';
+import type { AppendAnswer, AppendConnection } from './append-connection.ts';
 import { appendFailureOf, causeOf, logHalted, logUnavailable } from './append-failure.ts';
 import type { AppendQueue, Pending } from './append-queue.ts';
 import { mintReceipt } from './mint.ts';
-import { catchUp, followAnswer } from './tip.ts';
+import { catchUp, type Expected, expectTip, followAnswer } from './tip.ts';
 
 /** What a session works on. The tip moves with every answer that was checked. */
 export type CommitRun = {
@@ -13,43 +13,39 @@ export type CommitRun = {
   tip: CompactRange;
   /** Events whose batch was sent and never answered: in the log or not. */
   readonly unsettled: Pending[];
-  /** Events that were refused as existing and may be their own first copy; looked up when nothing is under way. */
-  readonly doubtful: Pending[];
   /** Told every tip that was checked. */
   readonly onTip: (tip: CompactRange) => void;
 };
 
-type Answered = { readonly answer: AppendAnswer } | { readonly error: unknown };
-
-/** A batch under way, and the size of the log as we knew it when it went. */
 type Sent = {
   readonly batch: readonly Pending[];
-  readonly size: number;
-  readonly answered: Promise<Answered>;
+  readonly expected: Expected;
+  readonly answered: Promise<AppendAnswer>;
 };
 
-const send = ({ session, tip }: CommitRun, batch: readonly Pending[]): Sent => ({
-  batch,
-  size: tip.size,
-  answered: session
-    .append(
-      tip.size,
-      batch.map((pending) => pending.salt),
-      batch.map((pending) => pending.body),
-    )
-    .then(
-      (answer) => ({ answer }),
-      (error: unknown) => ({ error }),
-    ),
-});
-
-const acknowledge = async (run: CommitRun, { batch, size }: Sent, answer: AppendAnswer): Promise<void> => {
+/** Sends a batch and, while the database is at work, computes what it should come to. */
+const send = ({ session, tip }: CommitRun, batch: readonly Pending[]): Sent => {
+  const answered = session.append(
+    tip.size,
+    batch.map((pending) => pending.salt),
+    batch.map((pending) => pending.body),
+  );
+  // Looked at in a moment; until then it must not count as unhandled.
+  answered.catch(() => undefined);
   const commitments = batch.map((pending) => pending.commitment);
-  run.tip = await followAnswer(run.session, run.tip, { size, commitments }, answer);
+  return { batch, answered, expected: expectTip(tip, commitments) };
+};
+
+/** Moves the tip to what was appended and checked; returns what acknowledges it. */
+const check = async (run: CommitRun, { batch, expected, answered }: Sent): Promise<() => void> => {
+  const answer = await answered;
+  run.tip = await followAnswer(run.session, expected, answer);
   run.onTip(run.tip);
-  batch.forEach((pending, i) => {
-    pending.resolve(mintReceipt(pending.event, answer.previous.size + i));
-  });
+  return () => {
+    batch.forEach((pending, i) => {
+      pending.resolve(mintReceipt(pending.event, answer.previous.size + i));
+    });
+  };
 };
 
 /** Resolves those of `batch` that are in the log after all; returns the others. Throws `log_halted`, or the session's error. */
@@ -70,89 +66,81 @@ export const settleCommitted = async (
   return [...missing.values()];
 };
 
-const eventExists = (): AppError =>
-  new AppError('event_exists', 'The access log has an entry of this event already.');
+/** A single event whose id the log has already: perhaps from its own first copy, sent on a session that was lost. */
+const refuseExisting = async (run: CommitRun, pending: Pending): Promise<void> => {
+  const foreign = pending.retried ? await settleCommitted(run, [pending]) : [pending];
+  if (foreign.length > 0)
+    pending.reject(new AppError('event_exists', 'The access log has an entry of this event already.'));
+};
 
-/** A single event the database will not take. */
-const refuseOne = (run: CommitRun, pending: Pending, exists: boolean, error: unknown): void => {
-  if (exists && pending.retried) run.doubtful.push(pending);
-  else if (exists) pending.reject(eventExists());
-  else
-    pending.reject(
+/** The batch was refused for something in it: alone, an event is refused; together, each half is tried by itself. */
+const isolate = async (
+  run: CommitRun,
+  batch: readonly Pending[],
+  exists: boolean,
+  error: unknown,
+): Promise<void> => {
+  const [only, ...rest] = batch;
+  if (only !== undefined && rest.length === 0) {
+    if (exists) return refuseExisting(run, only);
+    only.reject(
       new AppError('internal', 'The access log cannot store this event.', { cause: causeOf(error) }),
     );
-};
-
-/** Events sent again after a lost session that ran into an entry of the same id: perhaps their own first copy. */
-const settleDoubtful = async (run: CommitRun): Promise<void> => {
-  const doubtful = run.doubtful.splice(0);
-  try {
-    for (const pending of await settleCommitted(run, doubtful)) pending.reject(eventExists());
-  } catch (error) {
-    await setAside(run, doubtful, error);
+    return;
   }
+  const middle = batch.length >> 1;
+  run.queue.putBack(batch.slice(middle));
+  run.queue.putBack(batch.slice(0, middle));
 };
 
-/** The fate of these is open. Throws on only what halts the log; anything else means that the session cannot be used further. */
-const setAside = async (run: CommitRun, batch: readonly Pending[], error: unknown): Promise<void> => {
-  run.unsettled.push(...batch);
-  if (isAppError(error, 'log_halted')) throw error;
-  await run.session.end();
-};
-
-const refuse = async (run: CommitRun, batch: readonly Pending[], error: unknown): Promise<void> => {
+/** Settles what can be settled; throws what leaves the batch's fate open. */
+const settleByFailure = async (run: CommitRun, batch: readonly Pending[], error: unknown): Promise<void> => {
   const failure = appendFailureOf(error);
   switch (failure) {
     case 'contradiction':
       throw logHalted('The access log is not the one this process has seen.', error);
     case 'lost':
-      return setAside(run, batch, error);
+      throw error;
+    case 'exists':
+    case 'entry':
+      return isolate(run, batch, failure === 'exists', error);
     case 'unavailable': {
       // What the database refuses to one batch it refuses to the next: nobody waits for the same answer.
       const unavailable = logUnavailable('The access log cannot be written now.', error);
       for (const pending of [...batch, ...run.queue.drain()]) pending.reject(unavailable);
-      return;
-    }
-    case 'exists':
-    case 'entry': {
-      if (batch.length === 1) return refuseOne(run, batch[0]!, failure === 'exists', error);
-      const middle = batch.length >> 1;
-      run.queue.putBack(batch.slice(middle));
-      run.queue.putBack(batch.slice(0, middle));
     }
   }
 };
 
-const settle = async (run: CommitRun, sent: Sent): Promise<void> => {
-  const answered = await sent.answered;
+const settleFailed = async (run: CommitRun, batch: readonly Pending[], error: unknown): Promise<void> => {
   try {
-    if ('error' in answered) await refuse(run, sent.batch, answered.error);
-    else await acknowledge(run, sent, answered.answer);
-  } catch (error) {
-    await setAside(run, sent.batch, error);
+    await settleByFailure(run, batch, error);
+  } catch (open) {
+    // Committed or not, and if so not checked.
+    run.unsettled.push(...batch);
+    if (isAppError(open, 'log_halted')) throw open;
+    await run.session.end();
   }
 };
+
+const nobody = (): void => undefined;
 
 /**
- * Group commit without lingering: sends what waits, and what has come meanwhile next. Resolves when nothing waits or the
- * session is lost (see `unsettled`); rejects with `log_halted`. Settles every event whose fate it learns.
+ * Group commit without lingering: what waits goes in one batch, and what comes meanwhile in the next. One batch at a time,
+ * because two under way are two commits for the same events, and on a slow disk the commit is what costs. Resolves when
+ * nothing waits or the session is lost (see `unsettled`); rejects with `log_halted`.
  */
 export const commitWaiting = async (run: CommitRun): Promise<void> => {
-  const underWay: Sent[] = [];
-  try {
-    for (;;) {
-      while (underWay.length < PIPELINE_DEPTH && run.doubtful.length === 0 && !run.session.lost()) {
-        // With nothing under way, half goes and half follows at once: the server is never without work while we check.
-        const batch = run.queue.take(underWay.length === 0 ? 'half' : undefined);
-        if (batch === null) break;
-        underWay.push(send(run, batch));
-      }
-      const sent = underWay.shift();
-      if (sent !== undefined) await settle(run, sent);
-      else if (run.doubtful.length > 0) await settleDoubtful(run);
-      else return;
-    }
-  } finally {
-    run.unsettled.push(...underWay.flatMap(({ batch }) => batch), ...run.doubtful);
+  let acknowledge = nobody;
+  for (;;) {
+    const batch = run.session.lost() ? null : run.queue.take();
+    const sent = batch && send(run, batch);
+    // The database has work again before those who waited for the last batch get theirs.
+    acknowledge();
+    if (sent === null) return;
+    acknowledge = await check(run, sent).catch(async (error: unknown) => {
+      await settleFailed(run, sent.batch, error);
+      return nobody;
+    });
   }
 };

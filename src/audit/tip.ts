@@ -60,16 +60,18 @@ export const catchUp = async (
   return range;
 };
 
-/** Others' commitments between the tip and the head before our append; the answer counts them from the size it was asked with. */
-const followOthers = (
-  source: Pick<Source, 'commitments'>,
-  known: CompactRange,
-  askedSize: number,
-  answer: AppendAnswer,
-): CompactRange | Promise<CompactRange> => {
-  if (answer.others === null) return readUpTo(source, known, answer.previous.size);
-  return extendByCommitments(known, answer.others.slice(known.size - askedSize));
+/** The tip after our append if nobody else appends in between: computed while the database is at work. */
+export type Expected = {
+  readonly known: CompactRange;
+  readonly commitments: readonly Buffer[];
+  readonly after: CompactRange;
 };
+
+export const expectTip = (known: CompactRange, commitments: readonly Buffer[]): Expected => ({
+  known,
+  commitments,
+  after: extendByCommitments(known, commitments),
+});
 
 /**
  * Checks the answer to an append: what others added continues the tip, our commitments continue that, and the result is
@@ -77,19 +79,17 @@ const followOthers = (
  */
 export const followAnswer = async (
   source: Pick<Source, 'commitments'>,
-  known: CompactRange,
-  asked: { readonly size: number; readonly commitments: readonly Buffer[] },
-  answer: AppendAnswer,
+  { known, commitments, after }: Expected,
+  { previous, others, next }: AppendAnswer,
 ): Promise<CompactRange> => {
-  if (answer.previous.size < known.size)
-    throw logHalted(`The access log had ${answer.previous.size} entries, ${known.size} were seen before.`);
-  const before = await followOthers(source, known, asked.size, answer);
-  if (!isStated(before, answer.previous))
+  const before =
+    others === null ? await readUpTo(source, known, previous.size) : extendByCommitments(known, others);
+  if (!isStated(before, previous))
     throw logHalted(
-      `The access log of ${answer.previous.size} entries does not continue the ${known.size} seen before.`,
+      `The access log of ${previous.size} entries does not continue the ${known.size} seen before.`,
     );
-  const after = extendByCommitments(before, asked.commitments);
-  if (!isStated(after, answer.next) || !rootOf(after).equals(answer.next.root))
-    throw logHalted(`The access log of ${answer.next.size} entries is not what was appended.`);
-  return after;
+  const tip = before.size === known.size ? after : extendByCommitments(before, commitments);
+  if (!isStated(tip, next) || !rootOf(tip).equals(next.root))
+    throw logHalted(`The access log of ${next.size} entries is not what was appended.`);
+  return tip;
 };

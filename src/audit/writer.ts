@@ -1,4 +1,4 @@
-import { commitmentOf, SALT_BYTES } from '../core/audit/commitment.ts';
+import { commitmentOf } from '../core/audit/commitment.ts';
 import { encodeEvent } from '../core/audit/entry.ts';
 import { type CompactRange, rootOf } from '../core/audit/merkle.ts';
 import { AppError, isAppError } from '../core/errors.ts';
@@ -11,6 +11,7 @@ import { type CommitRun, commitWaiting, settleCommitted } from './group-commit.t
 import { createHeadReport, type HeadReport } from './head-report.ts';
 import { type AuditHead, type AuditLogger, type AuditReader, createAuditReader } from './reader.ts';
 import type { Receipt } from './receipt.ts';
+import { createSalts } from './salts.ts';
 import { adoptTip } from './tip.ts';
 
 /** `away`: the database cannot be reached; appends fail at once. `halted`: the log contradicts what this process has seen. */
@@ -51,7 +52,7 @@ export type AuditWriterOptions = {
 const defaultLimits: WriterLimits = {
   queueEvents: 10_000,
   queueBytes: 16 * 1024 * 1024,
-  batchEvents: 500,
+  batchEvents: 256,
   batchBytes: 1024 * 1024,
   statementMs: 5_000,
   reconnectMs: [100, 250, 500, 1_000, 2_000, 5_000],
@@ -64,6 +65,7 @@ type Machine = {
   readonly limits: WriterLimits;
   readonly queue: AppendQueue;
   readonly report: HeadReport;
+  readonly nextSalt: () => Buffer;
   /** `connecting`: appends wait; a failed attempt refuses them. */
   state: AuditWriterState | 'connecting';
   /** The present session, or the last one: its tip and its unsettled events are what the next one starts from. */
@@ -116,7 +118,7 @@ const openRun = async (machine: Machine, session: AppendConnection): Promise<Com
     options.onHead?.(headOf(tip));
   };
   const tip = before?.tip ?? (await adoptTip(session));
-  const run = { session, queue, tip, unsettled: [], doubtful: [], onTip };
+  const run = { session, queue, tip, unsettled: [], onTip };
   const missing = await settleCommitted(run, before?.unsettled ?? []);
   const unavailable = logUnavailable('The access log was lost twice while this entry was on its way.');
   for (const pending of missing) if (pending.retried) pending.reject(unavailable);
@@ -174,11 +176,11 @@ const wake = (machine: Machine): void => {
 
 const enqueue = (machine: Machine, event: AuditEvent): Promise<Receipt> =>
   new Promise((resolve, reject) => {
-    const { state, closing, options, queue } = machine;
+    const { state, closing, nextSalt, queue } = machine;
     if (state === 'halted') throw logHalted('The access log is halted.');
     if (closing || state === 'away') throw logUnavailable('The access log cannot be reached now.');
     const encoded = encodeEvent(event);
-    const salt = options.randomBytes(SALT_BYTES);
+    const salt = nextSalt();
     const commitment = commitmentOf(salt, encoded.body);
     if (!queue.add({ ...encoded, salt, commitment, resolve, reject, retried: false }))
       throw logUnavailable('Too many entries wait for the access log.');
@@ -213,6 +215,7 @@ export const createAuditWriter = (options: AuditWriterOptions): AuditWriter => {
     options,
     limits,
     queue: createAppendQueue(limits),
+    nextSalt: createSalts(options.randomBytes),
     report: createHeadReport(options.log, limits.headReportMs),
     state: 'connecting',
     run: null,

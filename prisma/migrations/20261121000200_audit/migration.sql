@@ -95,9 +95,9 @@ CREATE TABLE audit.node (
 -- Searches of people: newest first, within an organisation or by one thing. What happens all day is soon found along the
 -- organisation's own index, so only what is rare has one by action or outcome, and it costs the usual append nothing.
 CREATE INDEX entry_organisation ON audit.entry (((facts).organisation), ((facts).at), seq);
-CREATE INDEX entry_actor ON audit.entry (((facts).actor), ((facts).at), seq) WHERE (facts).actor IS NOT NULL;
-CREATE INDEX entry_recording ON audit.entry (((facts).recording), ((facts).at), seq) WHERE (facts).recording IS NOT NULL;
-CREATE INDEX entry_subject ON audit.entry (((facts).subject), ((facts).at), seq) WHERE (facts).subject IS NOT NULL;
+CREATE INDEX entry_actor ON audit.entry (((facts).actor), ((facts).at), seq);
+CREATE INDEX entry_recording ON audit.entry (((facts).recording), ((facts).at), seq);
+CREATE INDEX entry_subject ON audit.entry (((facts).subject), ((facts).at), seq);
 CREATE INDEX entry_action ON audit.entry (((facts).action), ((facts).organisation), ((facts).at), seq)
   WHERE (facts).action NOT IN (
     'recording.stored', 'recording.viewed', 'recordings.searched', 'playback.opened', 'playback.heard');

@@ -43,7 +43,7 @@ describe('an entry the database cannot store', () => {
   test.each([
     ['a data exception (class 22)', 'PERFORM 1 / 0;'],
     ['a constraint (class 23)', 'RETURN false;'],
-  ])('%s: it alone is refused, its neighbours are stored without a gap', async (_, how) => {
+  ])('%s: it alone is refused, its neighbours are stored in their order', async (_, how) => {
     await poison(how);
     const before = await sizeNow();
     const bad = new Set([0, 57, 58, 199]);
@@ -56,7 +56,7 @@ describe('an entry the database cannot store', () => {
       else expect(one.status).toBe('fulfilled');
     });
     const seqs = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value.seq] : []));
-    expect(seqs.sort((a, b) => a - b)).toEqual(Array.from({ length: 196 }, (_, i) => before + i));
+    expect(seqs).toEqual(Array.from({ length: 196 }, (_, i) => before + i));
     await superuser.query('ALTER TABLE audit.entry DROP CONSTRAINT poison');
     expect(await verdictOf(database)).toMatchObject({ ok: true, size: before + 196 });
     expect(writer.state()).toBe('ready');

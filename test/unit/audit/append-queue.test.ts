@@ -76,12 +76,3 @@ test('drained: everything once, and then nothing, with all its room free', () =>
   expect(queue.drain()).toEqual([]);
   expect(queue.add(pending('a'.repeat(9_000)))).toBe(true);
 });
-
-test('shared: half of what waits, so that the other half follows while the first is committed', () => {
-  const wide = { batchEvents: 500, batchBytes: 1_000_000 };
-  const queue = filled(numbers(50), wide);
-  expect(queue.take('half')).toHaveLength(25);
-  expect(queue.take()).toHaveLength(25);
-  expect(filled(numbers(15), wide).take('half')).toHaveLength(15);
-  expect(filled(numbers(17), wide).take('half')).toHaveLength(9);
-});
