@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import { type AuditReader, createAuditReader } from './audit/reader.ts';
 import { type AuditWriter, createAuditWriter } from './audit/writer.ts';
 import type { Config } from './config.ts';
+import type { S3Settings } from './config-rules.ts';
 import type { Verdict } from './core/audit/verify.ts';
 import { AppError } from './core/errors.ts';
 import type { PostgresSettings } from './core/postgres-settings.ts';
@@ -39,6 +40,7 @@ import { createOrganisationTable } from './storage/organisation-table.ts';
 import { createPendingChangeTable } from './storage/pending-change-table.ts';
 import { createPlaybackTable } from './storage/playback-table.ts';
 import { createRecordingTable } from './storage/recording-table.ts';
+import { assertS3Bucket, ensureS3Bucket } from './storage/s3-bucket.ts';
 import { createS3ObjectStore } from './storage/s3-object-store.ts';
 import { createSessionCheck } from './storage/session-check.ts';
 import { createSessionTable } from './storage/session-table.ts';
@@ -235,6 +237,8 @@ const openAll = async (
   logger: Logger,
   closers: Closers,
 ): Promise<Resources> => {
+  // First of all, so that a start that cannot succeed makes nothing. Commands may be about what needs no object.
+  if (config.s3 !== null && purpose === 'serve') await assertS3Bucket(config.s3);
   const postgres = await openPostgres(config, purpose, logger, closers);
   const database = await openDatabase(postgres.settings);
   closers.add(() => database.close());
@@ -328,3 +332,7 @@ export const migrateDatabase = async (
     await client.end();
   }
 };
+
+/** `callvault migrate`: the bucket. Returns in a sentence what was done. */
+export const prepareBucket = async (s3: S3Settings): Promise<string> =>
+  (await ensureS3Bucket(s3)) ? `Made the bucket ${s3.bucket}.` : `The bucket ${s3.bucket} is there.`;

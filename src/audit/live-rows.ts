@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { EntryFacts } from '../core/audit/facts.ts';
+import type { LogRows, StoredBatch, StoredEntry, StoredLeaf, Stray } from '../core/audit/log-rows.ts';
 import { storedLevels, type TreeNode } from '../core/audit/merkle.ts';
-import type { LogRows, StoredBatch, StoredEntry, StoredLeaf, Stray } from '../core/audit/verify.ts';
 
 /** The rows of the log as they lie in a database, page by page, for the verifier. */
 type Client = Pick<pg.ClientBase, 'query'>;

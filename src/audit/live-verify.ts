@@ -1,5 +1,6 @@
 import pg from 'pg';
-import { type Anchor, type LogRows, type Verdict, verifyLog } from '../core/audit/verify.ts';
+import type { LogRows } from '../core/audit/log-rows.ts';
+import { type Anchor, type Verdict, verifyLog } from '../core/audit/verify.ts';
 import type { PostgresSettings } from '../core/postgres-settings.ts';
 import { logUnavailable } from './append-failure.ts';
 import { type LiveLog, openLiveLog } from './live-rows.ts';

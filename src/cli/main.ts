@@ -37,7 +37,9 @@ program
 
 program
   .command('migrate')
-  .description('bring the database of DATABASE_URL to this release, as the role of MIGRATE_DATABASE_URL')
+  .description(
+    'bring the database of DATABASE_URL to this release, as the role of MIGRATE_DATABASE_URL, and make the bucket',
+  )
   .action(run(migrateCommand));
 
 program

@@ -16,7 +16,8 @@ import {
   rejection,
   store,
 } from '../support/opened-store.ts';
-import { openS3Store, s3Settings, type TestBucket } from '../support/s3-store.ts';
+import { s3Settings, type TestBucket } from '../support/s3-bucket.ts';
+import { openS3Store } from '../support/s3-store.ts';
 
 const MiB = 1024 ** 2;
 const LENGTH = 20 * MiB;

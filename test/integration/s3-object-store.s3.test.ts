@@ -23,7 +23,8 @@ import {
   refusal,
   store,
 } from '../support/opened-store.ts';
-import { openS3Store, s3Settings } from '../support/s3-store.ts';
+import { s3Settings } from '../support/s3-bucket.ts';
+import { openS3Store } from '../support/s3-store.ts';
 import { startStoreProcess } from '../support/store-process.ts';
 
 const FUTURE = new Date('2999-01-01');

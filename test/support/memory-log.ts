@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { commitmentOf, leafOf } from '../../src/core/audit/commitment.ts';
 import { encodeEvent } from '../../src/core/audit/entry.ts';
 import { factsOf } from '../../src/core/audit/facts.ts';
+import type { LogRows, StoredBatch, StoredEntry, StoredLeaf } from '../../src/core/audit/log-rows.ts';
 import {
   type CompactRange,
   emptyRange,
@@ -10,7 +11,6 @@ import {
   rootOf,
   type TreeNode,
 } from '../../src/core/audit/merkle.ts';
-import type { LogRows, StoredBatch, StoredEntry, StoredLeaf } from '../../src/core/audit/verify.ts';
 import type { AuditEvent } from '../../src/core/events.ts';
 import { everyAction, fixedEvent, fixedId } from './audit-events.ts';
 

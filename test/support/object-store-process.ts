@@ -7,7 +7,7 @@ import { createFileObjectStore } from '../../src/storage/file-object-store.ts';
 import type { ObjectKey, ObjectStore } from '../../src/storage/object-store.ts';
 import { createS3ObjectStore } from '../../src/storage/s3-object-store.ts';
 import { asSealed, sampleBytes, stallingAfter } from './object-bodies.ts';
-import { s3Settings } from './s3-store.ts';
+import { s3Settings } from './s3-bucket.ts';
 
 const MiB = 1024 ** 2;
 const [mode, name, kind, place] = process.argv.slice(2) as [string, string, string, string];

@@ -1,8 +1,9 @@
 import { isAppError } from '../errors.ts';
 import { commitmentOf, leafOf, SALT_BYTES } from './commitment.ts';
 import { decodeBody } from './entry.ts';
-import { differingFacts, type EntryFacts } from './facts.ts';
+import { differingFacts } from './facts.ts';
 import { createFaultList, type Fault, type FaultList } from './fault.ts';
+import type { LogRows, StoredBatch, StoredEntry, StoredLeaf, Stray } from './log-rows.ts';
 import {
   type CompactRange,
   emptyRange,
@@ -17,33 +18,6 @@ import {
  * The verifier of the log: re-derives everything from the bodies up and compares it with what is stored. Pure and
  * synchronous; {@link verifyLog} feeds it from any source. Everything it is given is attacker-controlled.
  */
-export type StoredLeaf = { readonly seq: number; readonly commitment: Buffer; readonly eventId: string };
-export type StoredEntry = {
-  readonly seq: number;
-  readonly salt: Buffer;
-  readonly body: string;
-  /** Null where the source has no columns (an export). */
-  readonly facts: EntryFacts | null;
-};
-export type StoredBatch = {
-  readonly firstSeq: number;
-  readonly size: number;
-  readonly root: Buffer;
-  readonly range: Buffer;
-};
-
-/** The rows of entries [from, to), each list in the order of the log. Pages follow each other without a gap. */
-export type LogRows = {
-  readonly from: number;
-  readonly to: number;
-  readonly leaves: readonly StoredLeaf[];
-  readonly entries: readonly StoredEntry[];
-  /** Those whose size lies in (from, to]. */
-  readonly batches: readonly StoredBatch[];
-  /** Those that the leaves of this page complete. */
-  readonly nodes: readonly TreeNode[];
-};
-
 /** A head known from elsewhere: a writer's, later a checkpoint's. */
 export type Anchor = { readonly size: number; readonly root: string };
 
@@ -58,9 +32,6 @@ export type Verdict = {
   readonly faultCount: number;
   readonly faults: readonly Fault[];
 };
-
-/** A row that no place of the log accounts for. */
-export type Stray = { readonly table: string; readonly seq: number };
 
 type Walk = {
   range: CompactRange;

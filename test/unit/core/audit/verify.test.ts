@@ -2,14 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { commitmentOf } from '../../../../src/core/audit/commitment.ts';
 import { extendByCommitments } from '../../../../src/core/audit/head.ts';
+import type { Stray } from '../../../../src/core/audit/log-rows.ts';
 import { emptyRange, rootOf } from '../../../../src/core/audit/merkle.ts';
-import {
-  type Anchor,
-  createVerifier,
-  type Stray,
-  type Verdict,
-  verifyLog,
-} from '../../../../src/core/audit/verify.ts';
+import { type Anchor, createVerifier, type Verdict, verifyLog } from '../../../../src/core/audit/verify.ts';
 import { fixedId } from '../../../support/audit-events.ts';
 import {
   createMemoryLog,

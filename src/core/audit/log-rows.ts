@@ -1,0 +1,33 @@
+import type { EntryFacts } from './facts.ts';
+import type { TreeNode } from './merkle.ts';
+
+/** The rows of the log as a source hands them to the verifier. Attacker-controlled, all of it. */
+export type StoredLeaf = { readonly seq: number; readonly commitment: Buffer; readonly eventId: string };
+export type StoredEntry = {
+  readonly seq: number;
+  readonly salt: Buffer;
+  readonly body: string;
+  /** Null where the source has no columns (an export). */
+  readonly facts: EntryFacts | null;
+};
+export type StoredBatch = {
+  readonly firstSeq: number;
+  readonly size: number;
+  readonly root: Buffer;
+  readonly range: Buffer;
+};
+
+/** The rows of entries [from, to), each list in the order of the log. Pages follow each other without a gap. */
+export type LogRows = {
+  readonly from: number;
+  readonly to: number;
+  readonly leaves: readonly StoredLeaf[];
+  readonly entries: readonly StoredEntry[];
+  /** Those whose size lies in (from, to]. */
+  readonly batches: readonly StoredBatch[];
+  /** Those that the leaves of this page complete. */
+  readonly nodes: readonly TreeNode[];
+};
+
+/** A row that no place of the log accounts for. */
+export type Stray = { readonly table: string; readonly seq: number };

@@ -1,0 +1,85 @@
+import { inspect } from 'node:util';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { ErrorCode } from '../../src/core/errors.ts';
+import { assertS3Bucket, ensureS3Bucket } from '../../src/storage/s3-bucket.ts';
+import { refusal } from '../support/opened-store.ts';
+import { createScriptedServer } from '../support/scripted-server.ts';
+
+/** A bucket that is there, is not, or cannot be asked for; the real server's side is in s3-vault.s3.test.ts. */
+const SECRET = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
+const closers: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0)) await close();
+});
+
+/** Options for a server that answers HEAD and PUT with these. */
+const bucketWhere = async (head: number, put = 500) => {
+  const { endpoint, asked, close } = await createScriptedServer((request, response) => {
+    request.resume().on('end', () => {
+      response.writeHead(request.method === 'HEAD' ? head : put, { connection: 'close' });
+      response.end();
+    });
+  });
+  closers.push(close);
+  const timeouts = { connectMs: 500, answerMs: 500, stallMs: 500 };
+  const keys = { accessKeyId: 'AKIDEXAMPLEOFTHETEST', secretAccessKey: SECRET };
+  const options = { endpoint, region: 'us-east-1', bucket: 'calls', forcePathStyle: true, timeouts, ...keys };
+  return { options, asked, close };
+};
+
+describe('at the start', () => {
+  test('a bucket that is there is asked for once and left alone', async () => {
+    const { options, asked } = await bucketWhere(200);
+    await assertS3Bucket(options);
+    expect(asked).toEqual(['HEAD /calls/']);
+  });
+
+  test.each([
+    [404, 'config_invalid', /no bucket calls: run "callvault migrate"/],
+    [301, 'config_invalid', /bucket calls lies in another region: set S3_REGION/],
+    [403, 'storage_unavailable', /refuses the credentials/],
+    [503, 'storage_unavailable', /cannot be used now/],
+  ] as [number, ErrorCode, RegExp][])('%i stops it with a sentence', async (status, code, said) => {
+    const { options } = await bucketWhere(status);
+    const error = await refusal(assertS3Bucket(options), code);
+    expect(error).toMatchObject({ message: expect.stringMatching(said) });
+    expect(inspect(error, { depth: 10 })).not.toContain(SECRET);
+  });
+
+  test('a store that is away is no missing bucket', async () => {
+    const { options, close } = await bucketWhere(200);
+    await close();
+    closers.length = 0;
+    await refusal(assertS3Bucket(options), 'storage_unavailable');
+  });
+});
+
+describe('migrating', () => {
+  test('makes a bucket that is not there', async () => {
+    const { options, asked } = await bucketWhere(404, 200);
+    expect(await ensureS3Bucket(options)).toBe(true);
+    expect(asked).toEqual(['HEAD /calls/', 'PUT /calls/']);
+  });
+
+  test('leaves one that is there as it is', async () => {
+    const { options, asked } = await bucketWhere(200, 200);
+    expect(await ensureS3Bucket(options)).toBe(false);
+    expect(asked).toEqual(['HEAD /calls/']);
+  });
+
+  test.each([
+    [403, 'storage_unavailable'],
+    [301, 'config_invalid'],
+    [503, 'storage_unavailable'],
+  ] as [number, ErrorCode][])('makes none when it cannot know (%i)', async (status, code) => {
+    const { options, asked } = await bucketWhere(status, 200);
+    await refusal(ensureS3Bucket(options), code);
+    expect(asked.filter((one) => one.startsWith('PUT'))).toEqual([]);
+  });
+
+  test('says so when it may not make one', async () => {
+    const { options } = await bucketWhere(404, 403);
+    const { message } = await refusal(ensureS3Bucket(options), 'storage_unavailable');
+    expect(message).toMatch(/no bucket calls, and these credentials may not make it/);
+  });
+});
