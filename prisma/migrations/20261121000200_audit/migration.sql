@@ -214,7 +214,7 @@ BEGIN
   END IF;
   IF coalesce(cardinality(bodies), 0) = 0 OR cardinality(salts) <> cardinality(bodies) THEN
     RAISE EXCEPTION 'audit.append needs as many salts as bodies, at least one'
-      USING ERRCODE = 'invalid_function_parameter';
+      USING ERRCODE = 'invalid_parameter_value';
   END IF;
   -- An acknowledged entry is on disk, whatever the session asked for. As an attribute of the function this would be undone
   -- before COMMIT and do nothing.
