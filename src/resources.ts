@@ -40,8 +40,6 @@ import { createOrganisationTable } from './storage/organisation-table.ts';
 import { createPendingChangeTable } from './storage/pending-change-table.ts';
 import { createPlaybackTable } from './storage/playback-table.ts';
 import { createRecordingTable } from './storage/recording-table.ts';
-import { assertS3Bucket, ensureS3Bucket } from './storage/s3-bucket.ts';
-import { createS3ObjectStore } from './storage/s3-object-store.ts';
 import { createSessionCheck } from './storage/session-check.ts';
 import { createSessionTable } from './storage/session-table.ts';
 import { createSourceTable } from './storage/source-table.ts';
@@ -136,8 +134,12 @@ const openPostgres = async (
   return { settings: config.database ?? (embedded as EmbeddedDatabase).settings, embedded, announce };
 };
 
+/** Loaded where there is a bucket: the SDK takes 20 MB and a fifth of the start. */
+const s3Store = () => import('./storage/s3-object-store.ts');
+const s3Bucket = () => import('./storage/s3-bucket.ts');
+
 const openObjects = async (config: Config): Promise<ObjectStore> => {
-  if (config.s3 !== null) return createS3ObjectStore({ ...config.s3 });
+  if (config.s3 !== null) return (await s3Store()).createS3ObjectStore({ ...config.s3 });
   return createFileObjectStore({
     root: join(config.dataDir, 'objects'),
     freeBytesFloor: config.freeDiskFloor,
@@ -238,7 +240,7 @@ const openAll = async (
   closers: Closers,
 ): Promise<Resources> => {
   // First of all, so that a start that cannot succeed makes nothing. Commands may be about what needs no object.
-  if (config.s3 !== null && purpose === 'serve') await assertS3Bucket(config.s3);
+  if (config.s3 !== null && purpose === 'serve') await (await s3Bucket()).assertS3Bucket(config.s3);
   const postgres = await openPostgres(config, purpose, logger, closers);
   const database = await openDatabase(postgres.settings);
   closers.add(() => database.close());
@@ -335,4 +337,6 @@ export const migrateDatabase = async (
 
 /** `callvault migrate`: the bucket. Returns in a sentence what was done. */
 export const prepareBucket = async (s3: S3Settings): Promise<string> =>
-  (await ensureS3Bucket(s3)) ? `Made the bucket ${s3.bucket}.` : `The bucket ${s3.bucket} is there.`;
+  (await (await s3Bucket()).ensureS3Bucket(s3))
+    ? `Made the bucket ${s3.bucket}.`
+    : `The bucket ${s3.bucket} is there.`;

@@ -23,6 +23,9 @@ export type StreamPlaybackDeps = {
   readonly now: () => number;
 };
 
+/** What flows is read in small parts: several are on their way to a slow listener at any time, and there are many of them. */
+const FLOW_BYTES = 128 * 1024;
+
 export type OpenedRecording = {
   readonly row: RecordingRow;
   readonly envelope: Envelope;
@@ -77,7 +80,7 @@ export const createStreamPlayback = (deps: StreamPlaybackDeps) => {
       await pace(start);
       const { generation } = await deps.authorisePiece(asked);
       if (generation !== known.envelope.generation) throw new AppError('not_found', 'The recording changed.');
-      const end = pieceEnd(start, total);
+      const end = pieceEnd(start, total, FLOW_BYTES);
       yield await deps.readVerified(known, { start, end }, asked.signal);
       start = end;
     }
@@ -94,7 +97,7 @@ export const createStreamPlayback = (deps: StreamPlaybackDeps) => {
         return deps.readVerified(known, range, asked.signal);
       },
       async readAll() {
-        const end = pieceEnd(0, totalBytes);
+        const end = pieceEnd(0, totalBytes, FLOW_BYTES);
         const first = await deps.readVerified(known, { start: 0, end }, asked.signal);
         return (async function* () {
           yield first;

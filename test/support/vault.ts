@@ -1,4 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +7,10 @@ import { join } from 'node:path';
 /** Black box: a running vault and its command line, as a stranger has them. Nothing of src is imported here. */
 const ROOT = join(import.meta.dirname, '../..');
 const LAUNCHER = join(ROOT, 'bin/callvault.js');
+/** As `npm start` has it: flags of Node, then the program. */
+const START = (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: { start: string } })
+  .scripts.start;
+const NODE_FLAGS = START.split(' ').slice(1, -1);
 
 export type Ran = { readonly code: number; readonly stdout: string; readonly stderr: string };
 
@@ -58,7 +63,7 @@ const startVault = async (
   wrapper: readonly string[],
 ): Promise<RunningVault> => {
   // Node itself, not the launcher: the pid is then the vault's, to be killed or traced.
-  const command = [...wrapper, process.execPath, join(ROOT, 'src/main.ts')];
+  const command = [...wrapper, process.execPath, ...NODE_FLAGS, join(ROOT, 'src/main.ts')];
   const child = spawn(command[0] as string, command.slice(1), {
     cwd,
     env,
