@@ -271,6 +271,7 @@ const openAll = async (
     tables: tablesOf(database),
     readiness,
     maxUploadBytes: config.maxUploadBytes,
+    lifetimes: { userMs: config.sessionHours * 3_600_000, sourceMs: config.accessTokenSeconds * 1000 },
     alarm: (fields) => logger.error(fields, 'ALARM: a stored recording did not verify'),
     now,
   });

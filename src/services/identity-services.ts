@@ -23,7 +23,7 @@ import { createRecordDenial } from './record-denial.ts';
 import { createRecordRefusedCredential } from './record-refused-credential.ts';
 import { createRefreshSession } from './refresh-session.ts';
 import { createRefusalAggregator } from './refusal-aggregator.ts';
-import { KNOWN_PLACE_MS, SOURCE_SESSION_KEPT_MS } from './session-limits.ts';
+import { KNOWN_PLACE_MS, type SessionLifetimes, SOURCE_SESSION_KEPT_MS } from './session-limits.ts';
 import { createSignIn } from './sign-in.ts';
 import { createSignOut } from './sign-out.ts';
 import { createUserAccess } from './user-access.ts';
@@ -33,6 +33,7 @@ export type IdentityDeps = IdentityTables & {
   readonly fields: Pick<FieldEncryption, 'blindIndexes'>;
   readonly passwords: Passwords;
   readonly changes: Pick<AuditedChanges<IdentityChanges>, 'perform'>;
+  readonly lifetimes: SessionLifetimes;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly newId: () => string;

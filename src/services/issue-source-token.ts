@@ -7,7 +7,7 @@ import type { SourceTable } from '../storage/source-table.ts';
 import { eventBase } from './event-base.ts';
 import type { Origins } from './origins.ts';
 import type { RefusalAggregator } from './refusal-aggregator.ts';
-import { type OpenedSession, TOKEN_SECONDS } from './session-limits.ts';
+import type { OpenedSession, SessionLifetimes } from './session-limits.ts';
 
 export type IssueSourceTokenDeps = {
   readonly sources: Pick<SourceTable, 'findClient'>;
@@ -15,6 +15,7 @@ export type IssueSourceTokenDeps = {
   readonly origins: Origins;
   readonly refusals: Pick<RefusalAggregator, 'record'>;
   readonly audit: Pick<AuditWriter, 'append'>;
+  readonly lifetimes: Pick<SessionLifetimes, 'sourceMs'>;
   readonly now: () => number;
   readonly newId: () => string;
 };
@@ -53,7 +54,7 @@ export const createIssueSourceToken = (deps: IssueSourceTokenDeps) => {
     if (client === null) return refuse(asked);
     const id = deps.newId();
     const at = now();
-    const expiresAt = new Date(at + TOKEN_SECONDS * 1000);
+    const expiresAt = new Date(at + deps.lifetimes.sourceMs);
     const actor = {
       type: 'source',
       id: client.id as SourceId,

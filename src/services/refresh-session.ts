@@ -7,11 +7,12 @@ import type { AuditedChanges } from './audited-change.ts';
 import type { Credential } from './authenticate.ts';
 import { eventBase } from './event-base.ts';
 import type { IdentityChanges } from './identity-changes.ts';
-import { IDLE_MS, LIFETIME_MS, type OpenedSession, ROTATION_GRACE_MS } from './session-limits.ts';
+import { IDLE_MS, type OpenedSession, ROTATION_GRACE_MS, type SessionLifetimes } from './session-limits.ts';
 
 export type RefreshSessionDeps = {
   readonly sessions: Pick<SessionTable, 'rotate' | 'findReplaced'>;
   readonly changes: Pick<AuditedChanges<IdentityChanges>, 'perform'>;
+  readonly lifetimes: Pick<SessionLifetimes, 'userMs'>;
   readonly now: () => number;
 };
 
@@ -53,7 +54,7 @@ export const createRefreshSession = (deps: RefreshSessionDeps) => {
     if (hash === null) throw signInAgain();
     const next = newBearerSecret('refresh');
     const at = now();
-    const limits = { idleMs: IDLE_MS, lifetimeMs: LIFETIME_MS };
+    const limits = { idleMs: IDLE_MS, lifetimeMs: deps.lifetimes.userMs };
     const rotated = await sessions.rotate({ hash, next: next.hash, at: new Date(at), ...limits });
     if (rotated !== null) {
       const { id, userId, expiresAt } = rotated;

@@ -31,6 +31,7 @@ import { createReportHeard } from './report-heard.ts';
 import { createSealUpload } from './seal-upload.ts';
 import { createSearchRecordings } from './search-recordings.ts';
 import { createSecondDelivery } from './second-delivery.ts';
+import type { SessionLifetimes } from './session-limits.ts';
 import { createSettleIntent } from './settle-intent.ts';
 import { createStreamPlayback } from './stream-playback.ts';
 import { createSweep } from './sweep.ts';
@@ -54,6 +55,7 @@ export type ServiceDeps = {
   };
   readonly readiness: Readiness;
   readonly maxUploadBytes: number;
+  readonly lifetimes: SessionLifetimes;
   readonly alarm: (fields: { recording: string; fault: string }) => void;
   readonly now: () => number;
 };

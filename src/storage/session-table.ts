@@ -83,6 +83,7 @@ export const createSessionTable = (prisma: PrismaClient) => ({
              expires_at = least(s.created_at + ${lifetimeMs} * interval '1 ms', ${at}::timestamptz + ${idleMs} * interval '1 ms')
         FROM app_user u LEFT JOIN organisation o ON o.id = u.organisation_id
        WHERE s.refresh_hash = ${bytes(hash)} AND s.ended_at IS NULL AND s.expires_at > ${at}
+         AND s.created_at + ${lifetimeMs} * interval '1 ms' > ${at}::timestamptz
          AND u.id = s.user_id AND u.disabled_at IS NULL AND o.disabled_at IS NULL
    RETURNING s.id::text AS id, s.user_id::text AS "userId", s.expires_at AS "expiresAt"`;
     return rows[0] ?? null;

@@ -1,8 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newBearerSecret } from '../../src/crypto/bearer-secrets.ts';
-import { IDLE_MS, LIFETIME_MS, ROTATION_GRACE_MS } from '../../src/services/session-limits.ts';
-import { type Identity, newOrganisation, startIdentity, type TestOrganisation } from '../support/identity.ts';
+import { IDLE_MS, ROTATION_GRACE_MS } from '../../src/services/session-limits.ts';
+import {
+  type Identity,
+  LIFETIMES,
+  newOrganisation,
+  startIdentity,
+  type TestOrganisation,
+} from '../support/identity.ts';
 
 let identity: Identity;
 let home: TestOrganisation;
@@ -135,10 +141,10 @@ describe('a session has an end (H-1, automatic logoff)', () => {
     const { cookie } = await signedIn();
     const started = identity.clock.now();
     let current = cookie;
-    while (identity.clock.now() - started < LIFETIME_MS - IDLE_MS / 2) {
+    while (identity.clock.now() - started < LIFETIMES.userMs - IDLE_MS / 2) {
       const { cookie: next, session } = await refresh(current);
       current = next;
-      expect(session.expiresAt.getTime()).toBeLessThanOrEqual(started + LIFETIME_MS);
+      expect(session.expiresAt.getTime()).toBeLessThanOrEqual(started + LIFETIMES.userMs);
       identity.clock.advance(IDLE_MS / 2);
     }
     identity.clock.advance(IDLE_MS / 2);

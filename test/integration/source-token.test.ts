@@ -1,8 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newBearerSecret } from '../../src/crypto/bearer-secrets.ts';
-import { TOKEN_SECONDS } from '../../src/services/session-limits.ts';
-import { type Identity, newOrganisation, startIdentity, type TestOrganisation } from '../support/identity.ts';
+import {
+  type Identity,
+  LIFETIMES,
+  newOrganisation,
+  startIdentity,
+  type TestOrganisation,
+} from '../support/identity.ts';
 
 let identity: Identity;
 let home: TestOrganisation;
@@ -37,7 +42,7 @@ describe('client credentials', () => {
       session: session.id,
       detail: { method: 'client_credentials' },
     });
-    identity.clock.advance(TOKEN_SECONDS * 1000 + 1);
+    identity.clock.advance(identity.lifetimes.sourceMs + 1);
     await expect(useSession(session.id)).rejects.toMatchObject(refused);
   });
 
@@ -139,5 +144,27 @@ describe('what is taken away is gone at the next request', () => {
       expiresAt: new Date(Date.now() + 60_000),
     });
     expect(opened).toBe(false);
+  });
+});
+
+describe.each([30, 3600])('a token of %i seconds', (seconds) => {
+  test('is a session of as many', async () => {
+    const other = await startIdentity({ ...LIFETIMES, sourceMs: seconds * 1000 });
+    try {
+      const { source, clientSecret } = await (await newOrganisation(other)).newSource();
+      const { id } = await other.services.issueSourceToken({
+        clientId: source.clientId,
+        clientSecret,
+        address: '192.0.2.1',
+        request: randomUUID(),
+      });
+      const use = () => other.services.authenticate({ kind: 'session', sessionId: id });
+      other.clock.advance(seconds * 1000 - 5_000);
+      expect(await use()).toMatchObject({ id: source.id });
+      other.clock.advance(5_001);
+      await expect(use()).rejects.toMatchObject(refused);
+    } finally {
+      await other.close();
+    }
   });
 });

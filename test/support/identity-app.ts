@@ -10,11 +10,15 @@ import { jwksRoutes } from '../../src/http/routes/jwks.ts';
 import type { Identity } from './identity.ts';
 
 /** The identity routes behind the real guard, without the rest of the vault. */
-export const buildIdentityApp = async ({ services, jwtKeys, clock }: Identity) => {
+export const buildIdentityApp = async ({ services, jwtKeys, clock, lifetimes }: Identity) => {
   const app = Fastify({ ajv: { customOptions: { removeAdditional: false, coerceTypes: false } } });
   app.setErrorHandler((error, request, reply) => sendProblem(request, reply, error));
-  const accessTokens = { keys: jwtKeys, issuer: 'c0ffee00-0000-4000-8000-000000000000', now: clock.now };
-  const tokens = createAccessTokens(accessTokens);
+  const tokens = createAccessTokens({
+    keys: jwtKeys,
+    issuer: 'c0ffee00-0000-4000-8000-000000000000',
+    lifetimeSeconds: lifetimes.sourceMs / 1000,
+    now: clock.now,
+  });
   await app.register(cookie);
   await app.register(accessPlugin, { ...services, verifyAccessToken: tokens.verify });
   await app.register(openApi);

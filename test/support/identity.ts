@@ -15,6 +15,7 @@ import { createAuditedChanges } from '../../src/services/audited-change.ts';
 import type { IdentityChanges } from '../../src/services/identity-changes.ts';
 import { createIdentityEffects } from '../../src/services/identity-effects.ts';
 import { createIdentityServices } from '../../src/services/identity-services.ts';
+import type { SessionLifetimes } from '../../src/services/session-limits.ts';
 import { type Database, openDatabase } from '../../src/storage/database.ts';
 import { createOrganisationTable } from '../../src/storage/organisation-table.ts';
 import { createPendingChangeTable } from '../../src/storage/pending-change-table.ts';
@@ -64,8 +65,11 @@ const tablesOf = ({ prisma, pool }: Database) => ({
   sessionCheck: createSessionCheck(pool),
 });
 
+/** As an installation without settings has them. */
+export const LIFETIMES: SessionLifetimes = { userMs: 12 * 3_600_000, sourceMs: 300_000 };
+
 /** Identity on a real database, a real access log and real keys on disk; closed by `close`. */
-export const startIdentity = async () => {
+export const startIdentity = async (lifetimes = LIFETIMES) => {
   const db = await startTestDatabase();
   const database = await openDatabase(db.app);
   const superuser = await db.connect('superuser');
@@ -89,6 +93,7 @@ export const startIdentity = async () => {
     fields,
     passwords,
     changes,
+    lifetimes,
     now,
     newId: randomUUID,
   });
@@ -112,6 +117,7 @@ export const startIdentity = async () => {
     keyFolder,
     jwtKeys: await createJwtKeys({ keys }),
     audit,
+    lifetimes,
     calls,
     tables,
     pending,
