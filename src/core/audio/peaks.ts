@@ -1,4 +1,4 @@
-import { FULL_SCALE, type SampleFormat } from './samples.ts';
+import { FULL_SCALE, type Loudest, type SampleFormat } from './samples.ts';
 
 /**
  * Peaks: the loudest amplitude of each channel in at most 1,000 buckets of equal length, for the picture of a call.
@@ -62,12 +62,12 @@ export const createPeakMeter = (format: SampleFormat, channels: number, sampleRa
     framesPerBucket *= 2;
   };
 
-  const measure = (bytes: Buffer, from: number, frames: number): void => {
+  const measure = (loudest: Loudest, from: number, frames: number): void => {
     for (let at = from, left = frames; left > 0; ) {
       const count = Math.min(left, framesPerBucket - filled);
       for (let channel = 0; channel < channels; channel += 1) {
         const cell = channel * MAX_BUCKETS + bucket;
-        const level = format.loudest(bytes, at + channel * format.bytes, frameBytes, count);
+        const level = loudest(at + channel * format.bytes, frameBytes, count);
         if (level > cells[cell]!) cells[cell] = level;
       }
       at += count * frameBytes;
@@ -84,10 +84,10 @@ export const createPeakMeter = (format: SampleFormat, channels: number, sampleRa
         from = bytes.copy(cut, cutBytes, 0, frameBytes - cutBytes);
         cutBytes += from;
         if (cutBytes < frameBytes) return;
-        measure(cut, 0, 1);
+        measure(format.loudestIn(cut), 0, 1);
       }
       const frames = Math.floor((bytes.length - from) / frameBytes);
-      measure(bytes, from, frames);
+      measure(format.loudestIn(bytes), from, frames);
       cutBytes = bytes.copy(cut, 0, from + frames * frameBytes);
     },
     finish() {

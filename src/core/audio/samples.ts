@@ -1,32 +1,66 @@
 import type { Codec } from './facts.ts';
 
-/** Greatest amplitude a sample can have: that of the most negative 16-bit sample. */
+/** Greatest amplitude a sample can have: that of the most negative 16-bit sample, and one more. */
 export const FULL_SCALE = 32_768;
 
-/** The greatest amplitude, 0..{@link FULL_SCALE}, of `count` samples that begin at `offset` and lie `stride` bytes apart. */
-export type LoudestOf = (bytes: Buffer, offset: number, stride: number, count: number) => number;
+/**
+ * The greatest amplitude, 0..{@link FULL_SCALE}, of `count` samples that begin at `offset` and lie `stride` bytes apart. Of a
+ * negative integer it is the one's complement, one less than the absolute value: no picture shows the difference.
+ */
+export type Loudest = (offset: number, stride: number, count: number) => number;
 
 /** How the samples of a codec lie in the stream, for those that are read without decoding state. */
-export type SampleFormat = { readonly bytes: number; readonly loudest: LoudestOf };
+export type SampleFormat = { readonly bytes: number; readonly loudestIn: (bytes: Buffer) => Loudest };
 
-// One pass with two bounds instead of an absolute value each: three times as fast in V8, and this loop sees every byte.
+const magnitude = (value: number): number => value ^ (value >> 31);
+
+/**
+ * Samples without a gap, two by two: the upper half of a word compares as the sample itself, whatever the lower holds. Nearly
+ * every byte of an upload passes here, and this takes half the time of one by one.
+ */
+const loudestPair = (words: Int32Array): number => {
+  let high = 0;
+  for (let i = 0; i < words.length; i += 1) {
+    const word = words[i]!;
+    const second = magnitude(word);
+    if (second > high) high = second;
+    const first = magnitude(word << 16);
+    if (first > high) high = first;
+  }
+  return high >> 16;
+};
+
+const WORD = Int32Array.BYTES_PER_ELEMENT;
+
 const loudestInt16 =
-  (skew: number): LoudestOf =>
-  (bytes, offset, stride, count) => {
+  (skew: number): SampleFormat['loudestIn'] =>
+  (bytes) => {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    let low = 0;
-    let high = 0;
-    for (let at = offset + skew, end = at + stride * count; at < end; at += stride) {
-      const sample = view.getInt16(at, true);
-      if (sample > high) high = sample;
-      else if (sample < low) low = sample;
-    }
-    return Math.max(high, -low);
+    const each: Loudest = (offset, stride, count) => {
+      let high = 0;
+      for (let at = offset + skew, end = at + stride * count; at < end; at += stride) {
+        const sample = magnitude(view.getInt16(at, true));
+        if (sample > high) high = sample;
+      }
+      return high;
+    };
+    return (offset, stride, count) => {
+      const lead = (bytes.byteOffset + offset) % WORD === 0 ? 0 : 1;
+      const start = bytes.byteOffset + offset + 2 * lead;
+      if (stride !== 2 || count < 16 || start % WORD !== 0) return each(offset, stride, count);
+      const words = (count - lead) >> 1;
+      return Math.max(
+        lead === 0 ? 0 : each(offset, 2, 1),
+        loudestPair(new Int32Array(bytes.buffer, start, words)),
+        (count - lead) % 2 === 0 ? 0 : each(offset + 2 * (count - 1), 2, 1),
+      );
+    };
   };
 
 const loudestByTable =
-  (amplitudes: Uint16Array): LoudestOf =>
-  (bytes, offset, stride, count) => {
+  (amplitudes: Uint16Array): SampleFormat['loudestIn'] =>
+  (bytes) =>
+  (offset, stride, count) => {
     let high = 0;
     for (let at = offset, end = at + stride * count; at < end; at += stride) {
       const amplitude = amplitudes[bytes[at]!]!;
@@ -37,15 +71,17 @@ const loudestByTable =
 
 /** Floats are attacker-controlled: NaN compares false and is passed over, infinities are cut to full scale. */
 const loudestFloat =
-  (read: (view: DataView, at: number) => number): LoudestOf =>
-  (bytes, offset, stride, count) => {
+  (read: (view: DataView, at: number) => number): SampleFormat['loudestIn'] =>
+  (bytes) => {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    let high = 0;
-    for (let at = offset, end = at + stride * count; at < end; at += stride) {
-      const amplitude = Math.abs(read(view, at));
-      if (amplitude > high) high = amplitude;
-    }
-    return Math.round(Math.min(high, 1) * FULL_SCALE);
+    return (offset, stride, count) => {
+      let high = 0;
+      for (let at = offset, end = at + stride * count; at < end; at += stride) {
+        const amplitude = Math.abs(read(view, at));
+        if (amplitude > high) high = amplitude;
+      }
+      return Math.round(Math.min(high, 1) * FULL_SCALE);
+    };
   };
 
 const tableOf = (amplitude: (code: number) => number): Uint16Array =>
@@ -66,15 +102,15 @@ const ulawAmplitude = (code: number): number => {
 };
 
 const formats: Partial<Record<Codec, SampleFormat>> = {
-  pcm_u8: { bytes: 1, loudest: loudestByTable(tableOf((code) => Math.abs(code - 128) << 8)) },
-  pcm_s16: { bytes: 2, loudest: loudestInt16(0) },
+  pcm_u8: { bytes: 1, loudestIn: loudestByTable(tableOf((code) => Math.abs(code - 128) << 8)) },
+  pcm_s16: { bytes: 2, loudestIn: loudestInt16(0) },
   // The two high bytes of a wider sample say all that a picture of the call needs.
-  pcm_s24: { bytes: 3, loudest: loudestInt16(1) },
-  pcm_s32: { bytes: 4, loudest: loudestInt16(2) },
-  pcm_f32: { bytes: 4, loudest: loudestFloat((view, at) => view.getFloat32(at, true)) },
-  pcm_f64: { bytes: 8, loudest: loudestFloat((view, at) => view.getFloat64(at, true)) },
-  alaw: { bytes: 1, loudest: loudestByTable(tableOf(alawAmplitude)) },
-  ulaw: { bytes: 1, loudest: loudestByTable(tableOf(ulawAmplitude)) },
+  pcm_s24: { bytes: 3, loudestIn: loudestInt16(1) },
+  pcm_s32: { bytes: 4, loudestIn: loudestInt16(2) },
+  pcm_f32: { bytes: 4, loudestIn: loudestFloat((view, at) => view.getFloat32(at, true)) },
+  pcm_f64: { bytes: 8, loudestIn: loudestFloat((view, at) => view.getFloat64(at, true)) },
+  alaw: { bytes: 1, loudestIn: loudestByTable(tableOf(alawAmplitude)) },
+  ulaw: { bytes: 1, loudestIn: loudestByTable(tableOf(ulawAmplitude)) },
 };
 
 /** The sample format of a codec, or null where the codec has to be decoded first. */

@@ -22,7 +22,11 @@ const measure = (
 /** The plain way, with everything in memory: what the meter must agree with. */
 const bucketsOf = (samples: readonly number[], width: number): number[] =>
   Array.from({ length: Math.ceil(samples.length / width) }, (_, i) =>
-    Math.min(255, Math.max(...samples.slice(i * width, (i + 1) * width).map(Math.abs)) >> 7),
+    Math.min(
+      255,
+      Math.max(...samples.slice(i * width, (i + 1) * width).map((value) => (value < 0 ? ~value : value))) >>
+        7,
+    ),
   );
 
 const sample = fc.integer({ min: -32_768, max: 32_767 });

@@ -5,7 +5,7 @@ import { audioFixture } from '../../../support/probe-audio.ts';
 
 const loudest = (codec: Codec, bytes: Buffer): number => {
   const format = sampleFormatOf(codec)!;
-  return format.loudest(bytes, 0, format.bytes, bytes.length / format.bytes);
+  return format.loudestIn(bytes)(0, format.bytes, bytes.length / format.bytes);
 };
 
 const bytesOf = (bytes: number, write: (buffer: Buffer) => void): Buffer => {
@@ -27,13 +27,13 @@ test.each<[Codec, Buffer, number]>([
   ['pcm_u8', Buffer.from([128, 128]), 0],
   ['pcm_u8', Buffer.from([128, 127]), 256],
   ['pcm_u8', Buffer.from([0, 255]), FULL_SCALE],
-  ['pcm_s16', bytesOf(4, (b) => b.writeInt16LE(-32_768, 2)), FULL_SCALE],
+  ['pcm_s16', bytesOf(4, (b) => b.writeInt16LE(-32_768, 2)), FULL_SCALE - 1],
   ['pcm_s16', bytesOf(4, (b) => b.writeInt16LE(32_767, 0)), 32_767],
-  ['pcm_s16', Buffer.from([0xff, 0xff]), 1],
-  ['pcm_s24', bytesOf(6, (b) => b.writeIntLE(-0x80_0000, 3, 3)), FULL_SCALE],
+  ['pcm_s16', Buffer.from([0xff, 0xff]), 0],
+  ['pcm_s24', bytesOf(6, (b) => b.writeIntLE(-0x80_0000, 3, 3)), FULL_SCALE - 1],
   ['pcm_s24', bytesOf(6, (b) => b.writeIntLE(0x12_3456, 0, 3)), 0x1234],
   ['pcm_s32', bytesOf(8, (b) => b.writeInt32LE(0x1234_5678, 4)), 0x1234],
-  ['pcm_s32', bytesOf(8, (b) => b.writeInt32LE(-0x8000_0000, 0)), FULL_SCALE],
+  ['pcm_s32', bytesOf(8, (b) => b.writeInt32LE(-0x8000_0000, 0)), FULL_SCALE - 1],
   ['pcm_f32', bytesOf(8, (b) => b.writeFloatLE(-0.5, 4)), FULL_SCALE / 2],
   ['pcm_f32', bytesOf(8, (b) => b.writeFloatLE(Number.NaN, 0)), 0],
   ['pcm_f32', bytesOf(8, (b) => b.writeFloatLE(Number.NEGATIVE_INFINITY, 0)), FULL_SCALE],
@@ -44,11 +44,25 @@ test.each<[Codec, Buffer, number]>([
 });
 
 test('only the asked channel is heard', () => {
-  const { loudest: of } = sampleFormatOf('pcm_s16')!;
-  const stereo = Buffer.from(new Int16Array([1, 900, -2, 901, 3, -902]).buffer);
-  expect(of(stereo, 0, 4, 3)).toBe(3);
-  expect(of(stereo, 2, 4, 3)).toBe(902);
-  expect(of(stereo, 0, 4, 0)).toBe(0);
+  const stereo = Buffer.from(new Int16Array([1, 900, -2, 901, 3, -903]).buffer);
+  const of = sampleFormatOf('pcm_s16')!.loudestIn(stereo);
+  expect(of(0, 4, 3)).toBe(3);
+  expect(of(2, 4, 3)).toBe(902);
+  expect(of(0, 4, 0)).toBe(0);
+});
+
+test('every sample counts, wherever the stretch begins and however the bytes lie in memory', () => {
+  const memory = Buffer.alloc(256);
+  for (const skew of [0, 1, 2, 3])
+    for (const first of [0, 1, 2, 3])
+      for (const count of [16, 17, 18, 19])
+        for (let loud = 0; loud < count; loud += 1) {
+          const bytes = memory.fill(0).subarray(skew, skew + 2 * (first + count + 1));
+          bytes.writeInt16LE(30_000, 2 * (first + count));
+          if (first > 0) bytes.writeInt16LE(30_000, 2 * (first - 1));
+          bytes.writeInt16LE(loud % 2 === 0 ? 777 : -778, 2 * (first + loud));
+          expect(sampleFormatOf('pcm_s16')!.loudestIn(bytes)(2 * first, 2, count)).toBe(777);
+        }
 });
 
 test('codecs that must be decoded first have no sample format', () => {
