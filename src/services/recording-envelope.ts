@@ -1,6 +1,7 @@
-import { AppError } from '../core/errors.ts';
+import type { AppError } from '../core/errors.ts';
 import type { GenerationId, OrganisationId, RecordingId } from '../core/ids.ts';
-import { type Envelope, VAULT_FORMAT } from '../crypto/envelope.ts';
+import { assertEnvelope, type Envelope, VAULT_FORMAT } from '../crypto/envelope.ts';
+import { integrityFailure } from '../crypto/integrity.ts';
 import type { RecordingRow } from '../storage/recording-table.ts';
 
 /** Columns of an envelope as the row holds them. */
@@ -16,7 +17,10 @@ export const envelopeColumns = (envelope: Envelope) => ({
   wrappedKey: new Uint8Array(envelope.wrap.blob),
 });
 
-/** The envelope of a stored recording. A row without one is damage, never "no encryption": `integrity_failure`. */
+/**
+ * The envelope of a stored recording. A row without one, or with one that the vault could not have written, is damage, never
+ * "no encryption": `integrity_failure`.
+ */
 export const envelopeOf = (row: RecordingRow): Envelope => {
   const { plainBytes, sealedBytes, sealedSha256, header, keyCommitment } = row;
   const { wrapProvider, wrapKeyId, wrapVersion, wrappedKey } = row;
@@ -24,7 +28,7 @@ export const envelopeOf = (row: RecordingRow): Envelope => {
     throw damaged();
   if (keyCommitment === null || wrapProvider === null || wrapKeyId === null) throw damaged();
   if (wrapVersion === null || wrappedKey === null) throw damaged();
-  return {
+  const envelope: Envelope = {
     ...VAULT_FORMAT,
     organisation: row.organisationId as OrganisationId,
     recording: row.id as RecordingId,
@@ -36,7 +40,8 @@ export const envelopeOf = (row: RecordingRow): Envelope => {
     keyCommitment,
     wrap: { provider: wrapProvider, keyId: wrapKeyId, keyVersion: wrapVersion, blob: wrappedKey },
   };
+  assertEnvelope(envelope);
+  return envelope;
 };
 
-const damaged = (): AppError =>
-  new AppError('integrity_failure', 'a stored recording has no complete envelope');
+const damaged = (): AppError => integrityFailure('envelope');

@@ -1,19 +1,23 @@
+import type { Receipt } from '../audit/receipt.ts';
 import type { AuditWriter } from '../audit/writer.ts';
 import type { UserActor } from '../core/access.ts';
-import { AppError } from '../core/errors.ts';
+import { AppError, isAppError } from '../core/errors.ts';
 import type { OrganisationId } from '../core/ids.ts';
 import { decodeCursor, encodeCursor } from '../core/keyset.ts';
 import { canonicalPersonalNumber } from '../core/personal-number.ts';
 import { canonicalPhone } from '../core/phone.ts';
 import type { FieldEncryption } from '../crypto/field-encryption.ts';
+import { integrityFailure } from '../crypto/integrity.ts';
 import type { FoundRecording, IndexName, RecordingTable } from '../storage/recording-table.ts';
 import { eventBase } from './event-base.ts';
 import { decodeFacts, factsPlace, type PersonalFacts, subjectKey } from './recording-facts.ts';
+import { openOrReport, type ReportDamage } from './report-damage.ts';
 
 export type SearchRecordingsDeps = {
   readonly recordings: Pick<RecordingTable, 'search'>;
   readonly fields: Pick<FieldEncryption, 'blindIndexes' | 'openField'>;
   readonly audit: Pick<AuditWriter, 'append'>;
+  readonly reportDamage: ReportDamage;
   readonly now: () => number;
 };
 
@@ -34,7 +38,8 @@ export type RecordingQuery = {
   readonly cursor?: string;
 };
 
-export type FoundWithFacts = { readonly row: FoundRecording; readonly facts: PersonalFacts };
+/** `facts` is null when they did not verify: one damaged row must not hide the others. */
+export type FoundWithFacts = { readonly row: FoundRecording; readonly facts: PersonalFacts | null };
 export type SearchAnswer = { readonly found: readonly FoundWithFacts[]; readonly next: string | null };
 
 const DEFAULT_LIMIT = 50;
@@ -83,11 +88,31 @@ const positionOf = (cursor: string | undefined): { startedAt: Date; id: string }
   return { startedAt: position.at, id: position.id };
 };
 
+const factsOpener =
+  ({ fields, reportDamage }: Pick<SearchRecordingsDeps, 'fields' | 'reportDamage'>) =>
+  async (row: FoundRecording, receipt: Receipt): Promise<FoundWithFacts> => {
+    const { factsSealed } = row;
+    try {
+      const bytes = await openOrReport(reportDamage, row, () => {
+        if (factsSealed === null) throw integrityFailure('field');
+        return fields.openField(factsPlace(row), factsSealed, receipt);
+      });
+      return { row, facts: decodeFacts(bytes) };
+    } catch (error) {
+      // Damaged, or damaged and erased meanwhile.
+      if (isAppError(error, 'integrity_failure') || isAppError(error, 'not_found'))
+        return { row, facts: null };
+      throw error;
+    }
+  };
+
 /**
  * Recordings of the nurse's own care units, newest first. What was found is in the log, and committed, before one sealed
  * number is opened; what was searched for is named by kind only, never by value.
  */
 export const createSearchRecordings = (deps: SearchRecordingsDeps) => {
+  const withFacts = factsOpener(deps);
+
   const indexesOf = async (organisation: OrganisationId, query: RecordingQuery) => {
     const asked = Object.entries(canonical).flatMap(([field, { index, spell }]) => {
       const raw = query[field as keyof RecordingQuery];
@@ -151,15 +176,9 @@ export const createSearchRecordings = (deps: SearchRecordingsDeps) => {
         more,
       },
     });
-    const open = async (row: FoundRecording): Promise<FoundWithFacts> => {
-      if (row.factsSealed === null)
-        throw new AppError('integrity_failure', 'a stored recording without facts');
-      const bytes = await deps.fields.openField(factsPlace(row), row.factsSealed, receipt);
-      return { row, facts: decodeFacts(bytes) };
-    };
     const last = found.at(-1);
     return {
-      found: await Promise.all(found.map(open)),
+      found: await Promise.all(found.map((row) => withFacts(row, receipt))),
       next: more && last !== undefined ? encodeCursor({ at: last.startedAt, id: last.id }) : null,
     };
   };

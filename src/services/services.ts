@@ -26,7 +26,7 @@ import { createReadLog } from './read-log.ts';
 import { createReadVerified } from './read-verified.ts';
 import type { Readiness } from './readiness.ts';
 import { createRecordDenial, type RecordDenial } from './record-denial.ts';
-import { createReportDamage } from './report-damage.ts';
+import { createReportDamage, type ReportDamage } from './report-damage.ts';
 import { createReportHeard } from './report-heard.ts';
 import { createSealUpload } from './seal-upload.ts';
 import { createSearchRecordings } from './search-recordings.ts';
@@ -60,15 +60,17 @@ export type ServiceDeps = {
   readonly now: () => number;
 };
 
-const playbackServices = (deps: ServiceDeps, recordDenial: RecordDenial) => {
+type Shared = { readonly recordDenial: RecordDenial; readonly reportDamage: ReportDamage };
+
+const playbackServices = (deps: ServiceDeps, { recordDenial, reportDamage }: Shared) => {
   const { recordings, playbacks, sessionCheck } = deps.tables;
   const authenticate = createAuthenticate({ sessionCheck, now: deps.now });
-  const reportDamage = createReportDamage(deps);
   return {
     openPlayback: createOpenPlayback({ ...deps, recordings, playbacks }),
     streamPlayback: createStreamPlayback({
       ...deps,
       recordings,
+      reportDamage,
       authorisePiece: createAuthorisePiece({ playbacks, authenticate, recordDenial, now: deps.now }),
       readVerified: createReadVerified({ ...deps, reportDamage }),
     }),
@@ -99,7 +101,8 @@ export const createServices = (deps: ServiceDeps) => {
   const { recordings, playbacks, holds, pendingChanges } = deps.tables;
   const newId = () => randomUUID();
   const recordDenial = createRecordDenial(deps);
-  const playback = playbackServices(deps, recordDenial);
+  const reportDamage = createReportDamage({ ...deps, recordings });
+  const playback = playbackServices(deps, { recordDenial, reportDamage });
   const ingest = ingestServices(deps, recordDenial);
   const changes = createAuditedChanges({
     pending: pendingChanges,
@@ -113,7 +116,7 @@ export const createServices = (deps: ServiceDeps) => {
     },
   });
   const identity = createIdentityServices({ ...deps, ...deps.tables, changes, newId });
-  const shared = { ...deps, recordings, changes, newId };
+  const shared = { ...deps, recordings, changes, reportDamage, newId };
   return {
     ...identity,
     ...playback,

@@ -13,6 +13,7 @@ import { pacer } from './playback-pace.ts';
 import type { ReadVerified } from './read-verified.ts';
 import { envelopeOf } from './recording-envelope.ts';
 import { peaksPlace } from './recording-facts.ts';
+import { openOrReport, type ReportDamage } from './report-damage.ts';
 
 export type StreamPlaybackDeps = {
   readonly authorisePiece: AuthorisePiece;
@@ -20,6 +21,7 @@ export type StreamPlaybackDeps = {
   readonly recordings: Pick<RecordingTable, 'find'>;
   readonly fields: Pick<FieldEncryption, 'openField'>;
   readonly log: Pick<AuditReader, 'receiptOf'>;
+  readonly reportDamage: ReportDamage;
   readonly now: () => number;
 };
 
@@ -45,20 +47,30 @@ export type Listening = {
   readonly readAll: () => Promise<AsyncIterable<Buffer>>;
 };
 
+/** A permission that the log does not know was not given by the vault. */
+const unlogged = (): AppError => new AppError('integrity_failure', 'a playback without its log entry');
+
 /**
  * What a playback is of. Row and receipt do not change while it lives, so they are kept; whether it may still be heard is
  * asked every time.
  */
-const createOpenedRecordings = ({ recordings, log }: Pick<StreamPlaybackDeps, 'recordings' | 'log'>) => {
+const createOpenedRecordings = ({
+  recordings,
+  log,
+  reportDamage,
+}: Pick<StreamPlaybackDeps, 'recordings' | 'log' | 'reportDamage'>) => {
   const opened = new LRUCache<string, OpenedRecording>({ max: 2000, ttl: 5 * 60_000 });
   return {
     async get(playbackId: string, recordingId: string, generation: string): Promise<OpenedRecording> {
       const known = opened.get(playbackId);
       if (known?.envelope.generation === generation) return known;
       const [row, receipt] = await Promise.all([recordings.find(recordingId), log.receiptOf(playbackId)]);
-      if (row === null || receipt === null)
-        throw new AppError('integrity_failure', 'a playback without its recording or its log entry');
-      const fresh = { row, receipt, envelope: envelopeOf(row) };
+      // Erased since it was asked about.
+      if (row?.status !== 'stored') throw new AppError('not_found', 'There is no such recording.');
+      const fresh = await openOrReport(reportDamage, row, () => {
+        if (receipt === null) throw unlogged();
+        return { row, receipt, envelope: envelopeOf(row) };
+      });
       opened.set(playbackId, fresh);
       return fresh;
     },
@@ -100,7 +112,7 @@ export const createStreamPlayback = (deps: StreamPlaybackDeps) => {
         const end = pieceEnd(0, totalBytes, FLOW_BYTES);
         const first = await deps.readVerified(known, { start: 0, end }, asked.signal);
         return (async function* () {
-          yield first;
+          if (first.length > 0) yield first;
           yield* rest(asked, known, end);
         })();
       },
@@ -118,9 +130,11 @@ export const createStreamPlayback = (deps: StreamPlaybackDeps) => {
     /** Waveform of the recording, opened with the same receipt; null when it has none. */
     async peaks(asked: PieceRequest): Promise<Buffer | null> {
       const { row, receipt } = await open(asked);
-      return row.peaksSealed === null
-        ? null
-        : deps.fields.openField(peaksPlace(row), row.peaksSealed, receipt);
+      const { peaksSealed } = row;
+      if (peaksSealed === null) return null;
+      return openOrReport(deps.reportDamage, row, () =>
+        deps.fields.openField(peaksPlace(row), peaksSealed, receipt),
+      );
     },
 
     /** Drops what is remembered of a recording, when it is erased. */

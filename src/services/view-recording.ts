@@ -6,11 +6,13 @@ import type { RecordingRow, RecordingTable } from '../storage/recording-table.ts
 import { eventBase } from './event-base.ts';
 import type { RecordDenial } from './record-denial.ts';
 import { decodeFacts, factsPlace, type PersonalFacts } from './recording-facts.ts';
+import { openOrReport, type ReportDamage } from './report-damage.ts';
 
 export type ViewRecordingDeps = {
   readonly recordings: Pick<RecordingTable, 'find'>;
   readonly fields: Pick<FieldEncryption, 'openField'>;
   readonly audit: Pick<AuditWriter, 'append'>;
+  readonly reportDamage: ReportDamage;
   readonly now: () => number;
 };
 
@@ -21,7 +23,10 @@ export type ViewedRecording = { readonly row: RecordingRow; readonly facts: Pers
 
 const notFound = (): AppError => new AppError('not_found', 'There is no such recording.');
 
-/** Facts of one recording. The entry is committed before a sealed number is opened; refusals are entries too. */
+/**
+ * Facts of one recording. The entry is committed before a sealed number is opened; refusals are entries too. Facts that do
+ * not verify are an alarm and `integrity_failure`.
+ */
 export const createViewRecording = (deps: ViewRecordingDeps) => {
   const base = ({ actor, request, recordingId }: Asked, row: RecordingRow | null) =>
     eventBase(actor, request, deps.now(), { recording: recordingId, row });
@@ -52,11 +57,12 @@ export const createViewRecording = (deps: ViewRecordingDeps) => {
       outcome: 'success',
       detail: {},
     });
-    if (row.factsSealed === null) return { row, facts: null };
-    return {
-      row,
-      facts: decodeFacts(await deps.fields.openField(factsPlace(row), row.factsSealed, receipt)),
-    };
+    const { factsSealed } = row;
+    if (factsSealed === null) return { row, facts: null };
+    const bytes = await openOrReport(deps.reportDamage, row, () =>
+      deps.fields.openField(factsPlace(row), factsSealed, receipt),
+    );
+    return { row, facts: decodeFacts(bytes) };
   };
 };
 

@@ -1,9 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import { appendFile, copyFile, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { type CareLineVault, startCareLine } from '../support/care-line.ts';
+import { type CareLineVault, newCall, startCareLine } from '../support/care-line.ts';
 import { jsonOf, type Reply } from '../support/http-client.ts';
 import { flipBit, type KeptRecording, keepRecording } from '../support/kept-recording.ts';
-import { expectNothing } from '../support/ways-to-hear.ts';
+import { expectProblem } from '../support/problems.ts';
+import { inDatabase } from '../support/vault-inspection.ts';
+import { CALLER, CALLER_SHOWN, expectNothing } from '../support/ways-to-hear.ts';
 
 /** docs/file-format.md §2: segments of an object, and the plaintext in the first and in each other one. */
 const SEGMENT = 65_536;
@@ -36,6 +39,14 @@ const damagedEntries = async (recording: string): Promise<number> => {
   return jsonOf<{ entries: unknown[] }>(reply, 200).entries.length;
 };
 
+/** One line for the operator and one entry of the log: the answer says that he has been told. */
+const expectAlarm = async (recording: string): Promise<void> => {
+  expect(await damagedEntries(recording)).toBe(1);
+  const lines = world.vault.output().split('\n');
+  const alarms = lines.filter((line) => line.includes('ALARM') && line.includes(recording));
+  expect(alarms).toHaveLength(1);
+};
+
 const sizeOf = async (path: string): Promise<number> => (await readFile(path)).length;
 
 test.each<[string, (path: string) => Promise<unknown>]>([
@@ -55,8 +66,7 @@ test.each<[string, (path: string) => Promise<unknown>]>([
     expectNothing(await listen(audioUrl, { range }), audio, 502);
   expectNothing(await listen(audioUrl), audio, 502);
   // An alarm, and one entry, however often a player tries.
-  expect(await damagedEntries(id)).toBe(1);
-  expect(world.vault.output()).toContain('ALARM');
+  await expectAlarm(id);
 });
 
 test('a bit of the header flipped: the beginning is refused', async () => {
@@ -65,7 +75,7 @@ test('a bit of the header flipped: the beginning is refused', async () => {
   const audioUrl = await world.line.openPlayback(id);
   expectNothing(await listen(audioUrl, { range: 'bytes=0-99' }), audio, 502);
   expectNothing(await listen(audioUrl), audio, 502);
-  expect(await damagedEntries(id)).toBe(1);
+  await expectAlarm(id);
 });
 
 const swapSegments = async (path: string, one: number): Promise<void> => {
@@ -81,7 +91,7 @@ const swapSegments = async (path: string, one: number): Promise<void> => {
 };
 
 test.each<[string, (path: string) => Promise<void>]>([
-  ['a bit flipped', (path) => flipBit(path, 10 * SEGMENT + 500)],
+  ['G-7 a bit flipped', (path) => flipBit(path, 10 * SEGMENT + 500)],
   ['two segments swapped', (path) => swapSegments(path, 10)],
 ])(
   '%s in the second half: pieces that touch it are refused whole, and the answer to the whole is cut',
@@ -97,6 +107,136 @@ test.each<[string, (path: string) => Promise<void>]>([
     expectNothing(await listen(audioUrl, { range: `bytes=${at - NEXT}-${at + 600}` }), audio, 502);
     // Headers and what had verified may have left; a player must not take that for the whole.
     await expect(listen(audioUrl)).rejects.toThrow(/aborted|hang up|ECONNRESET/);
-    expect(await damagedEntries(id)).toBe(1);
+    await expectAlarm(id);
   },
 );
+
+const asSuperuser = (text: string, values: readonly unknown[] = []): Promise<unknown> =>
+  inDatabase(world.folder, (client) => client.query(text, [...values]), 'superuser');
+
+/** One bit of a column of bytes flipped. */
+const flipped = (column: string, byte: number): string =>
+  `${column} = set_byte(${column}, ${byte}, get_byte(${column}, ${byte}) # 1)`;
+
+/** Values of the neighbour's row. */
+const neighbours = (...columns: readonly string[]): string =>
+  columns.map((column) => `${column} = (SELECT ${column} FROM recording WHERE id = $2)`).join(', ');
+
+const ENVELOPE = ['plain_bytes', 'sealed_bytes', 'sealed_sha256', 'header', 'key_commitment', 'wrapped_key'];
+
+test.each<[string, string]>([
+  ['the wrapped key damaged', flipped('wrapped_key', 40)],
+  ['the wrapped key of another format', flipped('wrapped_key', 0)],
+  ['the wrapped key cut', 'wrapped_key = substring(wrapped_key FOR 20)'],
+  ['the wrapped key exchanged for the neighbour’s', neighbours('wrapped_key')],
+  ['key and commitment exchanged for the neighbour’s', neighbours('wrapped_key', 'key_commitment')],
+  ['the whole envelope exchanged for the neighbour’s', neighbours(...ENVELOPE)],
+  ['the key commitment damaged', flipped('key_commitment', 0)],
+  ['the key commitment cut', 'key_commitment = substring(key_commitment FOR 16)'],
+  ['the salt in the header changed', flipped('header', 20)],
+  ['the nonce prefix in the header changed', flipped('header', 39)],
+  ['the header cut', 'header = substring(header FOR 39)'],
+  ['the header too long', `header = header || '\\x00'::bytea`],
+  ['the sealed length wrong', 'sealed_bytes = sealed_bytes + 1'],
+  ['the length wrong', 'plain_bytes = plain_bytes - 1'],
+  ['both lengths wrong, in agreement', 'plain_bytes = plain_bytes - 10, sealed_bytes = sealed_bytes - 10'],
+  ['said to be empty', 'plain_bytes = 0, sealed_bytes = 56'],
+  ['a length beyond reckoning', 'sealed_bytes = 9223372036854775807'],
+  ['the digest cut', 'sealed_sha256 = substring(sealed_sha256 FOR 31)'],
+  ['another generation', 'generation = gen_random_uuid()'],
+  ['a key version that never was', 'wrap_version = 7'],
+  ['a key version that cannot be', 'wrap_version = -1'],
+  ['other key material', `wrap_key_id = repeat('0', length(wrap_key_id))`],
+  ['another key provider', `wrap_provider = 'other'`],
+])('G-7 a row with %s: not a byte is played', async (_name, change) => {
+  const { id, audio } = await keepRecording(world, BYTES);
+  const audioUrl = await world.line.openPlayback(id);
+  await asSuperuser(`UPDATE recording SET ${change} WHERE id = $1 AND ($2::uuid IS NOT NULL)`, [
+    id,
+    sound.id,
+  ]);
+  const asked = [{ range: 'bytes=0-99' }, { range: `bytes=${FIRST + NEXT}-` }, {}];
+  // At the same time, too, it is one finding; and so it is under a permission that is given afterwards.
+  const replies = await Promise.all(asked.map((headers) => listen(audioUrl, headers)));
+  const later = await listen(await world.line.openPlayback(id));
+  for (const reply of [...replies, later])
+    if (reply.status !== 416) {
+      expectNothing(reply, audio, 502);
+      expectProblem(reply, 502, 'integrity_failure');
+    }
+  await expectAlarm(id);
+});
+
+test('G-7 a row without its envelope: not a byte is played', async () => {
+  const { id, audio } = await keepRecording(world, BYTES);
+  await asSuperuser('ALTER TABLE recording DROP CONSTRAINT recording_envelope');
+  await asSuperuser('UPDATE recording SET wrapped_key = NULL WHERE id = $1', [id]);
+  const audioUrl = await world.line.openPlayback(id);
+  expectNothing(await listen(audioUrl, { range: 'bytes=0-99' }), audio, 502);
+  expectNothing(await listen(audioUrl), audio, 502);
+  await expectAlarm(id);
+});
+
+test('a permission that the log does not know is none', async () => {
+  const { id, audio } = await keepRecording(world, BYTES);
+  const audioUrl = await world.line.openPlayback(id);
+  const forged = randomUUID();
+  await asSuperuser(
+    `INSERT INTO playback SELECT $1, recording_id, user_id, session_id, purpose, created_at, expires_at
+       FROM playback WHERE recording_id = $2`,
+    [forged, id],
+  );
+  const url = audioUrl.replace(/playbacks\/[^/]+/, `playbacks/${forged}`);
+  expectNothing(await listen(url, { range: 'bytes=0-99' }), audio, 502);
+  await expectAlarm(id);
+});
+
+type Found = {
+  recordings: { id: string; damaged: boolean; callId: string | null; callerNumber: string | null }[];
+};
+
+const search = async (json: object = { limit: 200 }): Promise<Found['recordings']> => {
+  const reply = await world.line.http.post('/v1/recordings/search', {
+    token: await world.line.nurse.token(),
+    json,
+  });
+  return jsonOf<Found>(reply, 200).recordings;
+};
+
+test.each<[string, string]>([
+  ['a bit flipped', flipped('facts_sealed', 30)],
+  ['a bit of their key’s version flipped', flipped('facts_sealed', 3)],
+  ['another recording’s facts', neighbours('facts_sealed')],
+  ['nothing in them', `facts_sealed = '\\x'`],
+])('G-7 sealed facts with %s: refused and told; a search shows the rest', async (_name, change) => {
+  const call = newCall(2_000);
+  const id = await world.line.store(call, { callerNumber: CALLER });
+  await asSuperuser(`UPDATE recording SET ${change} WHERE id = $1 AND ($2::uuid IS NOT NULL)`, [
+    id,
+    sound.id,
+  ]);
+  const found = await search();
+  expect(found.find((one) => one.id === id)).toMatchObject({
+    damaged: true,
+    callId: null,
+    callerNumber: null,
+  });
+  expect(found.find((one) => one.id === sound.id)).toMatchObject({ damaged: false, callId: sound.callId });
+  expect((await search({ callerNumber: CALLER })).some((one) => one.id === id)).toBe(true);
+  await expectAlarm(id);
+  const viewed = await world.line.http.get(`/v1/recordings/${id}`, { token: await world.line.nurse.token() });
+  expectProblem(viewed, 502, 'integrity_failure');
+  expect(viewed.text).not.toContain(CALLER_SHOWN);
+  expect((await world.line.hear(id)).equals(call.audio)).toBe(true);
+  await expectAlarm(id);
+});
+
+test('G-7 a sealed waveform with a bit flipped is refused and told; the sound still plays', async () => {
+  const { id, audio } = await keepRecording(world, BYTES);
+  await asSuperuser(`UPDATE recording SET ${flipped('peaks_sealed', 30)} WHERE id = $1`, [id]);
+  const audioUrl = await world.line.openPlayback(id);
+  const peaks = await listen(audioUrl.replace('/audio', '/peaks'));
+  expectProblem(peaks, 502, 'integrity_failure');
+  await expectAlarm(id);
+  expect((await listen(audioUrl)).body.equals(audio)).toBe(true);
+});

@@ -175,7 +175,7 @@ const leastHeldOver = async (rounds: number): Promise<number> => {
   return least;
 };
 
-test('G-7 fifty clients hang up in the middle, of uploads and of playbacks: no descriptor, intent or memory stays', async () => {
+test('fifty clients hang up in the middle, of uploads and of playbacks: no descriptor, intent or memory stays', async () => {
   // The first rounds open what stays open on purpose: connections of pools, caches, buffers.
   const heldBefore = await leastHeldOver(4);
   const openBefore = await descriptors();

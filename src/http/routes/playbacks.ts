@@ -77,9 +77,8 @@ const sendWhole = async (
   reply: FastifyReply,
   listening: Listening,
 ): Promise<FastifyReply> => {
-  const head = request.method === 'HEAD';
   // The first segment verifies before the headers leave; what fails later cuts the connection.
-  const body = head || listening.totalBytes === 0 ? null : await listening.readAll();
+  const body = request.method === 'HEAD' ? null : await listening.readAll();
   mediaHeaders(reply, listening).code(200).header('content-length', listening.totalBytes);
   return body === null
     ? reply.send()

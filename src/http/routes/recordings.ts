@@ -107,7 +107,8 @@ const search = (app: FastifyInstance, { services }: Options): void => {
         request: request.id,
       });
       reply.header('cache-control', 'private, no-store');
-      return { recordings: found.map(({ row, facts }) => listed(row, facts)), next };
+      const recordings = found.map(({ row, facts }) => ({ ...listed(row, facts), damaged: facts === null }));
+      return { recordings, next };
     },
   );
 };
@@ -122,7 +123,7 @@ const view = (app: FastifyInstance, { services }: Options): void => {
         operationId: 'viewRecording',
         summary: 'The facts of one recording, or the tombstone of an erased one',
         params: IdParams,
-        response: { 200: RecordingSchema, ...problems(404) },
+        response: { 200: RecordingSchema, ...problems(404, 502) },
       },
     },
     async (request, reply) => {

@@ -67,7 +67,15 @@ const personal = {
 };
 
 export const FoundSchema = Closed({
-  recordings: Type.Array(Closed({ ...common, ...personal })),
+  recordings: Type.Array(
+    Closed({
+      ...common,
+      ...personal,
+      damaged: Type.Boolean({
+        description: 'its sealed facts did not verify: they are null here, and the operator has been told',
+      }),
+    }),
+  ),
   next: Nullable(Cursor),
 });
 
