@@ -34,7 +34,7 @@ import { createInstallationTable, type Installation } from './storage/installati
 import { createIntakeTable } from './storage/intake-table.ts';
 import { ensureLoginRole } from './storage/login-role.ts';
 import { migrate } from './storage/migrate.ts';
-import { objectKeyOf } from './storage/object-key.ts';
+import { envelopeKeyOf, objectKeyOf } from './storage/object-key.ts';
 import type { ObjectStore } from './storage/object-store.ts';
 import { createOrganisationTable } from './storage/organisation-table.ts';
 import { createPendingChangeTable } from './storage/pending-change-table.ts';
@@ -175,10 +175,10 @@ const openKeys = async (config: Config, known: Installation | null) => {
 };
 
 const tablesOf = ({ prisma, pool }: Database) => ({
-  recordings: withDatabaseFaults(createRecordingTable(prisma)),
+  recordings: withDatabaseFaults(createRecordingTable({ prisma, pool })),
   playbacks: withDatabaseFaults(createPlaybackTable({ prisma, pool })),
   holds: withDatabaseFaults(createHoldTable(prisma)),
-  intake: withDatabaseFaults(createIntakeTable(prisma)),
+  intake: withDatabaseFaults(createIntakeTable({ prisma, pool })),
   pendingChanges: withDatabaseFaults(createPendingChangeTable(prisma)),
   sessions: withDatabaseFaults(createSessionTable(prisma)),
   sessionCheck: withDatabaseFaults(createSessionCheck(pool)),
@@ -217,8 +217,7 @@ const readinessOf = (
       {
         name: 'log',
         run: async () => {
-          if (audit.state() !== 'ready' || !(await log.mayAppend()))
-            throw new AppError('log_unavailable', 'the log cannot be written');
+          await audit.assertAppendable(0);
           await log.head();
         },
       },
@@ -268,6 +267,7 @@ const openAll = async (
     passwords: await createPasswords(),
     objects,
     objectKeyOf,
+    envelopeKeyOf,
     tables: tablesOf(database),
     readiness,
     maxUploadBytes: config.maxUploadBytes,

@@ -1,4 +1,4 @@
-import type { PrismaClient } from './prisma/client.ts';
+import type { Database } from './database.ts';
 
 const looksLikeId = (text: string): boolean => /^[0-9a-f-]{36}$/.test(text);
 
@@ -12,22 +12,19 @@ export type SourceSettings = {
   readonly policies: unknown;
 };
 
+/** Asked by every upload. */
+const settingsOf = {
+  name: 'intake-settings',
+  text: `SELECT s.default_unit_id AS "defaultUnitId", s.announcement, s.retention_class AS "retentionClass",
+                s.legal_basis AS "legalBasis", o.policies
+           FROM source s JOIN organisation o ON o.id = s.organisation_id WHERE s.id = $1`,
+};
+
 /** The settings an upload is judged by. */
-export const createIntakeTable = (prisma: PrismaClient) => ({
+export const createIntakeTable = ({ prisma, pool }: Pick<Database, 'prisma' | 'pool'>) => ({
   async settings(sourceId: string): Promise<SourceSettings | null> {
-    const row = await prisma.source.findUnique({
-      where: { id: sourceId },
-      select: {
-        defaultUnitId: true,
-        announcement: true,
-        retentionClass: true,
-        legalBasis: true,
-        organisation: { select: { policies: true } },
-      },
-    });
-    if (row === null) return null;
-    const { organisation, ...settings } = row;
-    return { ...settings, policies: organisation.policies };
+    const { rows } = await pool.query<SourceSettings>({ ...settingsOf, values: [sourceId] });
+    return rows[0] ?? null;
   },
 
   /** A care unit of the organisation by id or by name; null when there is none, or it is disabled. */

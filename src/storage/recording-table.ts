@@ -1,5 +1,7 @@
-import { Prisma, type PrismaClient } from './prisma/client.ts';
-import type { RecordingModel, RecordingUncheckedCreateInput } from './prisma/models/Recording.ts';
+import type { Database } from './database.ts';
+import { Prisma } from './prisma/client.ts';
+import type { RecordingModel } from './prisma/models/Recording.ts';
+import { createUploadStatements } from './upload-statements.ts';
 
 /** A row as stored. Byte counts are bigint there; {@link envelopeColumns} in services turns them into numbers. */
 export type RecordingRow = RecordingModel;
@@ -15,33 +17,6 @@ export const indexColumns = {
   name: 'name_index',
 } as const;
 export type IndexName = keyof typeof indexColumns;
-
-/** Everything the upload brought and the probe found: written in one statement when the object is durable. */
-export type SealedColumns = Required<
-  Pick<
-    RecordingModel,
-    | 'mediaType'
-    | 'codec'
-    | 'sampleRate'
-    | 'channels'
-    | 'declaredDurationMs'
-    | 'durationMs'
-    | 'flags'
-    | 'peaksSealed'
-    | 'digestMac'
-    | 'plainBytes'
-    | 'sealedBytes'
-    | 'sealedSha256'
-    | 'header'
-    | 'keyCommitment'
-    | 'wrapProvider'
-    | 'wrapKeyId'
-    | 'wrapVersion'
-    | 'wrappedKey'
-  >
->;
-
-export type IntentColumns = Omit<RecordingUncheckedCreateInput, 'status' | keyof SealedColumns>;
 
 export type SearchCriteria = {
   readonly organisation: string;
@@ -75,11 +50,8 @@ export type FoundRecording = Pick<
   | 'holdCount'
 >;
 
-const isUniqueViolation = (error: unknown): boolean =>
-  error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002';
-
+/** The keyed call id stays: by it a second delivery of an erased call is known, and refused. */
 const nothing = {
-  callIdIndex: null,
   callerIndex: null,
   calledIndex: null,
   agentIndex: null,
@@ -96,12 +68,10 @@ const nothing = {
 };
 
 /** Recordings and the uploads that may become one. */
-export const createRecordingTable = (prisma: PrismaClient) => {
+export const createRecordingTable = ({ prisma, pool }: Pick<Database, 'prisma' | 'pool'>) => {
   const { recording } = prisma;
   return {
-    async insertIntent(columns: IntentColumns): Promise<void> {
-      await recording.create({ data: { ...columns, status: 'intent' }, select: { id: true } });
-    },
+    ...createUploadStatements(pool),
 
     /** Tells when somebody last worked on this upload. False: it has been given up in the meantime, or is stored. */
     async touch(id: string, at: Date): Promise<boolean> {
@@ -112,34 +82,12 @@ export const createRecordingTable = (prisma: PrismaClient) => {
       return count === 1;
     },
 
-    /** intent → sealed. `duplicate`: the same call and segment is already here; `gone`: the sweeper gave this upload up. */
-    async seal(id: string, at: Date, columns: SealedColumns): Promise<'sealed' | 'duplicate' | 'gone'> {
-      try {
-        const { count } = await recording.updateMany({
-          where: { id, status: 'intent' },
-          data: { ...columns, status: 'sealed', touchedAt: at },
-        });
-        return count === 1 ? 'sealed' : 'gone';
-      } catch (error) {
-        if (isUniqueViolation(error)) return 'duplicate';
-        throw error;
-      }
-    },
-
-    /** sealed → stored, once its entry is in the log. Idempotent. */
-    async store(id: string, seq: number, at: Date): Promise<void> {
-      await recording.updateMany({
-        where: { id, status: 'sealed' },
-        data: { status: 'stored', storedSeq: BigInt(seq), storedAt: at },
-      });
-    },
-
     /** Forgets an upload that came to nothing; never touches a stored recording. */
     async removeIntent(id: string): Promise<void> {
       await recording.deleteMany({ where: { id, status: { in: ['intent', 'sealed'] } } });
     },
 
-    /** The recording already made of this call and segment by this source, under any live version of the index key. */
+    /** The recording already made of this call and segment by this source, or its tombstone, under any live version of the index key. */
     async findByCall(
       sourceId: string,
       callIds: readonly Buffer[],
@@ -150,7 +98,7 @@ export const createRecordingTable = (prisma: PrismaClient) => {
           sourceId,
           segment,
           callIdIndex: { in: callIds.map((index) => new Uint8Array(index)) },
-          status: { in: ['sealed', 'stored', 'erasing'] },
+          status: { in: ['sealed', 'stored', 'erasing', 'erased'] },
         },
       });
     },
@@ -188,7 +136,10 @@ export const createRecordingTable = (prisma: PrismaClient) => {
       await recording.updateMany({ where: { id, status: 'erasing' }, data: { status: 'stored' } });
     },
 
-    /** Destroys the wrapped key, every sealed fact and every index; what is left says that there was a call, and when. */
+    /**
+     * Destroys the wrapped key, every sealed fact and every index of a person; what is left says that there was a call, when,
+     * and under which call id it would come again.
+     */
     async erase(id: string, seq: number, at: Date): Promise<void> {
       await recording.updateMany({
         where: { id, status: 'erasing' },

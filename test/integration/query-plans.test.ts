@@ -114,7 +114,7 @@ describe('queries on many recordings', () => {
       /recording_by_call_id/,
     ],
   ])('searching for %s uses an index and reads no more than it shows', async (_what, asked, index) => {
-    const recordings = createRecordingTable(database.prisma);
+    const recordings = createRecordingTable(database);
     for (const plan of await plansOf(() => recordings.search(asked))) {
       expect(plan).not.toMatch(/Seq Scan on recording/);
       expect(plan).toMatch(/Index (Only )?Scan using|Bitmap Index Scan/);
@@ -123,7 +123,7 @@ describe('queries on many recordings', () => {
   });
 
   test('a second delivery, the sweeper and one recording are found by index', async () => {
-    const recordings = createRecordingTable(database.prisma);
+    const recordings = createRecordingTable(database);
     const plans = [
       ...(await plansOf(() => recordings.findByCall(SOURCE, [Buffer.alloc(16, 1)], 0))),
       ...(await plansOf(() => recordings.staleIntents(new Date()))),
@@ -133,7 +133,7 @@ describe('queries on many recordings', () => {
   });
 
   test('the newest page of a small unit in a large organisation reads that unit alone', async () => {
-    const recordings = createRecordingTable(database.prisma);
+    const recordings = createRecordingTable(database);
     const found = await recordings.search({ ...criteria, units: [UNITS[1] as string], limit: 10 });
     expect(found).toHaveLength(10);
     expect(found.every(({ unitId }) => unitId === UNITS[1])).toBe(true);

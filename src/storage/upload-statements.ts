@@ -1,0 +1,111 @@
+import type { Pool } from 'pg';
+import type { RecordingModel, RecordingUncheckedCreateInput } from './prisma/models/Recording.ts';
+
+/**
+ * The three writes that every upload makes, prepared once per connection: the mapper would build them anew each time, and
+ * uploads come in hundreds.
+ */
+const columnOf = (property: string): string =>
+  property.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+const INTENT = [
+  'id',
+  'organisationId',
+  'unitId',
+  'sourceId',
+  'intentId',
+  'generation',
+  'createdAt',
+  'touchedAt',
+  'callIdIndex',
+  'callerIndex',
+  'calledIndex',
+  'agentIndex',
+  'queueIndex',
+  'personalIndex',
+  'nameIndex',
+  'subject',
+  'factsSealed',
+  'segment',
+  'startedAt',
+  'endedAt',
+  'direction',
+  'channelParties',
+  'pauses',
+  'announcement',
+  'legalBasis',
+  'retentionClass',
+  'eraseAfter',
+] as const;
+const SEALED = [
+  'mediaType',
+  'codec',
+  'sampleRate',
+  'channels',
+  'declaredDurationMs',
+  'durationMs',
+  'flags',
+  'peaksSealed',
+  'digestMac',
+  'plainBytes',
+  'sealedBytes',
+  'sealedSha256',
+  'header',
+  'keyCommitment',
+  'wrapProvider',
+  'wrapKeyId',
+  'wrapVersion',
+  'wrappedKey',
+] as const;
+
+/** What is known before a byte of the audio. */
+export type IntentColumns = Pick<RecordingUncheckedCreateInput, (typeof INTENT)[number]>;
+/** Everything the upload brought and the probe found: written in one statement when the object is durable. */
+export type SealedColumns = Required<Pick<RecordingModel, (typeof SEALED)[number]>>;
+
+/** A list would be taken for an array of PostgreSQL's; these are JSON. */
+const JSON_COLUMNS: ReadonlySet<string> = new Set(['channelParties', 'pauses']);
+
+const insertIntent = {
+  name: 'upload-announce',
+  text: `INSERT INTO recording (status, ${INTENT.map(columnOf).join(', ')})
+         VALUES ('intent', ${INTENT.map((_, n) => `$${n + 1}`).join(', ')})`,
+};
+const seal = {
+  name: 'upload-seal',
+  text: `UPDATE recording SET status = 'sealed', touched_at = $2,
+                ${SEALED.map((name, n) => `${columnOf(name)} = $${n + 3}`).join(', ')}
+          WHERE id = $1 AND status = 'intent'`,
+};
+const store = {
+  name: 'upload-store',
+  text: `UPDATE recording SET status = 'stored', stored_seq = $2, stored_at = $3 WHERE id = $1 AND status = 'sealed'`,
+};
+
+const UNIQUE_VIOLATION = '23505';
+
+const parameterOf = (name: string, value: unknown): unknown =>
+  JSON_COLUMNS.has(name) && value !== undefined && value !== null ? JSON.stringify(value) : (value ?? null);
+
+export const createUploadStatements = (pool: Pick<Pool, 'query'>) => ({
+  async insertIntent(columns: IntentColumns): Promise<void> {
+    await pool.query({ ...insertIntent, values: INTENT.map((name) => parameterOf(name, columns[name])) });
+  },
+
+  /** intent → sealed. `duplicate`: the same call and segment is already here; `gone`: the sweeper gave this upload up. */
+  async seal(id: string, at: Date, columns: SealedColumns): Promise<'sealed' | 'duplicate' | 'gone'> {
+    const values = [id, at, ...SEALED.map((name) => columns[name])];
+    try {
+      const { rowCount } = await pool.query({ ...seal, values });
+      return rowCount === 1 ? 'sealed' : 'gone';
+    } catch (error) {
+      if ((error as { code?: unknown }).code === UNIQUE_VIOLATION) return 'duplicate';
+      throw error;
+    }
+  },
+
+  /** sealed → stored, once its entry is in the log. Idempotent. */
+  async store(id: string, seq: number, at: Date): Promise<void> {
+    await pool.query({ ...store, values: [id, seq, at] });
+  },
+});
