@@ -5,12 +5,11 @@ import type { RecordingId } from '../core/ids.ts';
 import { mayHoldNumber } from '../core/number-like.ts';
 import { mayErase, type RetentionClass } from '../core/retention.ts';
 import type { KeyRing } from '../crypto/key-ring.ts';
-import type { objectKeyOf } from '../storage/object-key.ts';
-import type { ObjectStore } from '../storage/object-store.ts';
 import type { RecordingRow, RecordingTable } from '../storage/recording-table.ts';
 import type { AuditedChanges, Effect } from './audited-change.ts';
 import { eventBase } from './event-base.ts';
 import { invalid } from './fault.ts';
+import { type RemoveObjectDeps, removeObject } from './remove-object.ts';
 
 export type Erasure = {
   readonly recording: string;
@@ -19,10 +18,8 @@ export type Erasure = {
 };
 export type ErasureChange = { 'recording.erase': Erasure };
 
-export type EraseEffectDeps = {
+export type EraseEffectDeps = RemoveObjectDeps & {
   readonly recordings: Pick<RecordingTable, 'claimErasure' | 'releaseErasure' | 'erase'>;
-  readonly objects: Pick<ObjectStore, 'delete'>;
-  readonly objectKeyOf: typeof objectKeyOf;
   readonly keyRing: Pick<KeyRing, 'evict'>;
   /** Drops what the playback service remembers. */
   readonly forget: (recordingId: string) => void;
@@ -41,7 +38,7 @@ export const createEraseEffect = (deps: EraseEffectDeps): Effect<Erasure> => ({
     await deps.recordings.erase(recording, seq, new Date(deps.now()));
     deps.keyRing.evict(recording as RecordingId);
     deps.forget(recording);
-    await deps.objects.delete(deps.objectKeyOf(organisation, generation));
+    await removeObject(deps, organisation, generation);
   },
   async release({ recording }) {
     await deps.recordings.releaseErasure(recording);

@@ -1,10 +1,10 @@
 import type { OrganisationId } from '../core/ids.ts';
 import { sealedBytes } from '../core/sealed-layout.ts';
-import type { Envelope } from '../crypto/envelope.ts';
+import { type Envelope, encodeEnvelope } from '../crypto/envelope.ts';
 import type { FieldEncryption } from '../crypto/field-encryption.ts';
 import type { KeyRing } from '../crypto/key-ring.ts';
-import { sealObject } from '../crypto/sealed-object.ts';
-import type { objectKeyOf } from '../storage/object-key.ts';
+import { type Sealing, sealObject } from '../crypto/sealed-object.ts';
+import type { envelopeKeyOf, objectKeyOf } from '../storage/object-key.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { RecordingTable } from '../storage/recording-table.ts';
 import { envelopeColumns } from './recording-envelope.ts';
@@ -16,14 +16,54 @@ export type SealUploadDeps = {
   readonly recordings: Pick<RecordingTable, 'seal'>;
   readonly objects: Pick<ObjectStore, 'put'>;
   readonly objectKeyOf: typeof objectKeyOf;
+  readonly envelopeKeyOf: typeof envelopeKeyOf;
   readonly keyRing: Pick<KeyRing, 'newObjectKey' | 'verifyObjectKey'>;
   readonly fields: Pick<FieldEncryption, 'digestMacs' | 'sealField'>;
   readonly now: () => number;
 };
 
+async function* once<T>(value: T): AsyncGenerator<T, void, void> {
+  yield value;
+}
+
+/** The body of a sealing that does something more at its very end, before the store is told that it has ended. */
+async function* endingWith(body: Sealing['body'], atEnd: () => void): Sealing['body'] {
+  for await (const chunk of body) yield chunk;
+  atEnd();
+}
+
+/**
+ * Writes the copy of the envelope beside the object, from the moment on at which it is known: while the store still makes
+ * the object durable. `done` and `abandon` settle only when nothing writes any more, so that what is removed afterwards stays removed.
+ */
+const createEnvelopeCopy = ({ objects, envelopeKeyOf: keyOf }: SealUploadDeps, intent: UploadIntent) => {
+  const stop = new AbortController();
+  const writing: Promise<unknown>[] = [];
+  return {
+    begin(envelope: Envelope): void {
+      const line = encodeEnvelope(envelope);
+      const key = keyOf(intent.organisationId, intent.generation);
+      const written = objects.put(key, once(line), { bytes: line.length, signal: stop.signal });
+      // Awaited below; until then a failure must not count as unhandled.
+      written.catch(() => undefined);
+      writing.push(written);
+    },
+    async done(): Promise<void> {
+      await Promise.all(writing);
+    },
+    async abandon(reason: unknown): Promise<void> {
+      stop.abort(reason);
+      await Promise.allSettled(writing);
+    },
+  };
+};
+
 /** Plaintext in, sealed object and sealed row out; nothing in between touches a disk. */
 export const createSealUpload = (deps: SealUploadDeps) => ({
-  /** Seals in memory while storing; resolves when the object is durable and its wrapped key has been opened once. */
+  /**
+   * Seals in memory while storing; resolves when the object and the copy of its envelope are durable and its wrapped key has
+   * been opened once. When it rejects, nothing is written any more; what was is for the caller to remove.
+   */
   async object(
     intent: UploadIntent,
     upload: UploadStream,
@@ -36,20 +76,26 @@ export const createSealUpload = (deps: SealUploadDeps) => ({
       generation: intent.generation,
     });
     const sealing = sealObject(fresh, upload.body);
+    const copy = createEnvelopeCopy(deps, intent);
+    const body = endingWith(sealing.body, () => copy.begin(sealing.envelope()));
     const key = deps.objectKeyOf(intent.organisationId, intent.generation);
     try {
-      await deps.objects.put(key, sealing.body, {
+      await deps.objects.put(key, body, {
         signal,
         ...(declaredBytes === null ? {} : { bytes: sealedBytes(declaredBytes) }),
       });
+      const envelope = sealing.envelope();
+      await deps.keyRing.verifyObjectKey(envelope);
+      await copy.done();
+      return envelope;
+    } catch (error) {
+      await copy.abandon(error);
+      throw error;
     } finally {
       // A store that refused before it took a chunk leaves both ends open: a generator never begun closes nothing.
       await sealing.body.return();
       await upload.body.return(undefined);
     }
-    const envelope = sealing.envelope();
-    await deps.keyRing.verifyObjectKey(envelope);
-    return envelope;
   },
 
   /** Writes down what is durable now. `duplicate` and `gone` as in the table. */

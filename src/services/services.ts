@@ -6,7 +6,7 @@ import type { KeyRing } from '../crypto/key-ring.ts';
 import type { Passwords } from '../crypto/passwords.ts';
 import type { HoldTable } from '../storage/hold-table.ts';
 import type { IntakeTable } from '../storage/intake-table.ts';
-import type { objectKeyOf } from '../storage/object-key.ts';
+import type { envelopeKeyOf, objectKeyOf } from '../storage/object-key.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { PendingChangeTable } from '../storage/pending-change-table.ts';
 import type { PlaybackTable } from '../storage/playback-table.ts';
@@ -46,6 +46,7 @@ export type ServiceDeps = {
   readonly passwords: Passwords;
   readonly objects: ObjectStore;
   readonly objectKeyOf: typeof objectKeyOf;
+  readonly envelopeKeyOf: typeof envelopeKeyOf;
   readonly tables: IdentityTables & {
     readonly recordings: RecordingTable;
     readonly playbacks: PlaybackTable;
@@ -71,7 +72,7 @@ const playbackServices = (deps: ServiceDeps, { recordDenial, reportDamage }: Sha
       ...deps,
       recordings,
       reportDamage,
-      authorisePiece: createAuthorisePiece({ playbacks, authenticate, recordDenial, now: deps.now }),
+      authorisePiece: createAuthorisePiece({ ...deps, playbacks, authenticate, recordDenial }),
       readVerified: createReadVerified({ ...deps, reportDamage }),
     }),
     reportHeard: createReportHeard({ ...deps, playbacks, recordDenial }),

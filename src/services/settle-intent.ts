@@ -1,15 +1,12 @@
 import type { AuditReader } from '../audit/reader.ts';
 import type { AuditWriter } from '../audit/writer.ts';
 import { isAppError } from '../core/errors.ts';
-import type { objectKeyOf } from '../storage/object-key.ts';
-import type { ObjectStore } from '../storage/object-store.ts';
 import type { RecordingRow, RecordingTable } from '../storage/recording-table.ts';
 import { intentEvent } from './intent-event.ts';
+import { type RemoveObjectDeps, removeObject } from './remove-object.ts';
 
-export type SettleIntentDeps = {
+export type SettleIntentDeps = RemoveObjectDeps & {
   readonly recordings: Pick<RecordingTable, 'store' | 'removeIntent' | 'staleIntents'>;
-  readonly objects: Pick<ObjectStore, 'delete'>;
-  readonly objectKeyOf: typeof objectKeyOf;
   readonly audit: Pick<AuditWriter, 'append'>;
   readonly log: Pick<AuditReader, 'find'>;
   readonly now: () => number;
@@ -20,7 +17,7 @@ export type Settled = 'stored' | 'removed';
 /**
  * Decides an upload that nobody is working on any more. The log is the judge: if the intent's entry says stored, the row is
  * completed; otherwise `recording.abandoned` is written under the intent's own id — so that a sleeper who wakes up cannot
- * store it after all — and object and row are removed. Safe to run twice and by two processes at once.
+ * store it after all — and object, copy and row are removed. Safe to run twice and by two processes at once.
  */
 export const createSettleIntent = (deps: SettleIntentDeps) => {
   const { recordings, log, audit, now } = deps;
@@ -46,7 +43,7 @@ export const createSettleIntent = (deps: SettleIntentDeps) => {
       await recordings.store(row.id, entry.seq, new Date(entry.event.at));
       return 'stored';
     }
-    await deps.objects.delete(deps.objectKeyOf(row.organisationId, row.generation));
+    await removeObject(deps, row.organisationId, row.generation);
     await recordings.removeIntent(row.id);
     return 'removed';
   };

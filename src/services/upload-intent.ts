@@ -3,13 +3,12 @@ import { AppError, isAppError } from '../core/errors.ts';
 import type { AuditEvent } from '../core/events.ts';
 import type { GenerationId, RecordingId } from '../core/ids.ts';
 import type { FieldEncryption } from '../crypto/field-encryption.ts';
-import type { objectKeyOf } from '../storage/object-key.ts';
-import type { ObjectStore } from '../storage/object-store.ts';
 import type { RecordingTable } from '../storage/recording-table.ts';
 import type { IngestRequest } from './ingest-request.ts';
 import type { IntakeRules } from './intake-rules.ts';
 import { intentEvent } from './intent-event.ts';
 import { encodeFacts, factsPlace, type IndexedFacts, personalFactsOf, subjectOf } from './recording-facts.ts';
+import { type RemoveObjectDeps, removeObject } from './remove-object.ts';
 
 export type UploadIntent = {
   readonly id: RecordingId;
@@ -21,10 +20,8 @@ export type UploadIntent = {
   readonly subject: string | null;
 };
 
-export type UploadIntentDeps = {
+export type UploadIntentDeps = RemoveObjectDeps & {
   readonly recordings: Pick<RecordingTable, 'insertIntent' | 'removeIntent' | 'touch'>;
-  readonly objects: Pick<ObjectStore, 'delete'>;
-  readonly objectKeyOf: typeof objectKeyOf;
   readonly fields: FieldEncryption;
   readonly audit: Pick<AuditWriter, 'append'>;
   readonly now: () => number;
@@ -84,7 +81,7 @@ const endOf = (
 /** The life of an upload before it is a recording: announced first, so that nothing it leaves behind is ever unknown. */
 export const createUploadIntents = (deps: UploadIntentDeps) => {
   const discard = ({ organisationId, generation }: UploadIntent): Promise<void> =>
-    deps.objects.delete(deps.objectKeyOf(organisationId, generation));
+    removeObject(deps, organisationId, generation);
   return {
     announce: announcer(deps),
 
@@ -114,7 +111,7 @@ export const createUploadIntents = (deps: UploadIntentDeps) => {
       await deps.recordings.touch(id, new Date(0)).catch(() => undefined);
     },
 
-    /** Removes the object of an upload that the sweeper gave up while it was still being written. */
+    /** Removes the object and the copy of the envelope of an upload that the sweeper gave up while it was still being written. */
     discard,
   };
 };

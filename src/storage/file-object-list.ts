@@ -2,7 +2,7 @@ import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { onDisk, systemCode } from './disk-fault.ts';
 import { shardOf } from './object-folder.ts';
-import { OBJECT_ROOM, objectKeyParts } from './object-key.ts';
+import { BUNDLE_ROOM, bundleKeyParts, OBJECT_ROOM, objectKeyParts } from './object-key.ts';
 import type { ObjectKey, StoredObject } from './object-store.ts';
 
 /** Enough to keep the disk busy, few enough to leave threads to uploads. */
@@ -26,7 +26,7 @@ const describe = async (folder: string, key: ObjectKey, name: string): Promise<S
   return found?.isFile() ? { key, bytes: found.size, modifiedAt: found.mtime } : null;
 };
 
-/** The objects of one folder in key order. Names that are not a generation of this very folder are not ours: passed over. */
+/** Objects and copies of one folder in key order. Names that are not a generation of this very folder are not ours: passed over. */
 async function* objectsIn(
   folder: string,
   organisation: string,
@@ -43,7 +43,7 @@ async function* objectsIn(
   }
 }
 
-/** Every object below `room` in key order, holding the names of one folder at a time. */
+/** Every object and copy below `room` in key order, holding the names of one folder at a time. */
 export async function* listFiles(room: string, after = ''): AsyncGenerator<StoredObject, void, void> {
   const from = objectKeyParts(after);
   for (const organisation of await namesIn(room)) {
@@ -52,5 +52,15 @@ export async function* listFiles(room: string, after = ''): AsyncGenerator<Store
       if (from?.organisation === organisation && shard < shardOf(from.generation)) continue;
       yield* objectsIn(join(room, organisation, shard), organisation, shard, after);
     }
+  }
+}
+
+/** Every bundle in the folder of bundles, oldest first. */
+export async function* listBundleFiles(folder: string): AsyncGenerator<StoredObject, void, void> {
+  for (const name of await namesIn(folder)) {
+    const key = `${BUNDLE_ROOM}/${name}`;
+    if (bundleKeyParts(key) === null) continue;
+    const found = await describe(folder, key as ObjectKey, name);
+    if (found !== null) yield found;
   }
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { AppError } from '../core/errors.ts';
 import { diskFault, onDisk, systemCode } from './disk-fault.ts';
-import { listFiles } from './file-object-list.ts';
+import { listBundleFiles, listFiles } from './file-object-list.ts';
 import { readFileSlice } from './file-object-reader.ts';
 import { writeFileDurably } from './file-object-writer.ts';
 import { assertDeclaredLength } from './object-body.ts';
@@ -143,6 +143,7 @@ export const createFileObjectStore = async (options: FileObjectStoreOptions): Pr
       if (after !== undefined) assertObjectKey(after);
       return listFiles(folder.room, after);
     },
+    bundles: () => listBundleFiles(folder.bundles),
     sweep: async (olderThan) => {
       const drafts = await onDisk(sweepFolder(folder.incoming, leftoverNames.incoming, olderThan));
       const probes = await onDisk(sweepFolder(folder.room, leftoverNames.room, olderThan));

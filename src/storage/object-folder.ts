@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { AppError } from '../core/errors.ts';
 import { systemCode } from './disk-fault.ts';
-import { assertObjectKey, OBJECT_ROOM } from './object-key.ts';
+import { assertStoreKey, BUNDLE_ROOM, OBJECT_ROOM } from './object-key.ts';
 import type { ObjectKey } from './object-store.ts';
 import { syncFolder } from './secret-file.ts';
 
@@ -12,6 +12,8 @@ import { syncFolder } from './secret-file.ts';
  *
  *     incoming/<uuid>.part                              what is being written
  *     recordings/<organisation>/<ab>/<generation>       objects; <ab> are the generation's first two digits
+ *     recordings/<organisation>/<ab>/<generation>.envelope   the copies of their envelopes
+ *     keys-export/<time>-<uuid>.ndjson                  bundles of wrapped keys
  *
  * 256 folders per organisation keep three million objects at some 12,000 names each, and keep key order: all names in one
  * folder come before all names in the next.
@@ -60,16 +62,18 @@ export const openObjectFolder = async (rootPath: string) => {
   const root = resolve(rootPath);
   const incoming = join(root, 'incoming');
   const room = join(root, OBJECT_ROOM);
+  const bundles = join(root, BUNDLE_ROOM);
   await makeRoot(root);
   await refuseOpenFolder(root);
   await makeFolder(incoming);
   await makeFolder(room);
+  await makeFolder(bundles);
 
   // Folders known to be durable. The first to need one makes it, everybody else waits for the same promise.
   const known = new Map<string, Promise<void>>();
   const forget = (): void => known.clear();
   const ensure = (folder: string): Promise<void> => {
-    if (folder === room) return Promise.resolve();
+    if (folder === room || folder === bundles) return Promise.resolve();
     const begun = known.get(folder);
     if (begun !== undefined) return begun;
     const made = ensure(dirname(folder)).then(() => makeFolder(folder));
@@ -81,6 +85,7 @@ export const openObjectFolder = async (rootPath: string) => {
     root,
     incoming,
     room,
+    bundles,
     ensure,
     /** A name in `incoming` that nobody has used. */
     newDraft: (): string => join(incoming, `${randomUUID()}.part`),
@@ -88,11 +93,12 @@ export const openObjectFolder = async (rootPath: string) => {
     newProbe: (): ObjectPlace => ({ folder: room, path: join(room, `probe-${randomUUID()}`) }),
     /** To be called when a folder turns out to have been taken away from under us; those above it may be gone as well. */
     forget,
-    /** Throws RangeError for anything but an object's key. */
+    /** Throws RangeError for anything but a key. */
     placeOf: (key: ObjectKey): ObjectPlace => {
-      const { organisation, generation } = assertObjectKey(key);
-      const folder = join(room, organisation, shardOf(generation));
-      return { folder, path: join(folder, generation) };
+      const parts = assertStoreKey(key);
+      const folder =
+        'organisation' in parts ? join(room, parts.organisation, shardOf(parts.generation)) : bundles;
+      return { folder, path: join(folder, basename(key)) };
     },
   };
 };

@@ -3,7 +3,10 @@
  * contract suite (test/contract/object-store.ts) that both pass, plain and behind a flaky wrapper.
  */
 declare const objectKeyBrand: unique symbol;
-/** A key made by {@link objectKeyOf} only: two UUIDs, so no number, name or path of a caller can be in it. */
+/**
+ * A key made by {@link objectKeyOf}, {@link envelopeKeyOf} or {@link bundleKeyOf} only: UUIDs and a time, so no number, name
+ * or path of a caller can be in it.
+ */
 export type ObjectKey = string & { readonly [objectKeyBrand]: true };
 
 export type ObjectSlice = {
@@ -47,8 +50,10 @@ export interface ObjectStore {
   head(key: ObjectKey): Promise<{ readonly bytes: number } | null>;
   /** Removes the object and every older version of it. Removing what is not there succeeds. */
   delete(key: ObjectKey): Promise<void>;
-  /** Every object in key order, for the sweeper and the inventory. */
+  /** Every object and every copy of an envelope (the object comes first) in key order, for the sweeper and the inventory. */
   list(options?: { readonly after?: ObjectKey }): AsyncIterable<StoredObject>;
+  /** Every bundle of wrapped keys, oldest first; the caller of {@link list} does not see them. */
+  bundles(): AsyncIterable<StoredObject>;
   /** Removes what interrupted uploads left behind (temporary files, multipart uploads) and nothing was added to since `olderThan`. */
   sweep(olderThan: Date): Promise<{ readonly removed: number }>;
   /** Throws `storage_unavailable` when objects cannot be written and read now; `storage_full` below the floor of free space. */

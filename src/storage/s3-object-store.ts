@@ -1,7 +1,14 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3';
 import { AppError } from '../core/errors.ts';
-import { assertObjectKey, OBJECT_ROOM, objectKeyParts } from './object-key.ts';
+import {
+  assertObjectKey,
+  assertStoreKey,
+  BUNDLE_ROOM,
+  bundleKeyParts,
+  OBJECT_ROOM,
+  objectKeyParts,
+} from './object-key.ts';
 import { sliceBounds } from './object-slice.ts';
 import type { ObjectKey, ObjectStore, StoredObject } from './object-store.ts';
 import { createS3Room, type S3ObjectStoreOptions, type S3Room } from './s3-client.ts';
@@ -50,6 +57,14 @@ async function* listObjects(room: S3Room, after?: ObjectKey): AsyncGenerator<Sto
   }
 }
 
+/** Their names begin with the time, so key order is the order of time. */
+async function* listBundles(room: S3Room): AsyncGenerator<StoredObject, void, void> {
+  for await (const { name, bytes, modifiedAt } of objectsUnder(room, `${room.prefix}${BUNDLE_ROOM}/`)) {
+    const key = name.slice(room.prefix.length);
+    if (bundleKeyParts(key) !== null) yield { key: key as ObjectKey, bytes, modifiedAt };
+  }
+}
+
 const sweepProbes = async (room: S3Room, olderThan: Date): Promise<number> => {
   let removed = 0;
   for await (const { name, modifiedAt } of objectsUnder(room, `${room.prefix}${PROBE_ROOM}`)) {
@@ -80,7 +95,7 @@ const probe = async (room: S3Room): Promise<void> => {
 export const createS3ObjectStore = (options: S3ObjectStoreOptions): ObjectStore => {
   const room = createS3Room(options);
   const nameOf = (key: ObjectKey): string => {
-    assertObjectKey(key);
+    assertStoreKey(key);
     return room.nameOf(key);
   };
   return {
@@ -100,6 +115,7 @@ export const createS3ObjectStore = (options: S3ObjectStoreOptions): ObjectStore 
       if (after !== undefined) assertObjectKey(after);
       return listObjects(room, after);
     },
+    bundles: () => listBundles(room),
     sweep: async (olderThan) => {
       const uploads = await sweepUploads(room, olderThan);
       return { removed: uploads + (await sweepProbes(room, olderThan)) };

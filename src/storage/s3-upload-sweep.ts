@@ -5,20 +5,20 @@ import {
   ListPartsCommand,
   type ListPartsCommandOutput,
 } from '@aws-sdk/client-s3';
-import { OBJECT_ROOM } from './object-key.ts';
+import { BUNDLE_ROOM, OBJECT_ROOM } from './object-key.ts';
 import type { S3Room } from './s3-client.ts';
 import { onS3, s3Facts, s3Fault } from './s3-fault.ts';
 
 type Begun = { readonly Key: string; readonly UploadId: string; readonly at: Date };
 
-async function* uploadsOf(room: S3Room): AsyncGenerator<Begun, void, void> {
+async function* uploadsOf(room: S3Room, below: string): AsyncGenerator<Begun, void, void> {
   let marker: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } | undefined = {};
   while (marker !== undefined) {
     const page: ListMultipartUploadsCommandOutput = await onS3(
       room.client.send(
         new ListMultipartUploadsCommand({
           Bucket: room.bucket,
-          Prefix: `${room.prefix}${OBJECT_ROOM}/`,
+          Prefix: `${room.prefix}${below}/`,
           ...marker,
         }),
       ),
@@ -70,10 +70,11 @@ const abort = async (room: S3Room, { Key, UploadId }: Begun): Promise<boolean> =
 /** Removes the parts of uploads that nothing has been added to since `olderThan`; those of this process are never touched. */
 export const sweepUploads = async (room: S3Room, olderThan: Date): Promise<number> => {
   let removed = 0;
-  for await (const upload of uploadsOf(room)) {
-    if (upload.at >= olderThan || room.uploads.has(upload.UploadId)) continue;
-    if (await isFlowing(room, upload, olderThan)) continue;
-    if (await abort(room, upload)) removed += 1;
-  }
+  for (const below of [OBJECT_ROOM, BUNDLE_ROOM])
+    for await (const upload of uploadsOf(room, below)) {
+      if (upload.at >= olderThan || room.uploads.has(upload.UploadId)) continue;
+      if (await isFlowing(room, upload, olderThan)) continue;
+      if (await abort(room, upload)) removed += 1;
+    }
   return removed;
 };

@@ -76,10 +76,20 @@ const found = async (): Promise<Found['recordings']> => {
   return all;
 };
 
-const assertNoOrphan = ({ rows, endings, objects, strays, drafts, pendingChanges }: Inspection): void => {
+const assertNoOrphan = ({
+  rows,
+  endings,
+  objects,
+  copies,
+  strays,
+  drafts,
+  pendingChanges,
+}: Inspection): void => {
   expect({ strays, drafts, pendingChanges }).toEqual({ strays: [], drafts: [], pendingChanges: 0 });
   expect(rows.filter(({ status }) => status !== 'stored')).toEqual([]);
   expect(objects).toEqual(rows.map(({ object }) => object).sort());
+  // Beside each object the copy of its envelope, and none beside nothing.
+  expect(copies).toEqual(objects);
   // One ending per upload, whatever became of it; and what is there is exactly what the log calls stored.
   expect(new Set(endings.map(({ recording }) => recording)).size).toBe(endings.length);
   const inLog = endings.filter(({ action }) => action === 'recording.stored');

@@ -50,12 +50,12 @@ afterAll(async () => {
   await objects?.remove();
 });
 
-/** Uploads and returns the id and the key of the one object that came into the bucket. */
+/** Uploads and returns the id and the key of the one object that came into the bucket, beside it the copy of its envelope. */
 const keep = async (upload: () => Promise<{ id: string }>): Promise<{ id: string; key: string }> => {
   const before = await objects.keys();
   const { id } = await upload();
   const added = (await objects.keys()).filter((key) => !before.includes(key));
-  expect(added).toHaveLength(1);
+  expect(added).toEqual([added[0], `${added[0]}.envelope`]);
   return { id, key: added[0] as string };
 };
 const byForm = (sound: Buffer = audio) => keep(() => people.deliver({}, sound));
@@ -141,14 +141,14 @@ describe('a recording', () => {
     expect(listed.length).toBeGreaterThan(4);
     const uuid = '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}';
     for (const key of listed) {
-      expect(key).toMatch(new RegExp(`^recordings/${uuid}/${uuid}$`));
+      expect(key).toMatch(new RegExp(`^recordings/${uuid}/${uuid}(\\.envelope)?$`));
       const { Metadata, ContentType, TagCount, ContentDisposition, ContentLanguage, CacheControl } =
         await objects.head(key);
       expect(Metadata).toEqual({});
       expect(ContentType ?? 'binary/octet-stream').toMatch(/^(binary|application)\/octet-stream$/);
       expect([TagCount, ContentDisposition, ContentLanguage, CacheControl]).toEqual(Array(4).fill(undefined));
     }
-    const sealed = await objects.read(listed.at(-1) as string);
+    const sealed = await objects.read(listed.findLast((key) => !key.endsWith('.envelope')) as string);
     expect(sealed.includes('RIFF')).toBe(false);
     expect(sealed.includes(audio.subarray(1000, 1016))).toBe(false);
   });
@@ -198,12 +198,15 @@ describe('an object that somebody with the bucket’s keys has', () => {
   });
 });
 
-test('erased: no version of the object is left, and no delete marker', async () => {
+test('erased: no version of the object and of the copy beside it is left, and no delete marker', async () => {
   const { id, key } = await byForm(generatedCall(20));
   // A second version and a marker, as a careless tool would make them.
-  await damage(key, (sealed) => sealed);
-  await objects.delete(key);
-  expect(await objects.versions(key)).toEqual([2, 1]);
+  for (const name of [key, `${key}.envelope`]) {
+    await damage(name, (bytes) => bytes);
+    await objects.delete(name);
+  }
+  // Those of the copy, whose name begins with the object's, are among them.
+  expect(await objects.versions(key)).toEqual([4, 2]);
   const token = await scene.home.admin.token();
   expect((await scene.http.delete(`/v1/recordings/${id}`, { token })).status).toBe(204);
   expect(await objects.versions(key)).toEqual([0, 0]);

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { objectKeyOf } from '../../src/storage/object-key.ts';
+import { bundleKeyOf, envelopeKeyOf, objectKeyOf } from '../../src/storage/object-key.ts';
 import { sampleBytes } from '../support/object-bodies.ts';
 import {
   expectNothingLeft,
@@ -8,6 +8,7 @@ import {
   listedKeys,
   newKey,
   type OpenedStore,
+  refusal,
   store,
 } from '../support/opened-store.ts';
 
@@ -67,6 +68,25 @@ const describeList = (opened: () => OpenedStore): void => {
       expect(ours(await listedKeys(opened().store, expected[7]))).toEqual(expected.slice(8));
     });
 
+    test('names the copy of an envelope behind its object, and no bundle', async () => {
+      const [organisation, generation] = [randomUUID(), randomUUID()];
+      const key = objectKeyOf(organisation, generation);
+      const copy = envelopeKeyOf(organisation, generation);
+      const bundle = bundleKeyOf(Date.now(), randomUUID());
+      for (const one of [copy, bundle, key]) await store(opened().store, one, sampleBytes(10));
+      const listed = await listedKeys(opened().store);
+      expect(listed.filter((one) => one.includes(organisation))).toEqual([key, copy]);
+      expect(listed).not.toContain(bundle);
+      expect((await listedKeys(opened().store, key))[0]).toBe(copy);
+      expect(await listedKeys(opened().store, copy)).not.toContain(copy);
+      // Neighbours, not parts of each other.
+      await opened().store.delete(key);
+      expect(await fetched(opened().store, copy)).toHaveLength(10);
+      await opened().store.delete(copy);
+      await opened().store.delete(bundle);
+      await expectNothingLeft(opened(), key);
+    });
+
     test('tells length and time', async () => {
       const before = Date.now() - 5_000;
       const key = newKey();
@@ -84,6 +104,21 @@ const describeList = (opened: () => OpenedStore): void => {
         break;
       }
     });
+  });
+};
+
+const describeBundles = (opened: () => OpenedStore): void => {
+  test('bundles names every bundle and nothing else, oldest first', async () => {
+    const bundles = async (): Promise<string[]> =>
+      (await Array.fromAsync(opened().store.bundles())).map(({ key }) => key);
+    const before = await bundles();
+    const times = [1_800_000_000_000, 1_700_000_000_999, 1_799_999_999_999, 1_700_000_000_000];
+    const keys = times.map((at) => bundleKeyOf(at, randomUUID()));
+    for (const key of [...keys, newKey()]) await store(opened().store, key, sampleBytes(10));
+    expect(await bundles()).toEqual([...before, keys[3], keys[1], keys[2], keys[0]].sort());
+    await refusal(store(opened().store, keys[0]!, sampleBytes(11)), 'conflict');
+    for (const key of keys) await opened().store.delete(key);
+    expect(await bundles()).toEqual(before);
   });
 };
 
@@ -108,6 +143,7 @@ const describeSweep = (opened: () => OpenedStore): void => {
 export const describeUpkeep = (opened: () => OpenedStore): void => {
   describeDelete(opened);
   describeList(opened);
+  describeBundles(opened);
   describeSweep(opened);
 
   test('check passes and leaves nothing', async () => {

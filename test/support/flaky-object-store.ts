@@ -9,7 +9,7 @@ import type { ObjectStore } from '../../src/storage/object-store.ts';
 export type Fault =
   | { readonly on: keyof ObjectStore; readonly how: 'refuse' | 'lose answer' }
   | { readonly on: 'put' | 'get'; readonly how: 'break' | 'stall'; readonly after: number }
-  | { readonly on: 'list'; readonly how: 'break'; readonly after: number };
+  | { readonly on: 'list' | 'bundles'; readonly how: 'break'; readonly after: number };
 
 const broken = (): AppError => new AppError('storage_unavailable', 'The object store cannot be used now.');
 
@@ -78,6 +78,7 @@ export const createFlakyObjectStore = (store: ObjectStore, planned: readonly Fau
     head: async (key) => struck(next('head'), () => store.head(key)),
     delete: async (key) => struck(next('delete'), () => store.delete(key)),
     list: (options) => cutAfter(store.list(options), next('list')),
+    bundles: () => cutAfter(store.bundles(), next('bundles')),
     sweep: async (olderThan) => struck(next('sweep'), () => store.sweep(olderThan)),
     check: async () => struck(next('check'), () => store.check()),
     freeBytes: async () => struck(next('freeBytes'), () => store.freeBytes()),

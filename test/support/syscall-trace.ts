@@ -64,6 +64,7 @@ const unflushedFolders = (calls: readonly Syscall[], folder: string, by: number)
 /** The order on disk: bytes flushed, then linked to their name, then that name flushed. Returns where that ended. */
 const objectFaults = (
   calls: readonly Syscall[],
+  what: 'object' | 'copy of the envelope',
   objectPath: string,
   faults: string[],
 ): { readonly named: number } | null => {
@@ -73,18 +74,18 @@ const objectFaults = (
   );
   const draft = /"([^"]+)"/.exec(link?.args ?? '')?.[1];
   if (link === undefined || draft === undefined) {
-    faults.push('the object was not linked to its name');
+    faults.push(`the ${what} was not linked to its name`);
     return null;
   }
   const written = calls.filter((call) => isWrite(call) && isOn(call, draft)).at(-1);
-  if (written === undefined) faults.push('nothing was written to the object');
+  if (written === undefined) faults.push(`nothing was written to the ${what}`);
   if (
     !calls.some(
       (call) =>
         isFlush(call) && isOn(call, draft) && call.begin > (written?.end ?? 0) && call.end < link.begin,
     )
   )
-    faults.push('the object was linked to its name before its bytes were flushed');
+    faults.push(`the ${what} was linked to its name before its bytes were flushed`);
   const named = calls.find(
     (call) => isFlush(call) && isOn(call, folderOf(objectPath)) && call.begin > link.end,
   );
@@ -92,16 +93,17 @@ const objectFaults = (
 };
 
 /**
- * What is wrong with the order of effects of one upload: object flushed → linked → folder flushed → entry sent to the
- * database → its commit flushed by the server process that took it → its answer → 201 to the client. Empty when all of it is
- * there in this order. Meant for uploads that come one after another.
+ * What is wrong with the order of effects of one upload: object and copy of its envelope flushed → linked → folder flushed →
+ * entry sent to the database → its commit flushed by the server process that took it → its answer → 201 to the client. Empty
+ * when all of it is there in this order. Meant for uploads that come one after another.
  */
 export const durabilityFaults = (
   calls: readonly Syscall[],
   { recording, objectPath }: TracedUpload,
 ): readonly string[] => {
   const faults: string[] = [];
-  const object = objectFaults(calls, objectPath, faults);
+  const object = objectFaults(calls, 'object', objectPath, faults);
+  const copy = objectFaults(calls, 'copy of the envelope', `${objectPath}.envelope`, faults);
   const append = calls.find(
     (call) => isWrite(call) && call.args.includes('recording.stored') && call.args.includes(recording),
   );
@@ -109,6 +111,8 @@ export const durabilityFaults = (
   if (append === undefined || ours === undefined) return [...faults, 'no entry was sent to the database'];
   if (object !== null && object.named > append.begin)
     faults.push('the entry was sent before the name of the object was flushed');
+  if (copy !== null && copy.named > append.begin)
+    faults.push('the entry was sent before the name of the copy of the envelope was flushed');
   for (
     let folder = folderOf(objectPath);
     folder !== folderOf(folder) && folder !== '';

@@ -59,6 +59,10 @@ export type Inspection = {
   readonly pendingChanges: number;
   /** Object keys of the files that are whole objects. */
   readonly objects: readonly string[];
+  /** Object keys of the objects beside which there is a copy of the envelope. */
+  readonly copies: readonly string[];
+  /** Names of the bundles of wrapped keys, oldest first. */
+  readonly bundles: readonly string[];
   /** Every other file of the object store: drafts, probes, anything. */
   readonly strays: readonly string[];
   /** Drafts of keys, passwords and announcements. */
@@ -66,6 +70,8 @@ export type Inspection = {
 };
 
 const OBJECT = /^recordings\/[0-9a-f-]{36}\/([0-9a-f]{2})\/(\1[0-9a-f-]{34})$/;
+const COPY = /\.envelope$/;
+const BUNDLE = /^keys-export\/[0-9TZ.]+-[0-9a-f-]{36}\.ndjson$/;
 const DRAFT = /(^|\/)\.new-|\.new$|\.[0-9a-f]{12}$/;
 
 const filesBelow = async (folder: string): Promise<readonly string[]> => {
@@ -91,7 +97,9 @@ export const inspect = async (folder: VaultFolder): Promise<Inspection> => {
     await query<UploadEntry>(client, ENDINGS),
     await query<{ count: number }>(client, 'SELECT count(*)::int FROM pending_change'),
   ]);
-  const files = await filesBelow(join(folder.dataDir, 'objects'));
+  const found = await filesBelow(join(folder.dataDir, 'objects'));
+  const files = found.filter((name) => !COPY.test(name));
+  const copies = found.filter((name) => COPY.test(name)).map((name) => name.replace(COPY, ''));
   const others = [
     ...(await readdir(folder.dataDir)),
     ...(await readdir(join(folder.dataDir, 'postgres'))),
@@ -101,11 +109,10 @@ export const inspect = async (folder: VaultFolder): Promise<Inspection> => {
     rows,
     endings,
     pendingChanges: pending[0]?.count ?? 0,
-    objects: files
-      .filter((name) => OBJECT.test(name))
-      .map((name) => name.replace(OBJECT, objectKeyOf))
-      .sort(),
-    strays: files.filter((name) => !OBJECT.test(name)),
+    objects: objectsAmong(files),
+    copies: objectsAmong(copies),
+    bundles: files.filter((name) => BUNDLE.test(name)).sort(),
+    strays: [...files, ...copies].filter((name) => !OBJECT.test(name) && !BUNDLE.test(name)),
     drafts: others.filter((name) => DRAFT.test(name)),
   };
 };
@@ -114,6 +121,12 @@ const objectKeyOf = (path: string): string => {
   const [room, organisation, , generation] = path.split('/');
   return `${room}/${organisation}/${generation}`;
 };
+
+const objectsAmong = (files: readonly string[]): readonly string[] =>
+  files
+    .filter((name) => OBJECT.test(name))
+    .map((name) => name.replace(OBJECT, objectKeyOf))
+    .sort();
 
 /** Process ids of every PostgreSQL server process that works on this installation's database. */
 export const databaseProcesses = async ({ dataDir }: VaultFolder): Promise<readonly number[]> => {
