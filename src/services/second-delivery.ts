@@ -10,7 +10,7 @@ import { HEARTBEAT_MS } from './upload-intent.ts';
 import type { ReceivedAudio } from './upload-stream.ts';
 
 export type SecondDeliveryDeps = {
-  readonly recordings: Pick<RecordingTable, 'findByCall'>;
+  readonly recordings: Pick<RecordingTable, 'find' | 'findByCall'>;
   readonly fields: Pick<FieldEncryption, 'digestMacs'>;
   readonly audit: Pick<AuditWriter, 'append'>;
   readonly settle: SettleIntent;
@@ -18,14 +18,41 @@ export type SecondDeliveryDeps = {
   readonly newId: () => string;
 };
 
-/** Telephony systems deliver at least once. The same content again is a success; other content under the same call is refused. */
+/**
+ * Telephony systems deliver at least once. The same content again is a success; other content under the same call is refused,
+ * and so is, whatever its content, a call that was erased (docs/decisions/0009).
+ */
 export const createSecondDelivery = (deps: SecondDeliveryDeps) => {
   const find = (asked: IngestRequest, { callIds }: IndexedFacts) =>
     deps.recordings.findByCall(asked.actor.id, callIds, asked.metadata.segment);
 
+  /** The entry of a delivery that is not taken; under an id of its own, for the recording's own end was told long ago. */
+  const refuse = async (row: RecordingRow, asked: IngestRequest, detail: { reason: string; bytes: number }) =>
+    deps.audit.append({
+      ...intentEvent({ ...row, intentId: deps.newId() }, deps.now(), asked.request),
+      action: 'recording.refused',
+      outcome: 'denied',
+      detail,
+    });
+
+  /** Told before a byte is read: nothing that comes could change the answer. */
+  const assertNotErased = async (
+    row: RecordingRow | null,
+    asked: IngestRequest,
+    bytes = 0,
+  ): Promise<void> => {
+    if (row?.status !== 'erased') return;
+    await refuse(row, asked, { reason: 'erased', bytes });
+    throw new AppError(
+      'erased',
+      'This call and segment was recorded and has been erased. It is not taken again.',
+    );
+  };
+
   /** The finished recording of this call; one that is still on its way makes the source come back later. */
   const finished = async (asked: IngestRequest, indexed: IndexedFacts): Promise<RecordingRow> => {
     const row = await find(asked, indexed);
+    await assertNotErased(row, asked);
     if (row?.status === 'stored') return row;
     throw new AppError('in_progress', 'the same call is being stored by another upload', { retryAfter: 5 });
   };
@@ -33,27 +60,28 @@ export const createSecondDelivery = (deps: SecondDeliveryDeps) => {
   return {
     finished,
 
-    /** The recording already made of this call and segment, or null. An upload that died half-way is settled first. */
+    /**
+     * The recording already made of this call and segment, or null. An upload that died half-way is settled first. Throws
+     * `erased`, once the refusal is in the log, for a call whose recording was erased.
+     */
     async earlier(asked: IngestRequest, indexed: IndexedFacts): Promise<RecordingRow | null> {
       const row = await find(asked, indexed);
       if (row === null || row.status === 'stored') return row;
+      await assertNotErased(row, asked);
       const idle = deps.now() - row.touchedAt.getTime() > 3 * HEARTBEAT_MS;
       if (row.status === 'sealed' && idle) await deps.settle(row);
       return (await find(asked, indexed)) === null ? null : finished(asked, indexed);
     },
 
-    /** 200 for the same content; `conflict`, with an entry, for other content. */
+    /** 200 for the same content; `conflict`, with an entry, for other content; `erased` as above. */
     async compare(row: RecordingRow, received: ReceivedAudio, asked: IngestRequest): Promise<Ingested> {
+      // A body takes its time, and the recording may be gone by its end.
+      await assertNotErased(await deps.recordings.find(row.id), asked, received.bytes);
       const macs = await deps.fields.digestMacs(asked.actor.organisation, received.sha256);
       const { digestMac } = row;
       if (digestMac !== null && macs.some(({ mac }) => mac.equals(digestMac)))
         return ingested(row.id, received, false);
-      await deps.audit.append({
-        ...intentEvent({ ...row, intentId: deps.newId() }, deps.now(), asked.request),
-        action: 'recording.refused',
-        outcome: 'denied',
-        detail: { reason: 'conflict', bytes: received.bytes },
-      });
+      await refuse(row, asked, { reason: 'conflict', bytes: received.bytes });
       throw new AppError(
         'conflict',
         'This source has already delivered this call and segment with other content. Use another segment number.',

@@ -1,10 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { jsonOf, type Reply } from '../support/http-client.ts';
+import { generatedCall } from '../support/generated-call.ts';
+import { jsonOf, type Reply, uploadForm } from '../support/http-client.ts';
 import { createIntegrator } from '../support/integrator.ts';
 import { expectProblem } from '../support/problems.ts';
+import { openRaw, replyOf } from '../support/raw-http.ts';
 import { type Person, startScene } from '../support/scene.ts';
 
 /** Erased is erased, and nothing that must stay can be. */
@@ -126,9 +129,52 @@ test('a reason is one of the known words: the log takes no free text', async () 
   expect(jsonOf(await view(id), 200)).toMatchObject({ status: 'stored', held: false });
 });
 
-test('the call may be delivered anew after its erasure, as a new recording', async () => {
+const deliver = (metadata: object, audio: Buffer, who = scene.home.source): Promise<Reply> =>
+  scene.http.post('/v1/recordings', { token: who.apiKey, form: uploadForm(metadata, audio) });
+
+test('G-2 an erased call does not come back: delivered again it is answered 410, with an entry, whatever it holds', async () => {
   const { id, metadata, audio } = await people.deliver();
   expect((await erase(id)).status).toBe(204);
-  const again = await scene.stage.recording(scene.home.source, metadata, audio);
-  expect(again.id).not.toBe(id);
+  const kept = await objects();
+  for (const content of [audio, generatedCall(2, 9)])
+    expectProblem(await deliver(metadata, content), 410, 'erased');
+  expect((await objects()).sort()).toEqual(kept.sort());
+  const told = await people.entries({ recording: id, action: 'recording.refused' });
+  expect(told).toHaveLength(2);
+  for (const entry of told)
+    expect(entry).toMatchObject({
+      outcome: 'denied',
+      actor: { type: 'source' },
+      detail: { reason: 'erased' },
+    });
+  expect(await people.search(scene.own.nurse, { callId: metadata.callId })).toEqual([]);
+  // Its other segments and other sources' calls of that name are other calls.
+  expect((await deliver({ ...metadata, segment: 1 }, audio)).status).toBe(201);
+  const other = await scene.stage.source(scene.home.admin, scene.own.id);
+  expect((await deliver(metadata, audio, other)).status).toBe(201);
+});
+
+test('G-2 erased while the same call is being delivered again: refused all the same', async () => {
+  const { id, metadata, audio } = await people.deliver();
+  const form = uploadForm(metadata, audio);
+  const { write, socket, closed } = await openRaw(scene.http.url);
+  write(
+    [
+      'POST /v1/recordings HTTP/1.1',
+      'Host: x',
+      `Authorization: Bearer ${scene.home.source.apiKey}`,
+      `Content-Type: ${form.contentType}`,
+      `Content-Length: ${form.body.length}`,
+      'Connection: close',
+      '',
+      '',
+    ].join('\r\n'),
+  );
+  socket.write(form.body.subarray(0, -100));
+  await sleep(300);
+  expect((await erase(id)).status).toBe(204);
+  socket.write(form.body.subarray(-100));
+  expectProblem(replyOf(await closed), 410, 'erased');
+  expect(jsonOf(await view(id), 200)).toMatchObject({ status: 'erased' });
+  expectProblem(await deliver(metadata, audio), 410, 'erased');
 });

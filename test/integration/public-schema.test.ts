@@ -86,15 +86,7 @@ const recording = (status: string, changes: Row = {}): Row => {
 
 const nothing: Row = Object.fromEntries(
   [
-    ...[
-      'call_id_index',
-      'caller_index',
-      'called_index',
-      'agent_index',
-      'queue_index',
-      'personal_index',
-      'name_index',
-    ],
+    ...['caller_index', 'called_index', 'agent_index', 'queue_index', 'personal_index', 'name_index'],
     ...['subject', 'facts_sealed', 'peaks_sealed', 'digest_mac', 'wrapped_key', 'channel_parties', 'pauses'],
   ].map((column) => [column, null]),
 );
@@ -215,17 +207,23 @@ describe('the same call', () => {
     call = { call_id_index: randomBytes(32), segment: 3 };
   });
 
-  test.each(['sealed', 'stored', 'erasing'])('is kept once while it is %s', async (status) => {
+  test.each(['sealed', 'stored', 'erasing', 'erased'])('is kept once while it is %s', async (status) => {
     await added(status, call);
     await expect(added('sealed', call)).rejects.toMatchObject({ code: '23505' });
     await added('sealed', { ...call, segment: 4 });
   });
 
-  test('may be tried again beside an upload under way, and come back after erasure', async () => {
+  test('may be tried again beside an upload under way', async () => {
     await added('intent', call);
     await added('intent', call);
-    await added('erased');
     await added('stored', call);
+  });
+
+  test('does not come back after its erasure, by an upload that was under way either', async () => {
+    await added('intent', call);
+    await added('erased', call);
+    await expect(added('sealed', call)).rejects.toMatchObject({ code: '23505' });
+    await expect(added('erased', { call_id_index: null })).rejects.toMatchObject(NO_WAY);
   });
 });
 

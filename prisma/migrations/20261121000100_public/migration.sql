@@ -312,11 +312,12 @@ ALTER TABLE recording
     call_id_index, facts_sealed, digest_mac, plain_bytes, sealed_bytes, sealed_sha256, header, key_commitment,
     wrap_provider, wrap_key_id, wrap_version, wrapped_key) = 0),
   ADD CONSTRAINT recording_stored CHECK (status NOT IN ('stored', 'erasing', 'erased') OR num_nulls(stored_at, stored_seq) = 0),
-  -- What is erased is erased: the tombstone keeps no key, no fact and nothing to search it by, and is not held.
+  -- What is erased is erased: the tombstone keeps no key, no fact and nothing of a person to search it by, and is not held.
+  -- It keeps the keyed call id, so that the same call delivered again is refused (docs/decisions/0009).
   ADD CONSTRAINT recording_erased CHECK (status <> 'erased' OR (
-    num_nonnulls(call_id_index, caller_index, called_index, agent_index, queue_index, personal_index, name_index, subject,
+    num_nonnulls(caller_index, called_index, agent_index, queue_index, personal_index, name_index, subject,
       facts_sealed, peaks_sealed, digest_mac, wrapped_key, channel_parties, pauses) = 0
-    AND num_nulls(erased_at, erased_seq) = 0 AND hold_count = 0));
+    AND num_nulls(erased_at, erased_seq, call_id_index) = 0 AND hold_count = 0));
 
 -- A recording's life has one direction. Only the abandoned rest of an upload may be deleted, and a tombstone never changes.
 CREATE FUNCTION recording_life() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -338,9 +339,9 @@ REVOKE ALL ON FUNCTION recording_life() FROM PUBLIC;
 CREATE TRIGGER recording_life BEFORE UPDATE OR DELETE ON recording FOR EACH ROW EXECUTE FUNCTION recording_life();
 ALTER TABLE recording ENABLE ALWAYS TRIGGER recording_life;
 
--- The same call and segment of one source is kept once.
+-- The same call and segment of one source is kept once, and does not come back after it was erased.
 CREATE UNIQUE INDEX recording_call ON recording (source_id, call_id_index, segment)
-  WHERE status IN ('sealed', 'stored', 'erasing');
+  WHERE status IN ('sealed', 'stored', 'erasing', 'erased');
 
 -- Searches, newest first: by care unit, by organisation, and by each thing that has a blind index.
 CREATE INDEX recording_unit_newest ON recording (unit_id, started_at DESC, id DESC) WHERE status = 'stored';
