@@ -1,10 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * One project per ring. `*.s3.test.ts` need a real S3 server and run by `npm run test:s3` only; `browser` needs Chromium and
- * runs by `npm run test:browser`.
+ * One project per ring. The rings need nothing but the checkout. What needs more has a name and a command of its own:
+ * `*.host.test.ts` tools of the machine (`npm run test:host`), `*.s3.test.ts` a real S3 server (`npm run test:s3`),
+ * `browser` Chromium (`npm run test:browser`).
  */
-const ring = (name: string, include: string[], exclude: string[] = []) => ({
+const project = (name: string, include: string[], exclude: string[] = []) => ({
   test: {
     name,
     include,
@@ -15,16 +16,19 @@ const ring = (name: string, include: string[], exclude: string[] = []) => ({
     hookTimeout: 120_000,
   },
 });
+const ring = (name: string) =>
+  project(name, [`test/${name}/**/*.test.ts`], ['**/*.s3.test.ts', '**/*.host.test.ts']);
 
 export default defineConfig({
   test: {
     projects: [
-      ring('unit', ['test/unit/**/*.test.ts']),
-      ring('contract', ['test/contract/**/*.test.ts'], ['**/*.s3.test.ts']),
-      ring('integration', ['test/integration/**/*.test.ts'], ['**/*.s3.test.ts']),
-      ring('acceptance', ['test/acceptance/**/*.test.ts'], ['**/*.s3.test.ts']),
-      ring('s3', ['test/**/*.s3.test.ts']),
-      ring('browser', ['test/browser/**/*.test.ts']),
+      ring('unit'),
+      ring('contract'),
+      ring('integration'),
+      ring('acceptance'),
+      project('host', ['test/**/*.host.test.ts']),
+      project('s3', ['test/**/*.s3.test.ts']),
+      project('browser', ['test/browser/**/*.test.ts']),
     ],
   },
 });

@@ -4,11 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Call, type CareLineVault, newCall, startCareLine } from '../support/care-line.ts';
 import { isAlive, until } from '../support/child.ts';
-import { withPrivateMounts } from '../support/private-mounts.ts';
 import { newVaultFolder, type RunningVault, type VaultFolder } from '../support/vault.ts';
 import { announced, databaseProcesses } from '../support/vault-inspection.ts';
-
-const ROOT = join(import.meta.dirname, '../..');
 
 let world: CareLineVault;
 let folder: VaultFolder;
@@ -45,20 +42,6 @@ const killAll = (pids: readonly number[]): void => {
 };
 
 describe('after the vault was killed', () => {
-  test('alone, where nothing ties its database to it: that is left running, and ended by the next start', async () => {
-    const hidden = 'mount --bind /bin/false "$(command -v setpriv)"; exec "$@"';
-    const vault = await folder.start({}, withPrivateMounts(hidden));
-    const left = await databaseProcesses(folder);
-    await vault.kill();
-    const [postmaster] = (
-      await readFile(join(folder.dataDir, 'postgres/cluster/postmaster.pid'), 'utf8')
-    ).split('\n');
-    expect(left).toContain(Number(postmaster));
-    expect(isAlive(Number(postmaster))).toBe(true);
-    await expectSound();
-    expect(left.filter(isAlive)).toEqual([]);
-  });
-
   test('alone: its database ends with it', async () => {
     const vault = await folder.start();
     await vault.kill();
@@ -119,19 +102,6 @@ describe('where the folders lie', () => {
       await long.remove();
     }
   });
-
-  test('data and program in a home that nobody but its owner may enter', async () => {
-    const home = await newVaultFolder();
-    const script = 'mkdir "$2"; mount --bind "$1" "$2"; exec "$3" "$2/src/main.ts"';
-    try {
-      const program = withPrivateMounts(script, ROOT, join(home.home, 'checkout'), process.execPath);
-      const vault = await home.start({}, program);
-      expect((await fetch(`${vault.url}/readyz`)).status).toBe(200);
-      expect(await vault.stop()).toBe(0);
-    } finally {
-      await home.remove();
-    }
-  });
 });
 
 describe('asked to end', () => {
@@ -149,8 +119,8 @@ describe('asked to end', () => {
   });
 
   test('by Ctrl-C, which reaches every process of the terminal', async () => {
-    // A session of its own, as a terminal gives it; the database must not be in it.
-    const vault = await folder.start({}, ['setsid']);
+    // The vault leads a session of its own, as a terminal gives it; the database must not be in it.
+    const vault = await folder.start();
     process.kill(-vault.pid, 'SIGINT');
     expect(await vault.exited).toBe(0);
     await expectNobodyLeft(vault.pid);

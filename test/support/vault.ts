@@ -68,6 +68,8 @@ const startVault = async (
     cwd,
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
+    // Leader of a session, so that a signal can reach all of it as Ctrl-C does.
+    detached: true,
   });
   let text = '';
   for (const stream of [child.stdout, child.stderr])

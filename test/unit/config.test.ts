@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   mkdirSync,
@@ -16,32 +15,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Config, type RawEnvironment, readConfig, readEnvironment } from '../../src/config.ts';
 import { names, rules } from '../../src/config-schema.ts';
 import { isAppError } from '../../src/core/errors.ts';
+import { makeCertificate } from '../support/certificates.ts';
 
 let folder: string;
 let tls: { TLS_CERT_FILE: string; TLS_KEY_FILE: string };
 
 beforeAll(() => {
   folder = realpathSync(mkdtempSync(join(tmpdir(), 'config-')));
-  tls = { TLS_CERT_FILE: join(folder, 'cert.pem'), TLS_KEY_FILE: join(folder, 'key.pem') };
-  execFileSync(
-    'openssl',
-    [
-      ...[
-        'req',
-        '-x509',
-        '-newkey',
-        'ec',
-        '-pkeyopt',
-        'ec_paramgen_curve:P-256',
-        '-nodes',
-        '-subj',
-        '/CN=vault',
-      ],
-      ...['-days', '2', '-keyout', tls.TLS_KEY_FILE, '-out', tls.TLS_CERT_FILE],
-    ],
-    { stdio: 'ignore' },
-  );
-  chmodSync(tls.TLS_KEY_FILE, 0o600);
+  const { certFile, keyFile } = makeCertificate(folder, 'vault');
+  tls = { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile };
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -260,9 +242,7 @@ describe('TLS', () => {
       expect.stringMatching(/^TLS_CERT_FILE names a file that cannot be read \(ENOENT\)/),
     ]);
     expect(faultsOf({ TLS_CERT_FILE: tls.TLS_KEY_FILE, TLS_KEY_FILE: tls.TLS_KEY_FILE })).toHaveLength(1);
-    const other = join(folder, 'other.pem');
-    execFileSync('openssl', ['ecparam', '-genkey', '-name', 'prime256v1', '-noout', '-out', other]);
-    chmodSync(other, 0o600);
+    const { keyFile: other } = makeCertificate(folder, 'other');
     expect(faultsOf({ ...tls, TLS_KEY_FILE: other })).toEqual([
       expect.stringMatching(/^TLS_CERT_FILE and TLS_KEY_FILE/),
     ]);
@@ -330,7 +310,7 @@ describe('keys and data stay apart', () => {
 
 describe('PostgreSQL', () => {
   test('verified TLS beyond this machine becomes settings that verify', () => {
-    const ca = join(folder, 'cert.pem');
+    const ca = tls.TLS_CERT_FILE;
     expect(accepted({ DATABASE_URL: `${FAR}&sslrootcert=${ca}` }).database).toEqual({
       host: 'db.example.org',
       port: 5432,
