@@ -15,6 +15,8 @@ export type CommitRun = {
   readonly unsettled: Pending[];
   /** Told every tip that was checked. */
   readonly onTip: (tip: CompactRange) => void;
+  /** Told when the database refused a batch that had nothing wrong with it. */
+  readonly onRefused: () => void;
 };
 
 type Sent = {
@@ -105,6 +107,7 @@ const settleByFailure = async (run: CommitRun, batch: readonly Pending[], error:
     case 'entry':
       return isolate(run, batch, failure === 'exists', error);
     case 'unavailable': {
+      run.onRefused();
       // What the database refuses to one batch it refuses to the next: nobody waits for the same answer.
       const unavailable = logUnavailable('The access log cannot be written now.', error);
       for (const pending of [...batch, ...run.queue.drain()]) pending.reject(unavailable);

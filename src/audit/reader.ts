@@ -17,6 +17,7 @@ import {
   type Statement,
   searchStatement,
 } from './search.ts';
+import { tryAppend } from './trial-append.ts';
 
 /** Where the audit room reports what an operator should know; pino fits. Never receives a body. */
 export type AuditLogger = {
@@ -74,6 +75,8 @@ export type AuditReader = {
   readonly head: () => Promise<AuditHead>;
   /** Whether this role may append at all; writes nothing. */
   readonly mayAppend: () => Promise<boolean>;
+  /** Whether an entry could be written now, down to the room for it; leaves none behind. */
+  readonly tryAppend: () => Promise<boolean>;
   /** Safe to call twice. */
   readonly close: () => Promise<void>;
 };
@@ -168,6 +171,7 @@ export const createAuditReader = (options: AuditReaderOptions): AuditReader => {
       const text = `SELECT has_function_privilege('audit.append(text, bigint, bytea[], text[])', 'EXECUTE') AS may`;
       return (await rows<{ may: boolean }>({ text, values: [] }))[0]?.may === true;
     },
+    tryAppend: () => tryAppend(pool),
     close: () => {
       closing ??= pool.end();
       return closing;

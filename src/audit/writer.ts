@@ -7,6 +7,7 @@ import type { PostgresSettings } from '../core/postgres-settings.ts';
 import { type AppendConnection, openAppendConnection } from './append-connection.ts';
 import { causeOf, logHalted, logUnavailable } from './append-failure.ts';
 import { type AppendQueue, createAppendQueue, type QueueLimits } from './append-queue.ts';
+import { type Appendable, createAppendable } from './appendable.ts';
 import { type CommitRun, commitWaiting, settleCommitted } from './group-commit.ts';
 import { createHeadReport, type HeadReport } from './head-report.ts';
 import { type AuditHead, type AuditLogger, type AuditReader, createAuditReader } from './reader.ts';
@@ -25,6 +26,12 @@ export type AuditWriter = AuditReader & {
    */
   readonly append: (event: AuditEvent) => Promise<Receipt>;
   readonly state: () => AuditWriterState;
+  /**
+   * Resolves while entries can be written: one was, or a probe found that one could be, at most `believedMs` (5 s) ago,
+   * and none was refused since. Asks the database at most once in that time, for everybody; after a refusal at most once
+   * a second. Rejects with `log_unavailable` or `log_halted`.
+   */
+  readonly assertAppendable: (believedMs?: number) => Promise<void>;
   /** The newest head this process has verified itself; null before the first connection. */
   readonly verifiedHead: () => AuditHead | null;
 };
@@ -65,6 +72,7 @@ type Machine = {
   readonly limits: WriterLimits;
   readonly queue: AppendQueue;
   readonly report: HeadReport;
+  readonly appendable: Appendable;
   readonly nextSalt: () => Buffer;
   /** `connecting`: appends wait; a failed attempt refuses them. */
   state: AuditWriterState | 'connecting';
@@ -73,6 +81,8 @@ type Machine = {
   failures: number;
   pause: NodeJS.Timeout | null;
   working: Promise<void> | null;
+  /** The attempt to connect that is under way. */
+  opening: Promise<void> | null;
   closing: boolean;
 };
 
@@ -99,6 +109,7 @@ const halt = async (machine: Machine, error: AppError): Promise<void> => {
 const stayAway = (machine: Machine, error: unknown): void => {
   const { reconnectMs } = machine.limits;
   machine.state = 'away';
+  machine.appendable.refused();
   machine.options.log.warn({ err: causeOf(error) }, 'The access log cannot be reached');
   rejectAll(machine, logUnavailable('The access log cannot be reached now.', error));
   if (machine.closing) return;
@@ -112,13 +123,14 @@ const stayAway = (machine: Machine, error: unknown): void => {
 
 /** Follows the log to its head and learns what became of the events whose session was lost. */
 const openRun = async (machine: Machine, session: AppendConnection): Promise<CommitRun> => {
-  const { options, queue, report, run: before } = machine;
+  const { options, queue, report, appendable, run: before } = machine;
   const onTip = (tip: CompactRange): void => {
+    appendable.committed();
     report.note(() => headOf(tip));
     options.onHead?.(headOf(tip));
   };
   const tip = before?.tip ?? (await adoptTip(session));
-  const run = { session, queue, tip, unsettled: [], onTip };
+  const run = { session, queue, tip, unsettled: [], onTip, onRefused: appendable.refused };
   const missing = await settleCommitted(run, before?.unsettled ?? []);
   const unavailable = logUnavailable('The access log was lost twice while this entry was on its way.');
   for (const pending of missing) if (pending.retried) pending.reject(unavailable);
@@ -150,11 +162,29 @@ const establish = async (machine: Machine): Promise<void> => {
   options.log.info(headOf(machine.run.tip), 'The access log is open');
 };
 
+const open = async (machine: Machine): Promise<void> => {
+  machine.opening = establish(machine);
+  try {
+    await machine.opening;
+  } finally {
+    machine.opening = null;
+  }
+};
+
+/** Why nothing can be appended now; waits for a connection that is being made, as an append does. */
+const obstacleOf = async (machine: Machine): Promise<AppError | null> => {
+  if (machine.state === 'connecting') await machine.opening?.catch(() => undefined);
+  if (machine.state === 'halted') return logHalted('The access log is halted.');
+  if (machine.closing || machine.state !== 'ready')
+    return logUnavailable('The access log cannot be reached now.');
+  return null;
+};
+
 /** Connects if need be and commits what waits. One at a time; ends when nothing waits or nothing can be done. */
 const work = async (machine: Machine): Promise<void> => {
   try {
     for (;;) {
-      if (machine.run === null || machine.run.session.lost()) await establish(machine);
+      if (machine.run === null || machine.run.session.lost()) await open(machine);
       else if (machine.queue.isEmpty()) return;
       else await commitWaiting(machine.run);
     }
@@ -217,11 +247,17 @@ export const createAuditWriter = (options: AuditWriterOptions): AuditWriter => {
     queue: createAppendQueue(limits),
     nextSalt: createSalts(options.randomBytes),
     report: createHeadReport(options.log, limits.headReportMs),
+    appendable: createAppendable({
+      ...reader,
+      obstacle: () => obstacleOf(machine),
+      now: () => performance.now(),
+    }),
     state: 'connecting',
     run: null,
     failures: 0,
     pause: null,
     working: null,
+    opening: null,
     closing: false,
   };
   wake(machine);
@@ -229,6 +265,7 @@ export const createAuditWriter = (options: AuditWriterOptions): AuditWriter => {
     ...reader,
     append: (event) => enqueue(machine, event),
     state: () => (machine.closing ? 'closed' : machine.state === 'connecting' ? 'away' : machine.state),
+    assertAppendable: machine.appendable.assert,
     verifiedHead: () => machine.run && headOf(machine.run.tip),
     close: () => close(machine, reader),
   };

@@ -1,3 +1,4 @@
+import type { AuditWriter } from '../audit/writer.ts';
 import { mayEver } from '../core/access.ts';
 import { AppError } from '../core/errors.ts';
 import type { Role } from '../core/events.ts';
@@ -16,6 +17,7 @@ export type PieceRequest = {
 
 export type AuthorisePieceDeps = {
   readonly playbacks: Pick<PlaybackTable, 'checkPiece'>;
+  readonly audit: Pick<AuditWriter, 'assertAppendable'>;
   readonly authenticate: Authenticate;
   readonly recordDenial: RecordDenial;
   readonly now: () => number;
@@ -32,8 +34,9 @@ const notThere = (): AppError =>
 
 /**
  * Whether this piece may be heard now: session, user, unit, recording and playback in one statement, so that whatever was
- * taken away counts from the next piece. Rejects with `unauthenticated`, or, once the refusal is in the log, with
- * `forbidden` or `not_found`.
+ * taken away counts from the next piece. While the access log takes no entry nobody is given sound, though the entry of
+ * this playback is in it: `log_unavailable`, `log_halted`. Rejects with `unauthenticated`, or, once the refusal is in the
+ * log, with `forbidden` or `not_found`.
  */
 export const createAuthorisePiece = (deps: AuthorisePieceDeps) => {
   /** Only a refusal has the time to ask who it is; whoever is nobody (any more) is told that instead. */
@@ -47,6 +50,7 @@ export const createAuthorisePiece = (deps: AuthorisePieceDeps) => {
   };
 
   return async (asked: PieceRequest): Promise<{ recordingId: string; generation: string }> => {
+    await deps.audit.assertAppendable();
     const session = sessionOf(asked.credential);
     const check =
       session && (await deps.playbacks.checkPiece(asked.playbackId, session, new Date(deps.now())));

@@ -1,9 +1,11 @@
+import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { serverProcesses } from '../../src/storage/postgres-leftovers.ts';
 import { type Call, type CareLineVault, newCall, startCareLine } from '../support/care-line.ts';
 import { isAlive, until } from '../support/child.ts';
 import { jsonOf, type Reply } from '../support/http-client.ts';
 import { startTestDatabase, type TestDatabase } from '../support/postgres.ts';
+import { readSlowly } from '../support/slow-clients.ts';
 import {
   CALLER,
   expectAnswers,
@@ -74,10 +76,16 @@ const expectRecovery = async (refused: Call): Promise<void> => {
   await until(ready);
 };
 
-/** Whatever is asked is answered in full or refused with nothing. */
+/** An answer of several parts that was under way is cut before the next one. */
+const cutOrThrow = (error: Error): null => {
+  if (error.message !== 'aborted') throw error;
+  return null;
+};
+
+/** Whatever is asked is answered, cut while it flows, or refused with nothing. */
 const expectAllOrNothing = async (ways: readonly (() => Promise<Reply>)[]): Promise<void> => {
-  for (const reply of await Promise.all(ways.map((ask) => ask())))
-    if (reply.status >= 400) expectNothing(reply, known.audio, 503);
+  for (const reply of await Promise.all(ways.map((ask) => ask().catch(cutOrThrow))))
+    if (reply !== null && reply.status >= 400) expectNothing(reply, known.audio, 503);
 };
 
 const group = (): string => `callvault_app_${db.app.database}`;
@@ -87,20 +95,57 @@ test('with everything in order all of it is answered', async () => {
   await expectAnswers({ ...needEntry(), ...listen() });
 });
 
-test('EXECUTE on the append function revoked: nothing new is heard or shown, uploads are refused, and it heals', async () => {
-  const superuser = await db.connect('superuser');
-  const refused = newCall(100_000);
-  await superuser.query(`REVOKE EXECUTE ON ${APPEND} FROM ${group()}`);
-  await expectNothingOf(needEntry(), known.audio, 503);
-  // What the log has an entry of may be heard on.
-  await expectAnswers(listen());
-  expectNothing(await world.line.deliver(refused), refused.audio, 503);
-  await until(async () => !(await ready()));
-  await superuser.query(`GRANT EXECUTE ON ${APPEND} TO ${group()}`);
-  await expectRecovery(refused);
+describe('PDL-3 no log, no sound: EXECUTE on the append function revoked', () => {
+  let superuser: pg.Client;
+  beforeAll(async () => {
+    superuser = await db.connect('superuser');
+  });
+  afterAll(() => superuser?.end());
+  const revoke = () => superuser.query(`REVOKE EXECUTE ON ${APPEND} FROM ${group()}`);
+  const grant = () => superuser.query(`GRANT EXECUTE ON ${APPEND} TO ${group()}`);
+
+  test('nothing is heard or shown, also of playbacks that are open; uploads are refused, and it heals', async () => {
+    const refused = newCall(100_000);
+    await revoke();
+    await expectNothingOf(needEntry(), known.audio, 503);
+    await expectNothingOf(listen(), known.audio, 503);
+    expectNothing(await world.line.deliver(refused), refused.audio, 503);
+    await until(async () => !(await ready()));
+    await expectNothingOf(listen(), known.audio, 503);
+    await grant();
+    await expectRecovery(refused);
+  });
+
+  test('nobody asks for an entry, one only goes on listening: his next piece after five seconds is refused', async () => {
+    // An entry just now: the log is known to work, and will be believed for as long as anything is.
+    expect(await works()).toBe(true);
+    await expectAnswers(listen());
+    await revoke();
+    const from = performance.now();
+    await until(async () => Object.values(listen())[0]?.().then(({ status }) => status === 503) ?? false);
+    expect(performance.now() - from).toBeLessThan(10_000);
+    await expectNothingOf(listen(), known.audio, 503);
+    await grant();
+    // By itself, though nobody writes an entry.
+    await until(async () => (await Object.values(listen())[0]?.())?.status === 206);
+    await expectAnswers(listen());
+  });
+
+  test('an answer that is flowing is cut', async () => {
+    const long = await world.line.store(newCall(12_000_000));
+    const client = { url: world.vault.url, token: await world.line.nurse.token() };
+    const flowing = readSlowly(client, await world.line.openPlayback(long), 3_000_000).then(
+      (bytes) => `${bytes} bytes`,
+      (error: Error) => error.message,
+    );
+    await revoke();
+    expect(await flowing).toMatch(/aborted|terminated|hang up/);
+    await grant();
+    await until(works);
+  });
 });
 
-describe('the database server', () => {
+describe('PDL-3 no log, no sound: the database server', () => {
   test('stopped and started again: not a byte in between, and it heals', async () => {
     const refused = newCall(100_000);
     await db.stopServer('fast');
