@@ -1,6 +1,7 @@
 import type { AuditWriter } from '../audit/writer.ts';
 import { decide, relationTo, type UserActor } from '../core/access.ts';
-import { AppError } from '../core/errors.ts';
+import { AppError, isAppError } from '../core/errors.ts';
+import type { AuditEvent } from '../core/events.ts';
 import type { RecordingId } from '../core/ids.ts';
 import { mayHoldNumber } from '../core/number-like.ts';
 import { mayErase, type RetentionClass } from '../core/retention.ts';
@@ -26,15 +27,19 @@ export type EraseEffectDeps = RemoveObjectDeps & {
   readonly now: () => number;
 };
 
+const held = (): AppError =>
+  new AppError('held', 'A hold was placed on this recording: it must not be erased.');
+
 /** Key first: once the wrapped key is gone the object is noise, whatever happens to it. */
 export const createEraseEffect = (deps: EraseEffectDeps): Effect<Erasure> => ({
   async claim({ recording }) {
     const claim = await deps.recordings.claimErasure(recording);
-    if (claim === 'held')
-      throw new AppError('held', 'A hold was placed on this recording: it must not be erased.');
+    if (claim === 'held') throw held();
     if (claim === 'gone') throw new AppError('not_found', 'There is no such recording.');
   },
   async apply({ recording, organisation, generation }, { seq }) {
+    // The entry says so: a claim that was undone while this process slept is made again, unless a hold came between.
+    if ((await deps.recordings.claimErasure(recording)) === 'held') throw held();
     await deps.recordings.erase(recording, seq, new Date(deps.now()));
     deps.keyRing.evict(recording as RecordingId);
     deps.forget(recording);
@@ -107,16 +112,22 @@ export const createEraseRecording = (deps: EraseRecordingDeps) => {
     });
     if (!verdict.allowed)
       return refuse(asked, found, new AppError(verdict.code, verdict.reason), verdict.code);
-    await deps.changes.perform(
-      {
-        ...base(asked, found),
-        action: 'recording.erased',
-        outcome: 'success',
-        detail: { reason: asked.reason, decision: asked.decisionReference, tombstone: true },
-      },
-      'recording.erase',
-      { recording: found.id, organisation: found.organisationId, generation: found.generation },
-    );
+    const event: AuditEvent = {
+      ...base(asked, found),
+      action: 'recording.erased',
+      outcome: 'success',
+      detail: { reason: asked.reason, decision: asked.decisionReference, tombstone: true },
+    };
+    const { id: recording, organisationId: organisation, generation } = found;
+    const payload = { recording, organisation, generation };
+    try {
+      await deps.changes.perform(event, 'recording.erase', payload);
+    } catch (error) {
+      // Held, or taken by another erasure, between the decision and the claim.
+      if (isAppError(error, 'held') || isAppError(error, 'not_found'))
+        await refuse(asked, found, error, error.code === 'held' ? 'held' : 'gone');
+      throw error;
+    }
   };
 };
 

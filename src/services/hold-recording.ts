@@ -1,6 +1,6 @@
 import type { AuditWriter } from '../audit/writer.ts';
 import { decide, relationTo, type UserActor } from '../core/access.ts';
-import { AppError } from '../core/errors.ts';
+import { AppError, isAppError } from '../core/errors.ts';
 import type { HoldTable } from '../storage/hold-table.ts';
 import type { RecordingRow, RecordingTable } from '../storage/recording-table.ts';
 import type { AuditedChanges, Effect } from './audited-change.ts';
@@ -53,18 +53,22 @@ type Asked = { readonly actor: UserActor; readonly recordingId: string; readonly
 
 /** A hold wins over every deletion; placed and released by compliance, each time with an entry. */
 export const createHoldRecording = (deps: HoldRecordingDeps) => {
+  const refused = async ({ actor, recordingId, request }: Asked, reason: string): Promise<void> => {
+    await deps.audit.append({
+      ...eventBase(actor, request, deps.now(), { recording: recordingId }),
+      action: 'access.denied',
+      outcome: 'denied',
+      detail: { route: '/v1/recordings/:id/holds', reason },
+    });
+  };
+
   const find = async ({ actor, recordingId, request }: Asked): Promise<RecordingRow> => {
     const row = await deps.recordings.find(recordingId);
     const relation =
       row === null ? 'foreign' : relationTo(actor, { organisation: row.organisationId, unit: row.unitId });
     if (row !== null && row.status === 'stored' && decide(actor.role, 'recording.hold', relation) === 'allow')
       return row;
-    await deps.audit.append({
-      ...eventBase(actor, request, deps.now(), { recording: recordingId }),
-      action: 'access.denied',
-      outcome: 'denied',
-      detail: { route: '/v1/recordings/:id/holds', reason: 'unknown' },
-    });
+    await refused({ actor, recordingId, request }, 'unknown');
     throw new AppError('not_found', 'There is no such recording.');
   };
 
@@ -75,11 +79,22 @@ export const createHoldRecording = (deps: HoldRecordingDeps) => {
       const row = await find(asked);
       const hold = deps.newId();
       const base = eventBase(asked.actor, asked.request, deps.now(), { recording: row.id, row });
-      await deps.changes.perform(
-        { ...base, action: 'hold.placed', outcome: 'success', detail: { hold, reason: asked.reason } },
-        'hold.place',
-        { id: hold, recordingId: row.id, placedBy: asked.actor.id, reason: asked.reason, placedAt: base.at },
-      );
+      const event = { ...base, action: 'hold.placed', outcome: 'success' } as const;
+      const { reason } = asked;
+      const placement = {
+        id: hold,
+        recordingId: row.id,
+        placedBy: asked.actor.id,
+        reason,
+        placedAt: base.at,
+      };
+      try {
+        await deps.changes.perform({ ...event, detail: { hold, reason } }, 'hold.place', placement);
+      } catch (error) {
+        // Taken by an erasure between the decision and the claim.
+        if (isAppError(error, 'conflict')) await refused(asked, 'erasing');
+        throw error;
+      }
       return { id: hold, placedAt: new Date(base.at) };
     },
 
