@@ -66,4 +66,5 @@ export const detailFields: { readonly [A in AuditAction]: Field<EventDetails[A]>
   'key.rotated': record({ purpose: word, version: count }),
   'log.read': record({ count, first: nullable(count), last: nullable(count) }),
   'log.verified': record({ size: count, ok: flag }),
+  'keys.exported': record({ place: oneOf('store', 'folder'), count, sha256: sha256Hex }),
 };
