@@ -18,7 +18,8 @@ const headerOf = (field: string): string =>
     ? `${PREFIX}id`
     : PREFIX + field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
-const fieldOf: ReadonlyMap<string, string> = new Map(
+/** The field that each header stands for; names in lower case, as Node has them. */
+export const headerFields: ReadonlyMap<string, string> = new Map(
   Object.keys(CallMetadataSchema.properties).map((field) => [headerOf(field), field]),
 );
 
@@ -43,7 +44,7 @@ export const metadataOfPut = (name: string, headers: IngestHeaders, now: number)
   const fields: [string, unknown][] = [['callId', name.replace(/\.[^.]*$/, '') || name]];
   for (const [header, received] of Object.entries(headers)) {
     if (!header.startsWith(PREFIX) || received === undefined) continue;
-    const field = fieldOf.get(header);
+    const field = headerFields.get(header);
     const value = textOf(received);
     if (value === '') continue;
     // An unknown header goes on under its own name, which the metadata then refuses.
@@ -86,4 +87,4 @@ export const assertOpaqueName = (name: string): void => {
 
 const RECIPE =
   'The name in the address may hold a number, and addresses end up in logs. Use an opaque name, such as a new UUID ' +
-  '(curl -T call.wav https://…/v1/ingest/$(uuidgen).wav), and send the number in X-Call-Caller-Number and the old name in X-Call-Original-Name.';
+  '(curl -T call.wav https://…/v1/ingest/$(cat /proc/sys/kernel/random/uuid).wav), and send the number in X-Call-Caller-Number and the old name in X-Call-Original-Name.';

@@ -98,6 +98,11 @@ export const readMultipartUpload = async (request: FastifyRequest, now: number):
     );
   if (!/;\s*boundary=/i.test(request.headers['content-type'] ?? ''))
     throw badForm('its Content-Type names no boundary');
+  // Over the whole form (RFC 9530 §2) it would say nothing of the recording, and passing it over would look like a check.
+  if (request.headers['content-digest'] !== undefined)
+    throw badForm(
+      'Content-Digest in the head of the request is a digest of the whole form, which is not checked; send the SHA-256 of the audio as the part sha256 (64 hex digits) before the part audio',
+    );
   const parts = request.parts(PARSING) as AsyncIterableIterator<Multipart>;
   const { metadata, declaredSha256, audio } = await arrivingInTime(readHead(parts, now));
   return {

@@ -17,6 +17,8 @@ declare module 'fastify' {
     access?: RouteAccess;
     /** A body that may take as long as a long call on a slow line; the route itself watches for one that stalls. */
     longBody?: true;
+    /** Body and headers that the route reads by itself: described in /openapi.json, validated by nobody else. */
+    described?: { readonly body: object; readonly headers?: object };
   }
   interface FastifyRequest {
     /** Set by the access plugin on every route that is not public and not of credential `piece`. */

@@ -63,6 +63,14 @@ const forms: readonly (readonly [what: string, ask: () => Ask, says: RegExp])[] 
     () => ({ form: formOf([metadataPart(), { name: 'sha256', content: 'zz' }, audioPart]) }),
     /SHA-256/,
   ],
+  [
+    'a digest of the whole form',
+    () => ({
+      form: formOf([metadataPart(), audioPart]),
+      headers: { 'content-digest': `sha-256=:${createHash('sha256').update(audio).digest('base64')}:` },
+    }),
+    /as the part sha256/,
+  ],
 ];
 test.each(forms)('a form that is none, %s: 400', async (_what, ask, says) => {
   expect(expectProblem(await deliver(ask()), 400, 'invalid_request').detail).toMatch(says);
@@ -140,7 +148,7 @@ test.each([
   ['%zz', 'invalid_request'],
 ])('G-1 a name in the address that may not be one: %.40s', async (name, code) => {
   const { detail } = expectProblem(await put(name), 400, code);
-  if (code === 'number_in_name') expect(detail).toMatch(/uuidgen/);
+  if (code === 'number_in_name') expect(detail).toMatch(/a new UUID/);
 });
 
 test('a hostile file name is nothing but a sealed fact', async () => {

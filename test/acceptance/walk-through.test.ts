@@ -38,7 +38,7 @@ test('a form: 201 says what arrived, so that the sender may delete its copy', as
     mediaType: 'audio/wav',
     flags: [],
   });
-  expect(reply.headers.location).toBe(`/v1/recordings/${stored.id}`);
+  expect(reply.headers.location).toBe(`/v1/recordings/${stored.id}/status`);
   expect(reply.headers['cache-control']).toBe('private, no-store');
 });
 

@@ -2,6 +2,7 @@ import { FULL_SCALE, type Loudest, type SampleFormat } from './samples.ts';
 
 /**
  * Peaks: the loudest amplitude of each channel in at most 1,000 buckets of equal length, for the picture of a call.
+ * docs/file-format.md §9 is the format.
  *
  * Encoded (integers big-endian): "CVPK" · u8 version 1 · u8 channels · u16 buckets · u32 frames per bucket ·
  * u32 samples per second · then, channel after channel, one byte per bucket, 0 silence to 255 full scale, linear.

@@ -27,7 +27,7 @@ const shown = (organisation: OrganisationRow): Static<typeof OrganisationSchema>
 
 const collection = (app: FastifyInstance, { services }: Options): void => {
   app.post(
-    '/',
+    '',
     {
       config,
       schema: {
@@ -47,7 +47,7 @@ const collection = (app: FastifyInstance, { services }: Options): void => {
     },
   );
   app.get(
-    '/',
+    '',
     {
       config,
       schema: {

@@ -13,7 +13,7 @@ const tags = ['admin'];
 /** How long one's own organisation keeps recordings. There is one set of policies: read it, change it. */
 export const policyRoutes: FastifyPluginAsync<Options> = async (app, { services }) => {
   app.get(
-    '/',
+    '',
     {
       config,
       schema: {
@@ -26,7 +26,7 @@ export const policyRoutes: FastifyPluginAsync<Options> = async (app, { services 
     async (request) => ({ retention: await services.policies.read(callerOf(request)) }),
   );
   app.patch(
-    '/',
+    '',
     {
       config,
       schema: {

@@ -32,7 +32,7 @@ const shown = (source: SourceRow): Static<typeof SourceSchema> => ({
 
 const collection = (app: FastifyInstance, { services }: Options): void => {
   app.post(
-    '/',
+    '',
     {
       config,
       schema: {
@@ -55,7 +55,7 @@ const collection = (app: FastifyInstance, { services }: Options): void => {
     },
   );
   app.get(
-    '/',
+    '',
     {
       config,
       schema: {

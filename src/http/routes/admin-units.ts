@@ -20,7 +20,7 @@ const shown = (unit: UnitRow): Static<typeof UnitSchema> => ({
 
 const collection = (app: FastifyInstance, { services }: Options): void => {
   app.post(
-    '/',
+    '',
     {
       config,
       schema: {
@@ -37,7 +37,7 @@ const collection = (app: FastifyInstance, { services }: Options): void => {
     },
   );
   app.get(
-    '/',
+    '',
     {
       config,
       schema: {

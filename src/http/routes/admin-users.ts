@@ -31,7 +31,7 @@ const shown = (user: UserRow): Static<typeof UserSchema> => ({
 
 const collection = (app: FastifyInstance, { services }: Options): void => {
   app.post(
-    '/',
+    '',
     {
       config,
       schema: {
@@ -50,7 +50,7 @@ const collection = (app: FastifyInstance, { services }: Options): void => {
     },
   );
   app.get(
-    '/',
+    '',
     {
       config,
       schema: {

@@ -13,6 +13,7 @@ import { readMultipartUpload } from '../multipart-upload.ts';
 import { actorOf } from '../plugins/access.ts';
 import { Closed, problems } from '../schemas/common.ts';
 import { IngestedSchema } from '../schemas/recordings.ts';
+import { FormUpload, RawUpload } from '../schemas/uploads.ts';
 import { uploadBody } from '../upload-body.ts';
 
 type Options = {
@@ -20,9 +21,21 @@ type Options = {
   readonly limits: { readonly maxUploadBytes: number };
 };
 
+const Location = Type.String({
+  description: '/v1/recordings/{id}/status, which the source may ask: what became of the upload',
+});
+
 const responses = {
-  200: { ...IngestedSchema, description: 'The same call, segment and content was here already' },
-  201: { ...IngestedSchema, description: 'Stored: object, row and log entry survive a power cut' },
+  200: {
+    ...IngestedSchema,
+    headers: { Location },
+    description: 'The same call, segment and content was here already',
+  },
+  201: {
+    ...IngestedSchema,
+    headers: { Location },
+    description: 'Stored: object, row and log entry survive a power cut',
+  },
   ...problems(408, 409, 413, 415, 422, 507),
 };
 
@@ -35,7 +48,7 @@ const sourceOf = (request: FastifyRequest): SourceActor => {
 const answer = (reply: FastifyReply, { created, ...facts }: Ingested) =>
   reply
     .code(created ? 201 : 200)
-    .header('location', `/v1/recordings/${facts.id}`)
+    .header('location', `/v1/recordings/${facts.id}/status`)
     .header('cache-control', 'private, no-store')
     .send({ ...facts, status: 'stored' as const, flags: [...facts.flags] });
 
@@ -58,13 +71,12 @@ export const ingestRoutes: FastifyPluginAsync<Options> = async (app, { services,
   app.post(
     '/recordings',
     {
-      config: { access: { action: 'recording.create' }, longBody: true },
+      config: { access: { action: 'recording.create' }, longBody: true, described: FormUpload },
       bodyLimit: Number.MAX_SAFE_INTEGER,
       schema: {
         tags: ['recordings'],
         operationId: 'uploadRecording',
         summary: 'Deliver a recording as a form: metadata (JSON) first, then audio',
-        consumes: ['multipart/form-data'],
         response: responses,
       },
     },
@@ -89,7 +101,7 @@ export const ingestRoutes: FastifyPluginAsync<Options> = async (app, { services,
   app.put(
     '/ingest/:name',
     {
-      config: { access: { action: 'recording.create' }, longBody: true },
+      config: { access: { action: 'recording.create' }, longBody: true, described: RawUpload },
       bodyLimit: Number.MAX_SAFE_INTEGER,
       schema: {
         tags: ['recordings'],

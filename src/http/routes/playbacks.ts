@@ -10,7 +10,7 @@ import type { PieceRequest } from '../../services/authorise-piece.ts';
 import type { Services } from '../../services/services.ts';
 import type { Listening } from '../../services/stream-playback.ts';
 import { hangUpSignal } from '../hang-up.ts';
-import { IdParams, problems } from '../schemas/common.ts';
+import { bytes, IdParams, problems } from '../schemas/common.ts';
 import { HeardBody, OpenedPlaybackSchema, PlaybackBody } from '../schemas/playbacks.ts';
 import { userOf } from './recordings.ts';
 
@@ -160,8 +160,8 @@ const audio = (app: FastifyInstance, services: Options['services']): void => {
         'bytes=a-b wider than 512 KiB is answered 206 with a shorter part. Several ranges in one request are answered 200 with the whole, as RFC 9110 §14.2 permits.',
       params: IdParams,
       response: {
-        200: { type: 'string', format: 'binary', description: 'the whole recording, paced after a burst' },
-        206: { type: 'string', format: 'binary', description: 'a part' },
+        200: bytes('audio/*', 'The whole recording, paced after a burst'),
+        206: bytes('audio/*', 'A part'),
         ...problems(404, 416, 502),
       },
     },
@@ -181,16 +181,25 @@ const peaks = (app: FastifyInstance, services: Options['services']): void => {
       schema: {
         tags: ['playback'],
         operationId: 'playbackPeaks',
-        summary: 'The waveform (binary, docs/file-format.md)',
+        summary: 'The waveform (binary, docs/file-format.md §9)',
         params: IdParams,
-        response: { 200: { type: 'string', format: 'binary', description: 'peaks' }, ...problems(404, 502) },
+        response: {
+          200: bytes(
+            'application/octet-stream',
+            'The loudest amplitude of each channel in at most 1,000 buckets',
+          ),
+          ...problems(404, 502),
+        },
       },
     },
     async (request, reply) => {
       assertDestination(request, 'empty');
-      const bytes = await services.streamPlayback.peaks(pieceOf(request));
-      if (bytes === null) throw new AppError('not_found', 'This recording has no waveform.');
-      return reply.header('cache-control', 'private, no-store').type('application/octet-stream').send(bytes);
+      const waveform = await services.streamPlayback.peaks(pieceOf(request));
+      if (waveform === null) throw new AppError('not_found', 'This recording has no waveform.');
+      return reply
+        .header('cache-control', 'private, no-store')
+        .type('application/octet-stream')
+        .send(waveform);
     },
   );
 };

@@ -53,6 +53,13 @@ const sentence: Record<number, string> = {
   507: 'No room for more recordings',
 };
 
+/** An answer that is bytes and no JSON. */
+export const bytes = (mediaType: string, description: string): TSchema =>
+  ({
+    description,
+    content: { [mediaType]: { schema: Type.String({ format: 'binary' }) } },
+  }) as unknown as TSchema;
+
 /** Problem responses for a route: those every guarded route can give, and the extra ones named. */
 export const problems = (...statuses: number[]): Record<number, TSchema> =>
   Object.fromEntries(

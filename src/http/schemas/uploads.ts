@@ -1,0 +1,70 @@
+import { type TSchema, Type } from 'typebox';
+import { headerFields } from '../../core/ingest-headers.ts';
+import { CallMetadataSchema } from '../../core/metadata-schema.ts';
+
+/**
+ * What uploads are made of, for /openapi.json. The routes read bodies as streams and headers by their own rules
+ * (core/metadata.ts, core/ingest-headers.ts), so nothing here validates; the fields come from the schema those rules use.
+ */
+const Binary = (description: string) => Type.String({ format: 'binary', description });
+const AUDIO = 'the recording, bit for bit as it is to be kept';
+
+const ContentDigest = Type.String({
+  maxLength: 1024,
+  pattern: 'sha-256=:[A-Za-z0-9+/]{43}=:',
+  description:
+    'SHA-256 of the audio, sha-256=:base64: (RFC 9530); audio that does not match is refused and not stored',
+});
+
+const Form = {
+  content: {
+    'multipart/form-data': {
+      schema: Type.Object(
+        {
+          metadata: CallMetadataSchema,
+          sha256: Type.Optional(
+            Type.String({ pattern: '^[0-9a-fA-F]{64}$', description: 'SHA-256 of the audio, in hex' }),
+          ),
+          audio: Binary(AUDIO),
+        },
+        { additionalProperties: false, description: 'Parts in this order: metadata, sha256 if any, audio' },
+      ),
+    },
+  },
+};
+
+const Raw = {
+  content: Object.fromEntries(
+    ['audio/*', 'application/octet-stream'].map((type) => [type, { schema: Binary(AUDIO) }]),
+  ),
+};
+
+/** Fields that are no plain text, as a header writes them. */
+const asText: Readonly<Record<string, string>> = {
+  channels: 'parties in order of channels, such as caller, agent',
+  pauses: 'spans in milliseconds from the start of the recording, such as 1000-2500, 9000-12000',
+};
+
+const nameOf = (header: string): string => header.replace(/(^|-)[a-z]/g, (letter) => letter.toUpperCase());
+
+const schemaOf = (field: string): TSchema => {
+  if (field === 'callId')
+    return {
+      ...CallMetadataSchema.properties.callId,
+      description: 'the id of the call; without it the name in the address is',
+    };
+  const description = asText[field];
+  return description === undefined
+    ? CallMetadataSchema.properties[field as keyof typeof CallMetadataSchema.properties]
+    : Type.String({ description });
+};
+
+const Headers = Type.Object(
+  Object.fromEntries([
+    ...[...headerFields].map(([header, field]) => [nameOf(header), Type.Optional(schemaOf(field))]),
+    ['Content-Digest', Type.Optional(ContentDigest)],
+  ]),
+);
+
+export const FormUpload = { body: Form };
+export const RawUpload = { body: Raw, headers: Headers };
