@@ -17,6 +17,8 @@ import { version } from './version.ts';
 
 /** The sweeper's rounds; each costs one indexed query when there is nothing to do. */
 const SWEEP_INTERVAL_MS = 60_000;
+/** Every object is compared with the rows at the start, while the vault works already, and then this often. */
+const COMPARE_INTERVAL_MS = 6 * 60 * 60_000;
 /** A shutdown that takes longer ends the process; everything acknowledged is on disk by then. */
 const GRACE_MS = 30_000;
 /** What is under way may end by itself until then; afterwards connections are cut, so that a slow listener holds nobody up. */
@@ -56,13 +58,33 @@ const watchTls = (config: Config, app: App, logger: Logger): (() => void) => {
   };
 };
 
-const startSweeper = (resources: Resources, config: Config, logger: Logger): (() => void) => {
-  const timer = setInterval(() => {
-    resources.services.sweep(config.uploadGraceSeconds * 1000).catch((error: unknown) => {
+const startSweeper = ({ services }: Resources, config: Config, logger: Logger): (() => void) => {
+  const graceMs = config.uploadGraceSeconds * 1000;
+  const sweeping = setInterval(() => {
+    services.sweep(graceMs).catch((error: unknown) => {
       logger.error({ err: error }, 'the sweeper could not finish; it tries again');
     });
   }, SWEEP_INTERVAL_MS);
-  return () => clearInterval(timer);
+  const stopped = new AbortController();
+  const compare = async (): Promise<void> => {
+    try {
+      const { removed, tooMany } = await services.removeOrphans(graceMs, stopped.signal);
+      if (removed > 0) logger.info({ removed }, 'objects that no recording answers for were removed');
+      if (tooMany)
+        logger.error('many objects have no row: is this an older database? none of them was removed');
+    } catch (error) {
+      if (!stopped.signal.aborted)
+        logger.error({ err: error }, 'objects could not be compared with rows; it is tried again');
+    }
+    // From the end of one to the beginning of the next, so that there is never more than one.
+    if (!stopped.signal.aborted) comparing = setTimeout(compare, COMPARE_INTERVAL_MS);
+  };
+  let comparing = setTimeout(compare, 0);
+  return () => {
+    clearInterval(sweeping);
+    clearTimeout(comparing);
+    stopped.abort();
+  };
 };
 
 /** What a person reads at the first start: what was made, what to back up, what to do next. */

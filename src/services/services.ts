@@ -26,6 +26,7 @@ import { createReadLog } from './read-log.ts';
 import { createReadVerified } from './read-verified.ts';
 import type { Readiness } from './readiness.ts';
 import { createRecordDenial, type RecordDenial } from './record-denial.ts';
+import { createRemoveOrphans } from './remove-orphans.ts';
 import { createReportDamage, type ReportDamage } from './report-damage.ts';
 import { createReportHeard } from './report-heard.ts';
 import { createSealUpload } from './seal-upload.ts';
@@ -130,6 +131,7 @@ export const createServices = (deps: ServiceDeps) => {
     readLog: createReadLog(deps),
     openKey: createOpenKey(shared),
     readiness: deps.readiness,
+    removeOrphans: createRemoveOrphans(shared),
     sweep: createSweep({
       ...deps,
       recordings,

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Database, openDatabase } from '../../src/storage/database.ts';
+import { objectKeyOf } from '../../src/storage/object-key.ts';
 import { createRecordingTable } from '../../src/storage/recording-table.ts';
 import { startTestDatabase, type TestDatabase } from '../support/postgres.ts';
 
@@ -127,6 +128,7 @@ describe('queries on many recordings', () => {
     const plans = [
       ...(await plansOf(() => recordings.findByCall(SOURCE, [Buffer.alloc(16, 1)], 0))),
       ...(await plansOf(() => recordings.staleIntents(new Date()))),
+      ...(await plansOf(() => recordings.unclaimed([objectKeyOf(ORGANISATION, SOURCE)]))),
       ...(await plansOf(() => recordings.find(ORGANISATION))),
     ];
     for (const plan of plans) expect(plan).not.toMatch(/Seq Scan on recording/);

@@ -225,6 +225,9 @@ CREATE INDEX "session_expires_at_idx" ON "session"("expires_at");
 CREATE UNIQUE INDEX "recording_intent_id_key" ON "recording"("intent_id");
 
 -- CreateIndex
+CREATE UNIQUE INDEX "recording_generation_key" ON "recording"("generation");
+
+-- CreateIndex
 CREATE INDEX "playback_recording_id_idx" ON "playback"("recording_id");
 
 -- CreateIndex
