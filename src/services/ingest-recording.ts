@@ -8,11 +8,12 @@ import type { RecordingTable } from '../storage/recording-table.ts';
 import { type Ingested, type IngestRequest, ingested } from './ingest-request.ts';
 import type { DecideIntake } from './intake-rules.ts';
 import { intentEvent } from './intent-event.ts';
+import type { RecordUploadRefusal } from './record-upload-refusal.ts';
 import { type IndexedFacts, indexFacts } from './recording-facts.ts';
 import type { SealUpload } from './seal-upload.ts';
 import type { SecondDelivery } from './second-delivery.ts';
 import type { UploadIntent, UploadIntents } from './upload-intent.ts';
-import { createUploadStream, type ReceivedAudio } from './upload-stream.ts';
+import { createUploadStream, type ReceivedAudio, type UploadStream } from './upload-stream.ts';
 
 export type IngestDeps = {
   readonly decideIntake: DecideIntake;
@@ -22,8 +23,7 @@ export type IngestDeps = {
   readonly recordings: Pick<RecordingTable, 'store'>;
   readonly fields: Pick<FieldEncryption, 'blindIndexes'>;
   readonly audit: Pick<AuditWriter, 'append'>;
-  /** Throws `storage_full` below the floor of free space: uploads stop first, while there is room for the log. */
-  readonly assertRoom: () => Promise<void>;
+  readonly recordUploadRefusal: RecordUploadRefusal;
   readonly maxUploadBytes: number;
   readonly now: () => number;
 };
@@ -37,6 +37,21 @@ const appendOnce = async (audit: IngestDeps['audit'], event: AuditEvent): Promis
     return await audit.append(event);
   } catch (error) {
     if (isAppError(error, 'event_exists')) throw givenUp();
+    throw error;
+  }
+};
+
+/** An upload of which nothing is kept: no intent tells how it ended. */
+const readOnly = async (
+  upload: UploadStream,
+  { actor, request }: IngestRequest,
+  { recordUploadRefusal }: Pick<IngestDeps, 'recordUploadRefusal'>,
+): Promise<ReceivedAudio> => {
+  try {
+    for await (const _chunk of upload.body);
+    return upload.received();
+  } catch (error) {
+    await recordUploadRefusal({ actor, request, error, bytes: upload.bytesSoFar() });
     throw error;
   }
 };
@@ -101,15 +116,11 @@ export const createIngestRecording = (deps: IngestDeps) => {
   };
 
   return async (asked: IngestRequest): Promise<Ingested> => {
-    await deps.assertRoom();
-    const rules = await deps.decideIntake(asked.actor, asked.metadata);
+    const rules = await deps.decideIntake(asked);
     const indexed = await indexFacts(deps.fields, asked.actor.organisation, asked.metadata);
     const earlier = await deps.secondDelivery.earlier(asked, indexed);
-    if (earlier !== null) {
-      const upload = receive(asked);
-      for await (const _chunk of upload.body);
-      return deps.secondDelivery.compare(earlier, upload.received(), asked);
-    }
+    if (earlier !== null)
+      return deps.secondDelivery.compare(earlier, await readOnly(receive(asked), asked, deps), asked);
     const intent = await deps.intents.announce(asked, rules, indexed);
     const rest = deps.intents.keepAlive(intent);
     try {

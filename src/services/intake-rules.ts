@@ -1,8 +1,10 @@
-import type { SourceActor } from '../core/access.ts';
 import { AppError } from '../core/errors.ts';
-import type { CallMetadata } from '../core/metadata.ts';
 import { eraseAfter, parsePolicies, type RetentionClass } from '../core/retention.ts';
 import type { IntakeTable } from '../storage/intake-table.ts';
+import type { IngestRequest } from './ingest-request.ts';
+import type { RecordUploadRefusal } from './record-upload-refusal.ts';
+
+type IntakeRequest = Pick<IngestRequest, 'actor' | 'metadata' | 'request'>;
 
 /** What governs a recording from its first moment: G-1 legal basis, G-2 retention class and date, G-3 announcement. */
 export type IntakeRules = {
@@ -14,10 +16,21 @@ export type IntakeRules = {
   readonly eraseAfter: Date;
 };
 
-/** The metadata's own words, else the source's settings. Rejects with `not_acceptable_metadata` for an unknown care unit. */
-export const createIntakeRules =
-  ({ intake, now }: { readonly intake: IntakeTable; readonly now: () => number }) =>
-  async (actor: SourceActor, metadata: CallMetadata): Promise<IntakeRules> => {
+export type IntakeRulesDeps = {
+  readonly intake: IntakeTable;
+  /** Throws `storage_full` below the floor of free space: uploads stop first, while there is room for the log. */
+  readonly assertRoom: () => Promise<void>;
+  readonly recordUploadRefusal: RecordUploadRefusal;
+  readonly now: () => number;
+};
+
+/**
+ * The metadata's own words, else the source's settings. Rejects, once the refusal is in the log, with `storage_full` where
+ * there is no room, and with `not_acceptable_metadata` for an unknown care unit.
+ */
+export const createIntakeRules = ({ intake, assertRoom, recordUploadRefusal, now }: IntakeRulesDeps) => {
+  const decide = async ({ actor, metadata }: IntakeRequest): Promise<IntakeRules> => {
+    await assertRoom();
     const [settings, named] = await Promise.all([
       intake.settings(actor.id),
       metadata.careUnit === null ? null : intake.unitId(actor.organisation, metadata.careUnit),
@@ -42,5 +55,15 @@ export const createIntakeRules =
       ),
     };
   };
+
+  return async (asked: IntakeRequest): Promise<IntakeRules> => {
+    try {
+      return await decide(asked);
+    } catch (error) {
+      await recordUploadRefusal({ actor: asked.actor, request: asked.request, error });
+      throw error;
+    }
+  };
+};
 
 export type DecideIntake = ReturnType<typeof createIntakeRules>;

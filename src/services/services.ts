@@ -26,6 +26,7 @@ import { createReadLog } from './read-log.ts';
 import { createReadVerified } from './read-verified.ts';
 import type { Readiness } from './readiness.ts';
 import { createRecordDenial, type RecordDenial } from './record-denial.ts';
+import { createRecordUploadRefusal } from './record-upload-refusal.ts';
 import { createRemoveOrphans } from './remove-orphans.ts';
 import { createReportDamage, type ReportDamage } from './report-damage.ts';
 import { createReportHeard } from './report-heard.ts';
@@ -84,16 +85,23 @@ const ingestServices = (deps: ServiceDeps, recordDenial: RecordDenial) => {
   const { recordings, intake } = deps.tables;
   const shared = { ...deps, recordings, newId: () => randomUUID() };
   const settle = createSettleIntent(shared);
+  const recordUploadRefusal = createRecordUploadRefusal(deps);
   return {
     settle,
     ingestRecording: createIngestRecording({
       ...shared,
-      decideIntake: createIntakeRules({ intake, now: deps.now }),
+      recordUploadRefusal,
+      decideIntake: createIntakeRules({
+        intake,
+        assertRoom: deps.readiness.assertRoom,
+        recordUploadRefusal,
+        now: deps.now,
+      }),
       intents: createUploadIntents(shared),
       seal: createSealUpload(shared),
       secondDelivery: createSecondDelivery({ ...shared, settle }),
-      assertRoom: deps.readiness.assertRoom,
     }),
+    recordUploadRefusal,
     uploadStatus: createUploadStatus({ recordings, recordDenial }),
   };
 };
@@ -123,6 +131,7 @@ export const createServices = (deps: ServiceDeps) => {
     ...identity,
     ...playback,
     ingestRecording: ingest.ingestRecording,
+    recordUploadRefusal: ingest.recordUploadRefusal,
     uploadStatus: ingest.uploadStatus,
     searchRecordings: createSearchRecordings(shared),
     viewRecording: createViewRecording(shared),

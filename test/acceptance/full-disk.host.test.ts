@@ -37,6 +37,16 @@ const shownCalls = async (): Promise<readonly string[]> => {
   return jsonOf<{ recordings: { callId: string }[] }>(reply, 200).recordings.map(({ callId }) => callId);
 };
 
+/** What was told of uploads that were refused before they began. */
+const refusals = async (): Promise<readonly object[]> => {
+  const asked = { token: await world.line.compliance.token(), json: { action: 'recording.refused' } };
+  const { entries } = jsonOf<{ entries: { recording: string | null; detail: object }[] }>(
+    await world.line.http.post('/v1/audit/search', asked),
+    200,
+  );
+  return entries.filter(({ recording }) => recording === null).map(({ detail }) => detail);
+};
+
 describe('PDL-3 free space below the floor', () => {
   beforeAll(() => open({ FREE_DISK_FLOOR: String(FLOOR) }));
   afterAll(() => world?.close());
@@ -51,6 +61,13 @@ describe('PDL-3 free space below the floor', () => {
     });
     expectNothing(answer as Reply, refused.audio, 507);
     expectNothing(await world.line.deliver(refused), refused.audio, 507);
+    // Once it is known, one entry stands for a minute of them: each costs room that playback needs.
+    await until(async () => {
+      expectNothing(await world.line.deliver(refused), refused.audio, 507);
+      return (await refusals()).length > 0;
+    });
+    expectNothing(await world.line.deliver(refused), refused.audio, 507);
+    expect(await refusals()).toEqual([{ reason: 'storage_full', bytes: 0 }]);
     await expectAnswers(everything());
     await until(async () => !(await ready()));
     expect(await shownCalls()).not.toContain(refused.callId);

@@ -1,13 +1,16 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { generatedCall } from '../support/generated-call.ts';
 import { type Ask, type Form, formOf, type Reply, uploadForm } from '../support/http-client.ts';
-import { createIntegrator } from '../support/integrator.ts';
+import { createIntegrator, type Entry } from '../support/integrator.ts';
 import { expectProblem } from '../support/problems.ts';
 import { startScene } from '../support/scene.ts';
 import { expectUnchanged } from '../support/unchanged.ts';
 
-/** Bad deliveries: each a 4xx problem that names the fault; nothing stored, nothing told, the process alive. */
+/**
+ * Bad deliveries: each a 4xx problem that names the fault; nothing stored, nothing told, the process alive, and in the log
+ * one entry with the fault's word for each that a known source was refused.
+ */
 let scene: Awaited<ReturnType<typeof startScene>>;
 const audio = generatedCall(1, 31);
 
@@ -22,10 +25,49 @@ afterAll(async () => {
 });
 expectUnchanged(() => scene.folder);
 
-const deliver = (ask: Ask): Promise<Reply> =>
-  scene.http.post('/v1/recordings', { token: scene.home.source.apiKey, ...ask });
-const put = (name: string, headers: Record<string, string> = {}, body: Buffer | string = audio) =>
-  scene.http.put(`/v1/ingest/${name}`, { token: scene.home.source.apiKey, body, headers });
+/** What the source was told, in order: each is an entry. */
+let told: string[] = [];
+let before: readonly Entry[];
+const refused = (): Promise<readonly Entry[]> => {
+  const { id } = scene.home.source;
+  return createIntegrator(scene).entries({ action: 'recording.refused', actor: id });
+};
+beforeEach(async () => {
+  [told, before] = [[], await refused()];
+});
+afterEach(async () => {
+  const entries = (await refused()).slice(before.length);
+  expect(entries.map(({ detail }) => detail.reason)).toEqual(told);
+  for (const { outcome, organisation, subject, detail, ...entry } of entries) {
+    expect({ outcome, organisation, subject }).toEqual({
+      outcome: 'denied',
+      organisation: scene.home.id,
+      subject: entry.recording === null ? null : subject,
+    });
+    expect(Object.keys(detail).sort()).toEqual(['bytes', 'reason']);
+    expect(detail.reason).toMatch(/^[a-z_]+$/);
+  }
+});
+
+const remember = (reply: Reply): Reply => {
+  const { code } = JSON.parse(reply.text) as { code?: string };
+  if (code !== undefined && !['unauthenticated', 'forbidden'].includes(code)) told.push(code);
+  return reply;
+};
+const deliver = async (ask: Ask): Promise<Reply> =>
+  remember(await scene.http.post('/v1/recordings', { token: scene.home.source.apiKey, ...ask }));
+const put = async (
+  name: string,
+  headers: Record<string, string> = {},
+  body: Buffer | string | null = audio,
+) =>
+  remember(
+    await scene.http.put(`/v1/ingest/${name}`, {
+      token: scene.home.source.apiKey,
+      headers,
+      ...(body === null ? {} : { body }),
+    }),
+  );
 
 const metadataPart = (metadata: unknown = { callId: randomUUID() }) => ({
   name: 'metadata',
@@ -144,11 +186,14 @@ test.each([
   [encodeURIComponent('..\\..\\windows'), 'invalid_request'],
   [encodeURIComponent('a\0b'), 'invalid_request'],
   [encodeURIComponent('a\r\nSet-Cookie: x'), 'invalid_request'],
-  ['a'.repeat(129), 'invalid_request'],
-  ['%zz', 'invalid_request'],
 ])('G-1 a name in the address that may not be one: %.40s', async (name, code) => {
   const { detail } = expectProblem(await put(name), 400, code);
   if (code === 'number_in_name') expect(detail).toMatch(/a new UUID/);
+});
+
+test.each(['a'.repeat(129), '%zz'])('an address that is none: nobody is known yet (%.10s)', async (name) => {
+  expectProblem(await put(name), 400, 'invalid_request');
+  told = [];
 });
 
 test('a hostile file name is nothing but a sealed fact', async () => {
@@ -207,8 +252,9 @@ test('too much: 413 before it is read, or as soon as it is too much', async () =
 
 test('a coded body, or none: 415 and 400', async () => {
   expectProblem(await put(randomUUID(), { 'content-encoding': 'gzip' }), 415, 'unsupported_media_type');
-  const nothing = await scene.http.put(`/v1/ingest/${randomUUID()}`, { token: scene.home.source.apiKey });
-  expectProblem(nothing, 400, 'invalid_request');
+  // Refused like every coded request, before it is asked who sends it.
+  told = [];
+  expectProblem(await put(randomUUID(), {}, null), 400, 'invalid_request');
 });
 
 test('PDL-2 whoever may not deliver is refused before a byte is read', async () => {
@@ -218,4 +264,18 @@ test('PDL-2 whoever may not deliver is refused before a byte is read', async () 
   for (const token of [nurse, admin]) expectProblem(await deliver({ form, token }), 403, 'forbidden');
   for (const token of ['nonsense', scene.home.source.clientSecret, `${scene.home.source.apiKey}x`])
     expectProblem(await deliver({ form, token }), 401, 'unauthenticated');
+});
+
+test('a second delivery of a call that is here, broken: an entry like that of a first', async () => {
+  const { recording } = scene.own;
+  const { callId } = recording.metadata as { callId: string };
+  const half = Buffer.from('PK\x03\x04 not the same call', 'latin1');
+  const digest = `sha-256=:${createHash('sha256').update('another').digest('base64')}:`;
+  const again = (headers: Record<string, string>, body: Buffer) =>
+    put(randomUUID(), { 'x-call-id': callId, 'content-type': 'audio/wav', ...headers }, body);
+  expectProblem(await again({ 'content-digest': digest }, recording.audio), 400, 'digest_mismatch');
+  expectProblem(await again({}, half), 422, 'refused_content');
+  expectProblem(await again({}, audio), 409, 'conflict');
+  const bytes = (await refused()).slice(before.length).map(({ detail }) => detail.bytes);
+  expect(bytes).toEqual([recording.audio.length, half.length, audio.length]);
 });

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import multipart from '@fastify/multipart';
-import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { SourceActor } from '../../core/access.ts';
 import { AppError } from '../../core/errors.ts';
@@ -8,16 +8,18 @@ import { metadataOfPut } from '../../core/ingest-headers.ts';
 import type { Ingested } from '../../services/ingest-request.ts';
 import type { Services } from '../../services/services.ts';
 import { contentDigest } from '../content-digest.ts';
+import { asAppError } from '../foreign-error.ts';
 import { hangUpSignal } from '../hang-up.ts';
 import { readMultipartUpload } from '../multipart-upload.ts';
 import { actorOf } from '../plugins/access.ts';
+import { sendProblem } from '../problem.ts';
 import { Closed, problems } from '../schemas/common.ts';
 import { IngestedSchema } from '../schemas/recordings.ts';
 import { FormUpload, RawUpload } from '../schemas/uploads.ts';
 import { uploadBody } from '../upload-body.ts';
 
 type Options = {
-  readonly services: Pick<Services, 'ingestRecording' | 'now'>;
+  readonly services: Pick<Services, 'ingestRecording' | 'recordUploadRefusal' | 'now'>;
   readonly limits: { readonly maxUploadBytes: number };
 };
 
@@ -61,8 +63,35 @@ const declaredLength = (request: FastifyRequest, maxUploadBytes: number): number
   return bytes;
 };
 
+/**
+ * What a known source is refused becomes an entry before it is an answer. From the returned function on a request is the
+ * service's, which tells its end itself.
+ */
+const tellRefusals = (
+  app: FastifyInstance,
+  { recordUploadRefusal }: Pick<Services, 'recordUploadRefusal'>,
+): ((request: FastifyRequest) => void) => {
+  const handedOver = new WeakSet<FastifyRequest>();
+  const refusalOf = async (request: FastifyRequest, thrown: unknown): Promise<unknown> => {
+    const { actor } = request;
+    if (actor?.type !== 'source' || handedOver.has(request)) return thrown;
+    const error = asAppError(thrown);
+    try {
+      await recordUploadRefusal({ actor, request: request.id, error });
+      return error;
+    } catch (unavailable) {
+      return unavailable;
+    }
+  };
+  app.setErrorHandler(async (error, request, reply) =>
+    sendProblem(request, reply, await refusalOf(request, error)),
+  );
+  return (request) => void handedOver.add(request);
+};
+
 /** Where telephony systems deliver. Authenticated before a byte of the body is read; bytes are counted by the service. */
 export const ingestRoutes: FastifyPluginAsync<Options> = async (app, { services, limits }) => {
+  const handOver = tellRefusals(app, services);
   // For these routes alone: everywhere else a form is a content type that is not accepted.
   await app.register(multipart, { attachFieldsToBody: false, throwFileSizeLimit: false });
   // Raw bodies pass through as streams.
@@ -86,6 +115,7 @@ export const ingestRoutes: FastifyPluginAsync<Options> = async (app, { services,
       declaredLength(request, limits.maxUploadBytes + 1024 * 1024);
       const upload = await readMultipartUpload(request, services.now());
       const { metadata, body, declaredSha256, declaredMediaType } = upload;
+      handOver(request);
       const result = await services.ingestRecording({
         actor,
         metadata,
@@ -120,15 +150,14 @@ export const ingestRoutes: FastifyPluginAsync<Options> = async (app, { services,
       const body = request.body as Readable | undefined;
       if (body === undefined)
         throw new AppError('invalid_request', 'The request has no body: send the audio.');
+      const declaredSha256 = contentDigest(request.headers['content-digest'] as string | undefined);
+      const declaredMediaType = request.headers['content-type'] ?? null;
+      handOver(request);
       const result = await services.ingestRecording({
         actor,
         metadata,
         body: uploadBody(request.raw, body),
-        limits: {
-          declaredBytes,
-          declaredSha256: contentDigest(request.headers['content-digest'] as string | undefined),
-          declaredMediaType: request.headers['content-type'] ?? null,
-        },
+        limits: { declaredBytes, declaredSha256, declaredMediaType },
         request: request.id,
         signal: hangUpSignal(reply),
       });
