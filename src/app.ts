@@ -14,6 +14,7 @@ import Fastify, {
 } from 'fastify';
 import type { Logger } from 'pino';
 import { AppError } from './core/errors.ts';
+import { peersOf } from './core/network-address.ts';
 import { bodyInTime, isAwaited } from './http/body-deadline.ts';
 import { answerBrokenHttp, createHttpServer, type Tls } from './http/http-server.ts';
 import { acceptJson } from './http/json-body.ts';
@@ -43,7 +44,7 @@ export type AppDeps = {
     /** Requests per minute and address before authentication counts. */
     readonly requestsPerMinute: number;
   };
-  /** Addresses of proxies whose X-Forwarded-For is believed; empty: nobody's. */
+  /** Addresses of proxies whose X-Forwarded-For is believed, and who alone may come from elsewhere without TLS; empty: nobody. */
   readonly trustedProxies: readonly string[];
   readonly tls: Tls | null;
 };
@@ -171,5 +172,5 @@ const createServer = (deps: AppDeps): App =>
       sendProblem(request as FastifyRequest, reply as FastifyReply, error);
     },
     clientErrorHandler: answerBrokenHttp,
-    serverFactory: (handler) => createHttpServer(handler, deps.tls),
+    serverFactory: (handler) => createHttpServer(handler, deps.tls, peersOf(deps.trustedProxies)),
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as App;

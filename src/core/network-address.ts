@@ -14,6 +14,24 @@ export const isLoopbackHost = (host: string): boolean => {
   return loopback.check(host, family === 4 ? 'ipv4' : 'ipv6');
 };
 
+/**
+ * Whether a peer is this machine or in one of `ranges` (valid ones: {@link proxyRangeFault}). `address` is what the system says
+ * of a connection; IPv4 written as IPv6 (`::ffff:10.0.0.5`) counts as what it is. Without an address: no.
+ */
+export const peersOf = (ranges: readonly string[]): ((address: string | undefined) => boolean) => {
+  const known = new BlockList();
+  for (const range of ['127.0.0.0/8', '::1', ...ranges]) {
+    const [address = '', prefix] = range.split('/');
+    const [family, width] = isIP(address) === 4 ? (['ipv4', 32] as const) : (['ipv6', 128] as const);
+    known.addSubnet(address, prefix === undefined ? width : Number(prefix), family);
+  }
+  return (address = '') => {
+    const [bare = ''] = address.split('%');
+    const family = isIP(bare);
+    return family !== 0 && known.check(bare, family === 4 ? 'ipv4' : 'ipv6');
+  };
+};
+
 /** Narrowest prefix that still is a set of proxies and not half of the internet. */
 const SHORTEST_PREFIX = { 4: 8, 6: 32 } as const;
 

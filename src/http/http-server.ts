@@ -7,6 +7,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { createServer as createHttps } from 'node:https';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AppError } from '../core/errors.ts';
 import { problemOf } from './problem.ts';
@@ -31,14 +32,25 @@ type Exchange = { readonly request: IncomingMessage; readonly response: ServerRe
 /** The request that a connection is about, for the moment in which the connection breaks. */
 const exchanges = new WeakMap<Duplex, Exchange>();
 
-/** HTTP/1.1, within TLS if there is a certificate. */
-export const createHttpServer = (handler: RequestListener, tls: Tls | null): HttpServer => {
+/**
+ * HTTP/1.1, within TLS if there is a certificate. Without one, whoever is not `trusted` (this machine, the proxy that ends
+ * TLS) is hung up on before anything he sends is read: answering him would be plain HTTP across a network.
+ */
+export const createHttpServer = (
+  handler: RequestListener,
+  tls: Tls | null,
+  trusted: (address: string | undefined) => boolean,
+): HttpServer => {
   const server =
     tls === null ? createHttp(OPTIONS) : createHttps({ ...OPTIONS, ...tls, minVersion: 'TLSv1.2' });
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     exchanges.set(request.socket, { request, response });
     handler(request, response);
   };
+  if (tls === null)
+    server.on('connection', (socket: Socket) => {
+      if (!trusted(socket.remoteAddress)) socket.destroy();
+    });
   server.on('request', answer);
   // An expectation that nobody knows is none (RFC 9110 §10.1.1).
   server.on('checkExpectation', answer);

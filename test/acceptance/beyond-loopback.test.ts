@@ -1,9 +1,11 @@
 import { request } from 'node:http';
+import { connect } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newVaultFolder, type VaultFolder } from '../support/vault.ts';
 
 /** Listening beyond this machine without a certificate: refused, unless a proxy that ends TLS is named. */
-describe('beyond this machine without a certificate', () => {
+describe('HSLF-4 beyond this machine without a certificate', () => {
   test('is refused, with every other fault at once', async () => {
     const folder = await newVaultFolder({
       HOST: '0.0.0.0',
@@ -43,7 +45,12 @@ describe('beyond this machine without a certificate', () => {
   });
 });
 
-describe('behind a proxy that ends TLS', () => {
+/** An address of this machine that others could reach; none on a machine without a network. */
+const outside = Object.values(networkInterfaces())
+  .flatMap((addresses) => addresses ?? [])
+  .find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
+
+describe('HSLF-4 behind a proxy that ends TLS', () => {
   let folder: VaultFolder;
   let port: number;
   beforeAll(async () => {
@@ -87,7 +94,41 @@ describe('behind a proxy that ends TLS', () => {
     expect(answers).toEqual([401, 404, 401, 404, 401, 404, 401, 404, 401, 404, 429, 429]);
   });
 
-  test('anybody else is who he is, whatever the header says', async () => {
+  test('anybody else on this machine is who he is, whatever the header says', async () => {
     expect(await askOften('127.0.0.3', (round) => `198.51.102.${round}`)).toEqual(limited);
+  });
+
+  /** Everything that comes back on a connection from `address` to itself. */
+  const saidTo = async (address: string, at = port): Promise<string> => {
+    const socket = connect({ host: address, port: at, localAddress: address });
+    let said = '';
+    socket.setEncoding('utf8').on('data', (chunk: string) => {
+      said += chunk;
+    });
+    socket.on('error', () => undefined);
+    socket.write(
+      'GET /healthz HTTP/1.1\r\nHost: vault\r\nX-Forwarded-For: 127.0.0.1\r\nConnection: close\r\n\r\n',
+    );
+    await new Promise((resolve) => socket.once('close', resolve));
+    return said;
+  };
+
+  test.runIf(outside !== undefined)(
+    `whoever comes past the proxy is hung up on without a word (${outside ?? 'not tried: this machine has no network'})`,
+    async () => {
+      expect(await saidTo(outside as string)).toBe('');
+      expect(await saidTo('127.0.0.4')).toMatch(/^HTTP\/1\.1 200 /);
+    },
+  );
+
+  test('who is listed is answered there', async () => {
+    const address = outside ?? '127.0.0.2';
+    const listed = await newVaultFolder({ HOST: '0.0.0.0', TRUSTED_PROXY: `${address}/32` });
+    try {
+      const { url } = await listed.start();
+      expect(await saidTo(address, Number(new URL(url).port))).toMatch(/^HTTP\/1\.1 200 /);
+    } finally {
+      await listed.remove();
+    }
   });
 });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { isLoopbackHost, proxyRangeFault } from '../../../src/core/network-address.ts';
+import { isLoopbackHost, peersOf, proxyRangeFault } from '../../../src/core/network-address.ts';
 
 test.each([
   'localhost',
@@ -71,4 +71,32 @@ test.each([
   ['2000::/3', /far more/],
 ])('"%s" is no set of proxies', (range, reason) => {
   expect(proxyRangeFault(range)).toMatch(reason);
+});
+
+test.each([
+  '127.0.0.1',
+  '127.9.9.9',
+  '::1',
+  '::ffff:127.0.0.1',
+  '10.1.0.77',
+  '::ffff:10.1.0.1',
+  '2001:db8::7',
+])('HSLF-4 %s may come without TLS: this machine or a listed proxy', (address) => {
+  expect(peersOf(['10.1.0.0/24', '10.0.0.5', '2001:db8::/64'])(address)).toBe(true);
+});
+
+test.each([
+  '10.1.1.1',
+  '10.0.0.6',
+  '::ffff:10.0.0.6',
+  '2001:db8:1::7',
+  '0.0.0.0',
+  '::',
+  '198.51.100.1',
+  '',
+  'x',
+])('HSLF-4 "%s" may not', (address) => {
+  const peer = peersOf(['10.1.0.0/24', '10.0.0.5', '2001:db8::/64']);
+  expect([peer(address), peer(undefined)]).toEqual([false, false]);
+  expect(peersOf([])(address)).toBe(false);
 });
