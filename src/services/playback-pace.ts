@@ -12,10 +12,14 @@ export type Paced = {
   readonly durationMs: number | null;
   readonly now: () => number;
   readonly signal: AbortSignal;
+  /** Resolves after so many milliseconds; rejects when the signal fires. */
+  readonly wait?: (ms: number, signal: AbortSignal) => Promise<unknown>;
 };
 
+const realWait = (ms: number, signal: AbortSignal): Promise<unknown> => sleep(ms, undefined, { signal });
+
 /** Waits before the piece at `start` as long as the pace asks; rejects when the listener hangs up. */
-export const pacer = ({ plainBytes, durationMs, now, signal }: Paced) => {
+export const pacer = ({ plainBytes, durationMs, now, signal, wait = realWait }: Paced) => {
   const begun = now();
   const heardPerSecond =
     plainBytes === null || durationMs === null || durationMs <= 0
@@ -23,7 +27,7 @@ export const pacer = ({ plainBytes, durationMs, now, signal }: Paced) => {
       : (Number(plainBytes) / durationMs) * 1000;
   return async (start: number): Promise<void> => {
     const due = begun + (Math.max(0, start - BURST_BYTES) / (heardPerSecond * SPEED)) * 1000;
-    const wait = due - now();
-    if (wait > 0) await sleep(wait, undefined, { signal });
+    const early = due - now();
+    if (early > 0) await wait(early, signal);
   };
 };

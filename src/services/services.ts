@@ -73,6 +73,7 @@ const playbackServices = (deps: ServiceDeps, { recordDenial, reportDamage }: Sha
     streamPlayback: createStreamPlayback({
       ...deps,
       recordings,
+      playbacks,
       reportDamage,
       authorisePiece: createAuthorisePiece({ ...deps, playbacks, authenticate, recordDenial }),
       readVerified: createReadVerified({ ...deps, reportDamage }),

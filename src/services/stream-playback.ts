@@ -1,12 +1,15 @@
+import { randomUUID } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { AuditReader } from '../audit/reader.ts';
 import type { Receipt } from '../audit/receipt.ts';
-import { AppError } from '../core/errors.ts';
+import type { AuditWriter } from '../audit/writer.ts';
+import { AppError, isAppError } from '../core/errors.ts';
 import { pieceEnd } from '../core/playback-pieces.ts';
 import { MAX_PIECE_BYTES } from '../core/range.ts';
 import type { ByteRange } from '../core/sealed-layout.ts';
 import type { Envelope } from '../crypto/envelope.ts';
 import type { FieldEncryption } from '../crypto/field-encryption.ts';
+import type { PlaybackTable } from '../storage/playback-table.ts';
 import type { RecordingRow, RecordingTable } from '../storage/recording-table.ts';
 import type { AuthorisePiece, PieceRequest } from './authorise-piece.ts';
 import { pacer } from './playback-pace.ts';
@@ -19,6 +22,8 @@ export type StreamPlaybackDeps = {
   readonly authorisePiece: AuthorisePiece;
   readonly readVerified: ReadVerified;
   readonly recordings: Pick<RecordingTable, 'find'>;
+  readonly playbacks: Pick<PlaybackTable, 'find'>;
+  readonly audit: Pick<AuditWriter, 'append'>;
   readonly fields: Pick<FieldEncryption, 'openField'>;
   readonly log: Pick<AuditReader, 'receiptOf'>;
   readonly reportDamage: ReportDamage;
@@ -81,16 +86,45 @@ const createOpenedRecordings = ({
   };
 };
 
+/** Decides before each further piece of an answer that runs already. Whose session ended meanwhile is known here: an entry. */
+const createAuthoriseNext =
+  ({ authorisePiece, playbacks, audit, now }: StreamPlaybackDeps) =>
+  async (asked: PieceRequest): Promise<{ readonly generation: string }> => {
+    try {
+      return await authorisePiece(asked);
+    } catch (error) {
+      const playback = isAppError(error, 'unauthenticated') ? await playbacks.find(asked.playbackId) : null;
+      if (playback === null) throw error;
+      await audit.append({
+        id: randomUUID(),
+        at: now(),
+        action: 'access.denied',
+        outcome: 'denied',
+        actor: { type: 'user', id: playback.userId, role: null },
+        organisation: playback.organisationId,
+        unit: playback.unitId,
+        recording: playback.recordingId,
+        subject: playback.subject,
+        purpose: playback.purpose,
+        session: playback.sessionId,
+        request: asked.request,
+        detail: { route: asked.route, reason: 'session_ended' },
+      });
+      throw error;
+    }
+  };
+
 /** Audio and peaks of an opened playback: no log, no sound. */
 export const createStreamPlayback = (deps: StreamPlaybackDeps) => {
   const opened = createOpenedRecordings(deps);
+  const authoriseNext = createAuthoriseNext(deps);
 
   async function* rest(asked: Asked, known: OpenedRecording, from: number): AsyncGenerator<Buffer> {
     const pace = pacer({ ...known.row, now: deps.now, signal: asked.signal });
     const total = known.envelope.plainBytes;
     for (let start = from; start < total; ) {
       await pace(start);
-      const { generation } = await deps.authorisePiece(asked);
+      const { generation } = await authoriseNext(asked);
       if (generation !== known.envelope.generation) throw new AppError('not_found', 'The recording changed.');
       const end = pieceEnd(start, total, FLOW_BYTES);
       yield await deps.readVerified(known, { start, end }, asked.signal);
