@@ -1,3 +1,4 @@
+import { AppError } from '../core/errors.ts';
 import type { OrganisationId, RecordingId } from '../core/ids.ts';
 import type { CallMetadata } from '../core/metadata.ts';
 import type { FieldEncryption, FieldPlace } from '../crypto/field-encryption.ts';
@@ -84,26 +85,38 @@ export const indexFacts = async (fields: Indexer, organisation: OrganisationId, 
 
 export type IndexedFacts = Awaited<ReturnType<typeof indexFacts>>;
 
-/** Pseudonymous key of a patient: `<index version>:<hex>` under the newest index key. */
-export const subjectKey = async (
+/** `<index version>:<hex>` under the newest index key. */
+const pseudonym = async (
+  fields: Indexer,
+  organisation: OrganisationId,
+  domain: 'subject' | 'unknown_subject',
+  canonical: string,
+): Promise<string> => {
+  const newest = (await fields.blindIndexes(organisation, domain, canonical))[0];
+  if (newest === undefined) throw new AppError('keys_unavailable', 'no index key for subjects');
+  return `${newest.version}:${newest.index.toString('hex')}`;
+};
+
+/** Pseudonymous key of a patient, the same for every call of the same number. */
+export const subjectKey = (
   fields: Indexer,
   organisation: OrganisationId,
   canonical: string,
-): Promise<string | null> => {
-  const newest = (await fields.blindIndexes(organisation, 'subject', canonical))[0];
-  return newest === undefined ? null : `${newest.version}:${newest.index.toString('hex')}`;
-};
+): Promise<string> => pseudonym(fields, organisation, 'subject', canonical);
 
 /**
  * Whom the access log names (HSLF-FS 2016:40 4 kap.: the log names the patient): the identity number if known, else the
- * caller's number, both as pseudonymous keys. Null when the caller is unknown or withheld.
+ * caller's number, both as pseudonymous keys. Of a caller who is unknown or withheld it is a key of this recording alone, so
+ * that its entries can be found, and linked, once it is known who called.
  */
 export const subjectOf = async (
   fields: Indexer,
-  organisation: OrganisationId,
+  { organisation, recording }: { readonly organisation: OrganisationId; readonly recording: RecordingId },
   metadata: CallMetadata,
-): Promise<string | null> => {
+): Promise<string> => {
   const { personal, caller } = canonicalFacts(metadata);
   const canonical = personal ?? caller;
-  return canonical === null ? null : subjectKey(fields, organisation, canonical);
+  return canonical === null
+    ? pseudonym(fields, organisation, 'unknown_subject', recording)
+    : subjectKey(fields, organisation, canonical);
 };

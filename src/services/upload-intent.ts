@@ -36,14 +36,15 @@ const announcer =
   async (asked: IngestRequest, rules: IntakeRules, indexed: IndexedFacts): Promise<UploadIntent> => {
     const { actor, metadata } = asked;
     const at = new Date(now());
+    const id = newId() as RecordingId;
     const intent: UploadIntent = {
-      id: newId() as RecordingId,
+      id,
       generation: newId() as GenerationId,
       intentId: newId(),
       organisationId: actor.organisation,
       sourceId: actor.id,
       unitId: rules.unitId,
-      subject: await subjectOf(fields, actor.organisation, metadata),
+      subject: await subjectOf(fields, { organisation: actor.organisation, recording: id }, metadata),
     };
     const factsSealed = await fields.sealField(factsPlace(intent), encodeFacts(personalFactsOf(metadata)));
     const { unitId: _unit, ...governed } = rules;
