@@ -4,6 +4,8 @@ import type { UserActor } from '../core/access.ts';
 import { AppError } from '../core/errors.ts';
 import { eventBase } from './event-base.ts';
 
+export type { LogEntry };
+
 export type ReadLogDeps = {
   readonly log: Pick<AuditReader, 'search' | 'read'>;
   readonly audit: Pick<AuditWriter, 'append'>;

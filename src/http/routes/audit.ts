@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify';
 import type { Static } from 'typebox';
-import type { LogEntry } from '../../audit/reader.ts';
 import { AppError } from '../../core/errors.ts';
+import type { LogEntry } from '../../services/read-log.ts';
 import type { Services } from '../../services/services.ts';
 import { LogEntrySchema, LogPageSchema, LogQuerySchema, SeqParams } from '../schemas/audit.ts';
 import { problems } from '../schemas/common.ts';
