@@ -49,6 +49,7 @@ export const environmentSchema = Type.Object({
   FREE_DISK_FLOOR: whole(0, 1024 * GIB, GIB),
   // Several heartbeats of a flowing upload (upload-intent.ts): fewer would give living ones up.
   UPLOAD_GRACE_SECONDS: whole(60, 86_400, 900),
+  KEYS_EXPORT_MINUTES: whole(1, 10_080, 1440),
 });
 
 export type Environment = Static<typeof environmentSchema>;

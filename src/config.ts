@@ -45,6 +45,8 @@ export type Config = Folders & {
   /** Bytes that must stay free below the data folder. */
   readonly freeDiskFloor: number;
   readonly uploadGraceSeconds: number;
+  /** How old the newest bundle of wrapped keys becomes before the vault makes another. */
+  readonly keysExportMinutes: number;
 };
 
 export type RawEnvironment = Readonly<Record<string, string | undefined>>;
@@ -196,6 +198,7 @@ export const readConfig = (env: RawEnvironment): Config => {
     requestsPerMinute: values.REQUESTS_PER_MINUTE,
     freeDiskFloor: values.FREE_DISK_FLOOR,
     uploadGraceSeconds: values.UPLOAD_GRACE_SECONDS,
+    keysExportMinutes: values.KEYS_EXPORT_MINUTES,
   });
 };
 

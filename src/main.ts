@@ -17,6 +17,8 @@ import { version } from './version.ts';
 
 /** The sweeper's rounds; each costs one indexed query when there is nothing to do. */
 const SWEEP_INTERVAL_MS = 60_000;
+/** How often per period it is looked whether a bundle of wrapped keys is due: every ten minutes for one a day. */
+const KEY_EXPORT_LOOKS = 144;
 /** Every object is compared with the rows at the start, while the vault works already, and then this often. */
 const COMPARE_INTERVAL_MS = 6 * 60 * 60_000;
 /** A shutdown that takes longer ends the process; everything acknowledged is on disk by then. */
@@ -87,6 +89,33 @@ const startSweeper = ({ services }: Resources, config: Config, logger: Logger): 
   };
 };
 
+/**
+ * Bundles of wrapped keys: looked after often, made seldom, and not at the start, when there is enough to do. One that is
+ * under way when the vault closes is broken off, and nothing of it is seen.
+ */
+const startKeyExports = (resources: Resources, config: Config, logger: Logger): (() => Promise<void>) => {
+  const everyMs = config.keysExportMinutes * 60_000;
+  const stop = new AbortController();
+  let running: Promise<void> | null = null;
+  const look = async (): Promise<void> => {
+    try {
+      const made = await resources.services.exportKeys.whenDue(everyMs, stop.signal);
+      if (made !== null) logger.info({ count: made.count }, 'the wrapped keys were exported');
+    } catch (error) {
+      if (!stop.signal.aborted) logger.error({ err: error }, 'the wrapped keys could not be exported');
+    }
+    running = null;
+  };
+  const timer = setInterval(() => {
+    running ??= look();
+  }, everyMs / KEY_EXPORT_LOOKS);
+  return async () => {
+    clearInterval(timer);
+    stop.abort();
+    await running;
+  };
+};
+
 /** What a person reads at the first start: what was made, what to back up, what to do next. */
 const greeting = (
   config: Config,
@@ -149,16 +178,22 @@ const drain = async ({ app: { server, close } }: Served): Promise<void> => {
 };
 
 /** Closes in order, once, at a signal, an error nobody caught, or the loss of something without which nothing goes on. */
-const closeGracefully = (served: Served, resources: Resources, logger: Logger, stop: () => void): void => {
+const closeGracefully = (
+  served: Served,
+  resources: Resources,
+  logger: Logger,
+  stop: () => Promise<void>,
+): void => {
   let lost = false;
   let closing = false;
   const grace = closeWithGrace({ delay: GRACE_MS, logger: false }, async ({ err }) => {
     closing = true;
     if (err !== undefined) logger.fatal({ err }, 'ending after an unexpected error');
-    stop();
+    const stopped = stop();
     served.metricsServer?.close();
     try {
       await drain(served);
+      await stopped;
     } finally {
       await resources.close();
     }
@@ -192,9 +227,11 @@ export const serve = async (): Promise<void> => {
   });
   const stopWatching = watchTls(config, served.app, logger);
   const stopSweeper = startSweeper(resources, config, logger);
-  closeGracefully(served, resources, logger, () => {
+  const stopKeyExports = startKeyExports(resources, config, logger);
+  closeGracefully(served, resources, logger, async () => {
     stopWatching();
     stopSweeper();
+    await stopKeyExports();
   });
   await resources.announce(served.address);
   for (const did of resources.opened.did) logger.info(did);

@@ -20,6 +20,7 @@ import { createPasswords } from './crypto/passwords.ts';
 import { type KeyFolder, openKeyFolder } from './keys/key-folder.ts';
 import { createReadiness } from './services/readiness.ts';
 import { createServices, type Services } from './services/services.ts';
+import { writeBundleFile } from './storage/bundle-file.ts';
 import { findInstance, openDataFolder } from './storage/data-folder.ts';
 import { type Database, openDatabase } from './storage/database.ts';
 import { withDatabaseFaults } from './storage/database-fault.ts';
@@ -34,7 +35,7 @@ import { createInstallationTable, type Installation } from './storage/installati
 import { createIntakeTable } from './storage/intake-table.ts';
 import { ensureLoginRole } from './storage/login-role.ts';
 import { migrate } from './storage/migrate.ts';
-import { envelopeKeyOf, objectKeyOf } from './storage/object-key.ts';
+import { bundleKeyOf, bundleKeyParts, envelopeKeyOf, objectKeyOf } from './storage/object-key.ts';
 import type { ObjectStore } from './storage/object-store.ts';
 import { createOrganisationTable } from './storage/organisation-table.ts';
 import { createPendingChangeTable } from './storage/pending-change-table.ts';
@@ -45,6 +46,7 @@ import { createSessionTable } from './storage/session-table.ts';
 import { createSourceTable } from './storage/source-table.ts';
 import { createUnitTable } from './storage/unit-table.ts';
 import { createUserTable } from './storage/user-table.ts';
+import { createWrappedKeyTable } from './storage/wrapped-key-table.ts';
 
 /** What is open to the outside world, and everything that can be asked of it. */
 export type Resources = {
@@ -74,6 +76,9 @@ export type Resources = {
 };
 
 type Purpose = 'serve' | 'command';
+
+/** What services use of storage besides what is opened here: how things are named, and a file of somebody's own. */
+const storageNames = { objectKeyOf, envelopeKeyOf, bundleKeyOf, bundleKeyParts, writeBundleFile };
 
 const now = (): number => Date.now();
 
@@ -186,6 +191,7 @@ const tablesOf = ({ prisma, pool }: Database) => ({
   units: withDatabaseFaults(createUnitTable(prisma)),
   sources: withDatabaseFaults(createSourceTable(prisma)),
   organisations: withDatabaseFaults(createOrganisationTable(prisma)),
+  wrappedKeys: withDatabaseFaults(createWrappedKeyTable(prisma)),
 });
 
 const readinessOf = (
@@ -266,8 +272,8 @@ const openAll = async (
     fields,
     passwords: await createPasswords(),
     objects,
-    objectKeyOf,
-    envelopeKeyOf,
+    ...storageNames,
+    installationId,
     tables: tablesOf(database),
     readiness,
     maxUploadBytes: config.maxUploadBytes,

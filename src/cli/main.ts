@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { version } from '../version.ts';
 import { adminCreate } from './commands/admin-create.ts';
 import { doctor } from './commands/doctor.ts';
+import { exportKeys } from './commands/export-keys.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { openKey } from './commands/open-key.ts';
 import { verify } from './commands/verify.ts';
@@ -61,6 +62,15 @@ program
   .argument('<recording>', 'id of the recording')
   .option('--json', 'one line of JSON')
   .action(run(openKey));
+
+program
+  .command('export-keys')
+  .description(
+    'write the wrapped keys of all recordings to a bundle, for a disaster without the database; the vault itself does so daily',
+  )
+  .argument('[folder]', 'where to; without it the object store, where the newest two are kept')
+  .option('--json', 'one line of JSON')
+  .action(run(exportKeys));
 
 program
   .command('verify')

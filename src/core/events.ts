@@ -88,6 +88,7 @@ export type EventDetails = {
   'key.rotated': { readonly purpose: string; readonly version: number };
   'log.read': { readonly count: number; readonly first: number | null; readonly last: number | null };
   'log.verified': { readonly size: number; readonly ok: boolean };
+  'keys.exported': { readonly place: 'store' | 'folder'; readonly count: number; readonly sha256: string };
 };
 
 export type AuditAction = keyof EventDetails;
@@ -147,6 +148,7 @@ export const eventScope: Record<AuditAction, 'organisation' | 'installation'> = 
   'key.rotated': 'installation',
   'log.read': 'organisation',
   'log.verified': 'installation',
+  'keys.exported': 'installation',
 };
 
 /** The recordings whose sealed content a receipt for this event opens: the one it names, or the results of a search. */

@@ -4,17 +4,20 @@ import type { AuditWriter } from '../audit/writer.ts';
 import type { FieldEncryption } from '../crypto/field-encryption.ts';
 import type { KeyRing } from '../crypto/key-ring.ts';
 import type { Passwords } from '../crypto/passwords.ts';
+import type { writeBundleFile } from '../storage/bundle-file.ts';
 import type { HoldTable } from '../storage/hold-table.ts';
 import type { IntakeTable } from '../storage/intake-table.ts';
-import type { envelopeKeyOf, objectKeyOf } from '../storage/object-key.ts';
+import type { bundleKeyOf, bundleKeyParts, envelopeKeyOf, objectKeyOf } from '../storage/object-key.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { PendingChangeTable } from '../storage/pending-change-table.ts';
 import type { PlaybackTable } from '../storage/playback-table.ts';
 import type { RecordingTable } from '../storage/recording-table.ts';
+import type { WrappedKeyTable } from '../storage/wrapped-key-table.ts';
 import { createAuditedChanges } from './audited-change.ts';
 import { createAuthenticate } from './authenticate.ts';
 import { createAuthorisePiece } from './authorise-piece.ts';
 import { createEraseEffect, createEraseRecording } from './erase-recording.ts';
+import { createExportKeys } from './export-keys.ts';
 import { createHoldEffects, createHoldRecording } from './hold-recording.ts';
 import { createIdentityEffects, type IdentityTables } from './identity-effects.ts';
 import { createIdentityServices } from './identity-services.ts';
@@ -49,12 +52,17 @@ export type ServiceDeps = {
   readonly objects: ObjectStore;
   readonly objectKeyOf: typeof objectKeyOf;
   readonly envelopeKeyOf: typeof envelopeKeyOf;
+  readonly bundleKeyOf: typeof bundleKeyOf;
+  readonly bundleKeyParts: typeof bundleKeyParts;
+  readonly writeBundleFile: typeof writeBundleFile;
+  readonly installationId: string;
   readonly tables: IdentityTables & {
     readonly recordings: RecordingTable;
     readonly playbacks: PlaybackTable;
     readonly holds: HoldTable;
     readonly intake: IntakeTable;
     readonly pendingChanges: PendingChangeTable;
+    readonly wrappedKeys: WrappedKeyTable;
   };
   readonly readiness: Readiness;
   readonly maxUploadBytes: number;
@@ -140,6 +148,7 @@ export const createServices = (deps: ServiceDeps) => {
     holdRecording: createHoldRecording({ ...shared, holds, recordDenial }),
     readLog: createReadLog(deps),
     openKey: createOpenKey(shared),
+    exportKeys: createExportKeys({ ...shared, wrappedKeys: deps.tables.wrappedKeys }),
     readiness: deps.readiness,
     removeOrphans: createRemoveOrphans(shared),
     sweep: createSweep({

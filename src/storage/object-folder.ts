@@ -67,13 +67,12 @@ export const openObjectFolder = async (rootPath: string) => {
   await refuseOpenFolder(root);
   await makeFolder(incoming);
   await makeFolder(room);
-  await makeFolder(bundles);
 
   // Folders known to be durable. The first to need one makes it, everybody else waits for the same promise.
   const known = new Map<string, Promise<void>>();
   const forget = (): void => known.clear();
   const ensure = (folder: string): Promise<void> => {
-    if (folder === room || folder === bundles) return Promise.resolve();
+    if (folder === room || folder === root) return Promise.resolve();
     const begun = known.get(folder);
     if (begun !== undefined) return begun;
     const made = ensure(dirname(folder)).then(() => makeFolder(folder));

@@ -54,6 +54,7 @@ const details: { readonly [A in AuditAction]: EventDetails[A] } = {
   'key.rotated': { purpose: 'organisation', version: 2 },
   'log.read': { count: 50, first: 1, last: 50 },
   'log.verified': { size: 1000, ok: true },
+  'keys.exported': { place: 'store', count: 1000, sha256: digest('c') },
 };
 
 export const everyAction = Object.keys(details) as AuditAction[];

@@ -106,7 +106,8 @@ CREATE INDEX entry_outcome ON audit.entry (((facts).outcome), ((facts).organisat
 -- What the installation's auditor reads; a search matches it when it names the same actions.
 CREATE INDEX entry_installation ON audit.entry (((facts).at), seq)
   WHERE (facts).organisation IS NULL OR (facts).action IN (
-    'installation.created', 'session.refused', 'organisation.changed', 'key.rotated', 'log.verified');
+    'installation.created', 'session.refused', 'organisation.changed', 'key.rotated', 'log.verified',
+    'keys.exported');
 
 CREATE FUNCTION audit.refuse() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
