@@ -10,6 +10,7 @@ const steps: readonly (readonly [string, string, readonly string[]])[] = [
   ['types', bin('tsc'), ['-p', '.']],
   ['import law', bin('vitest'), ['run', '--project', 'unit', 'test/unit/architecture.test.ts']],
   ['openapi.json is current', node, [join(import.meta.dirname, 'openapi.ts'), '--check']],
+  ['docs/errors.md is current', node, [join(import.meta.dirname, 'errors.ts'), '--check']],
   ['prisma schema', node, [join(import.meta.dirname, 'prisma-generate.ts')]],
 ];
 

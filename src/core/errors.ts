@@ -1,6 +1,6 @@
 /**
  * Every way Callvault refuses or fails, as a closed union.
- * `http/problem.ts` maps each code to an RFC 9457 problem; a code without a mapping does not compile.
+ * `http/problem-table.ts` maps each code to an RFC 9457 problem; a code without a mapping does not compile.
  */
 export const errorCodes = [
   'invalid_request',

@@ -3,49 +3,9 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { AppError, ErrorCode } from '../core/errors.ts';
 import { discardRest } from './discard-rest.ts';
 import { asAppError } from './foreign-error.ts';
+import { problemTable } from './problem-table.ts';
 
-/** Status of every error code (RFC 9110). Adding a code without a line here does not compile. */
-export const problemStatus: Record<ErrorCode, number> = {
-  invalid_request: 400,
-  unauthenticated: 401,
-  forbidden: 403,
-  cross_site: 403,
-  not_found: 404,
-  erased: 410,
-  method_not_allowed: 405,
-  not_acceptable_metadata: 400,
-  conflict: 409,
-  in_progress: 503,
-  held: 409,
-  retention_floor: 409,
-  digest_mismatch: 400,
-  length_mismatch: 400,
-  too_large: 413,
-  headers_too_large: 431,
-  unsupported_media_type: 415,
-  refused_content: 422,
-  number_in_name: 400,
-  range_not_satisfiable: 416,
-  request_timeout: 408,
-  client_closed: 400,
-  rate_limited: 429,
-  overloaded: 503,
-  log_unavailable: 503,
-  log_halted: 503,
-  event_exists: 409,
-  storage_unavailable: 503,
-  database_unavailable: 503,
-  storage_full: 507,
-  keys_unavailable: 503,
-  wrong_key: 500,
-  integrity_failure: 502,
-  invalid_receipt: 500,
-  config_invalid: 500,
-  instance_running: 500,
-  internal: 500,
-};
-
-/** RFC 9457 problem details. `type` ends in the stable error code; docs/errors.md is generated from this table. */
+/** RFC 9457 problem details. `type` ends in the stable error code; docs/errors.md lists them all. */
 export type Problem = {
   readonly type: string;
   readonly title: string;
@@ -58,7 +18,7 @@ export type Problem = {
 
 /** What a stranger is told when the fault is ours: which kind, never why. */
 const serverDetail = (code: ErrorCode): string => {
-  switch (problemStatus[code]) {
+  switch (problemTable[code].status) {
     case 502:
       return 'The stored recording did not pass its integrity check. Nothing was released. The operator has been told.';
     case 503:
@@ -71,7 +31,7 @@ const serverDetail = (code: ErrorCode): string => {
 };
 
 export const problemOf = (error: AppError, requestId: string): Problem => {
-  const status = problemStatus[error.code];
+  const { status } = problemTable[error.code];
   return {
     type: `urn:callvault:problem:${error.code}`,
     title: STATUS_CODES[status] ?? 'Error',
