@@ -112,7 +112,7 @@ const copyEverything = (folder: string): Promise<string[]> =>
     'superuser',
   );
 
-test('no table of any schema holds it', async () => {
+test('I-1 no table of any schema holds it', async () => {
   const folder = await mkdtemp(join(scene.folder.home, 'copy-'));
   const tables = await copyEverything(folder);
   expect(tables).toEqual(expect.arrayContaining(['recording', 'playback', 'audit.leaf', 'pg_statistic']));

@@ -39,7 +39,7 @@ test('every playback has an address of its own', async () => {
   expect(again.audioUrl).not.toBe(opened.audioUrl);
 });
 
-test('without Range: 200 and the whole, bit for bit', async () => {
+test('ASVS 5.4, ASVS 14.3.2 without Range: 200 and the whole, bit for bit, for nobody on the way to keep', async () => {
   const reply = await opened.listen();
   expect(reply.status).toBe(200);
   expect(reply.body.equals(audio)).toBe(true);
@@ -53,6 +53,8 @@ test('without Range: 200 and the whole, bit for bit', async () => {
     'cross-origin-resource-policy': 'same-origin',
   });
   expect(reply.headers['content-range']).toBeUndefined();
+  // No name under which it could be saved, least of all the one it came with.
+  expect(reply.headers['content-disposition']).toBeUndefined();
 });
 
 test.each([
@@ -163,7 +165,7 @@ test('H-1 after signing out nothing more is heard, on the next request', async (
   expectProblem(await mine.listen({ range: 'bytes=0-9' }), 401, 'unauthenticated');
 });
 
-test('a care unit taken away, or a person disabled, counts from the next piece', async () => {
+test('ASVS 8.3.2 a care unit taken away, or a person disabled, counts from the next piece', async () => {
   const nurse = await scene.stage.user(scene.home.admin, 'nurse', [scene.own.id]);
   const token = await scene.home.admin.token();
   const mine = await people.listening(nurse, recording.id);
@@ -202,7 +204,7 @@ test('what the player says was heard is kept as its own statement', async () => 
   expect(statements).toMatchObject([{ detail: { playback: opened.playbackId, spans: [[0, 4000]] } }]);
 });
 
-test('HSLF-1 the log says who did what, when, for which unit and patient, and why', async () => {
+test('HSLF-1, H-2 the log says who did what, when, for which unit and patient, and why', async () => {
   const called = await people.deliver({ callerNumber: '070-174 06 77' });
   await people.search(scene.own.nurse, { callerNumber: '070-174 06 77' });
   const mine = await people.listening(scene.own.nurse, called.id);

@@ -249,7 +249,7 @@ test('ASVS 9.1 a forged token opens nothing, whatever is forged: 401', async () 
   expect(reasons.map(({ detail }) => detail.reason)).toContain('forged_token');
 });
 
-test('a credential anywhere but in its place is none', async () => {
+test('ASVS 14.2.1 a credential anywhere but in its place is none', async () => {
   const { cookie } = await scene.own.nurse.signIn();
   const value = cookie.slice('__Host-cv='.length);
   const { apiKey } = scene.home.source;

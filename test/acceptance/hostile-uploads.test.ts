@@ -196,7 +196,7 @@ test.each(['a'.repeat(129), '%zz'])('an address that is none: nobody is known ye
   told = [];
 });
 
-test('a hostile file name is nothing but a sealed fact', async () => {
+test('ASVS 5.3 a hostile file name is nothing but a sealed fact', async () => {
   for (const filename of ['../../../etc/cron.d/x', 'CON', '<script>', 'a\\b\\c', 'x'.repeat(5000)]) {
     const part = { ...audioPart, filename, content: Buffer.from('\x7fELF', 'latin1') };
     // Refused for its content, so that nothing stays; what the name says changes nothing.
@@ -210,7 +210,7 @@ test.each([
   ['ZIP', 'PK\x03\x04'],
   ['gzip', '\x1f\x8b\x08\0'],
   ['a script', '#!/bin/sh\n'],
-])('an executable or archive instead of a recording: 422 (%s)', async (_kind, magic) => {
+])('ASVS 5.2 an executable or archive instead of a recording: 422 (%s)', async (_kind, magic) => {
   const body = Buffer.concat([Buffer.from(magic, 'latin1'), Buffer.alloc(70_000)]);
   const { detail } = expectProblem(
     await deliver({ form: uploadForm({ callId: randomUUID() }, body) }),
@@ -242,7 +242,7 @@ test.each([
   expect(faults?.map((fault) => fault.where)).toEqual([where]);
 });
 
-test('too much: 413 before it is read, or as soon as it is too much', async () => {
+test('ASVS 5.2 too much: 413 before it is read, or as soon as it is too much', async () => {
   const big = Buffer.alloc(5 * 1024 * 1024);
   expectProblem(await put(randomUUID(), {}, big), 413, 'too_large');
   expectProblem(await deliver({ form: uploadForm({ callId: randomUUID() }, big) }), 413, 'too_large');

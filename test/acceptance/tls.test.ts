@@ -79,7 +79,7 @@ const serial = (options: ConnectionOptions = {}): Promise<string> =>
 
 const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' } as const;
 
-describe('connections', () => {
+describe('HSLF-4 connections', () => {
   test('says so, and serves by https', async () => {
     expect(vault.url).toMatch(/^https:/);
     expect(await ask('GET', '/healthz')).toMatchObject({ status: 200 });

@@ -136,7 +136,7 @@ test('PDL-2 every action of the table guards a route', () => {
   expect([...new Set(used)].sort()).toEqual([...actions].sort());
 });
 
-test('PDL-2 every route answers every role about everything as the table of access says', () => {
+test('PDL-2, ASVS 8.2.2 every route answers every role about everything as the table of access says', () => {
   const differences = [...answers].flatMap(([what, given]) =>
     given
       .map(({ caller, reply }) => ({ caller, status: reply.status, expected: expectedStatus.get(reply) }))

@@ -179,7 +179,7 @@ describe('nobody raises himself, nobody reaches beyond his own organisation', ()
   });
 });
 
-describe('a change counts from the next request', () => {
+describe('ASVS 8.3.2 a change counts from the next request', () => {
   test('units given and taken', async () => {
     const [first, second] = [await home.newUnit(), await home.newUnit()];
     const nurse = await home.newUser('nurse', [first.id]);

@@ -95,7 +95,7 @@ test('with everything in order all of it is answered', async () => {
   await expectAnswers({ ...needEntry(), ...listen() });
 });
 
-describe('PDL-3 no log, no sound: EXECUTE on the append function revoked', () => {
+describe('PDL-3, ASVS 16.5.3 no log, no sound: EXECUTE on the append function revoked', () => {
   let superuser: pg.Client;
   beforeAll(async () => {
     superuser = await db.connect('superuser');
@@ -145,7 +145,7 @@ describe('PDL-3 no log, no sound: EXECUTE on the append function revoked', () =>
   });
 });
 
-describe('PDL-3 no log, no sound: the database server', () => {
+describe('PDL-3, ASVS 16.5.3 no log, no sound: the database server', () => {
   test('stopped and started again: not a byte in between, and it heals', async () => {
     const refused = newCall(100_000);
     await db.stopServer('fast');

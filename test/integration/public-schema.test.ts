@@ -152,6 +152,14 @@ describe('a row is whole', () => {
     'wrap_version',
   ];
 
+  test('G-5 no recording is without its controller: no organisation, or one that is not there, is refused', async () => {
+    for (const status of ['intent', 'stored']) {
+      await expect(added(status, { organisation_id: null })).rejects.toMatchObject({ code: '23502' });
+      const foreign = added(status, { organisation_id: randomUUID() });
+      await expect(foreign).rejects.toMatchObject({ code: '23503' });
+    }
+  });
+
   test.each(
     envelope.flatMap((column) => ['sealed', 'stored', 'erasing'].map((status) => [status, column] as const)),
   )('%s without %s is refused', async (status, column) => {

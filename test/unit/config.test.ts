@@ -432,7 +432,7 @@ describe('S3', () => {
     ['objects.example.org', /not a URL/],
     ['http:\\\\127.0.0.1', /not a URL/],
     [' https://objects.example.org', /not a URL/],
-  ])('endpoint %s is refused', (S3_ENDPOINT, reason) => {
+  ])('ASVS 12.3 endpoint %s is refused', (S3_ENDPOINT, reason) => {
     expect(faultsOf({ ...S3, S3_ENDPOINT })).toEqual([expect.stringMatching(reason)]);
   });
 

@@ -78,7 +78,7 @@ const tables = [
 const firstColumn = (table: string): string =>
   table.startsWith('batch') ? 'first_seq' : table === 'node' ? 'level' : 'seq';
 
-describe.each(tables)('audit.%s', (table) => {
+describe.each(tables)('H-5 audit.%s', (table) => {
   const name = `audit.${table}`;
   const column = firstColumn(table);
   const changes: [string, string[]][] = [

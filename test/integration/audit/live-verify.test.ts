@@ -208,7 +208,7 @@ const attacks: [string, readonly string[], { kind: string; index: number }][] = 
   ['all records of appends deleted', ['DELETE FROM audit.batch'], { kind: 'beyond', index: 0 }],
 ];
 
-describe('what a superuser did is found at its place', () => {
+describe('H-5 what a superuser did is found at its place', () => {
   test.each(attacks)('%s', (_, statements, expected) =>
     withCopy(async (copy) => {
       const first = await batchOf70(copy);
@@ -248,7 +248,7 @@ describe('what a superuser did is found at its place', () => {
     }));
 });
 
-describe('what cannot be seen from within the log is seen from a head kept elsewhere', () => {
+describe('H-5 what cannot be seen from within the log is seen from a head kept elsewhere', () => {
   const cutTail = ['entry', 'leaf'].map(
     (table) => `DELETE FROM audit.${table} WHERE seq >= (SELECT max(first_seq) FROM audit.batch)`,
   );

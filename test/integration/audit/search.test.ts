@@ -110,10 +110,13 @@ describe.each([
   ['their officer', theirOfficer],
   ['the installation auditor', auditor],
 ])('%s', (_, audience) => {
-  test.each(queries)('by %s: exactly what she may see, newest first, page by page', async (_name, query) => {
-    for (const limit of [7, 200])
-      expect(await everything({ ...query, audience, limit })).toEqual(expected({ ...query, audience }));
-  });
+  test.each(queries)(
+    'H-2 by %s: exactly what she may see, newest first, page by page',
+    async (_name, query) => {
+      for (const limit of [7, 200])
+        expect(await everything({ ...query, audience, limit })).toEqual(expected({ ...query, audience }));
+    },
+  );
 
   test('reads one entry if it is hers, and cannot tell another’s from one that does not exist', async () => {
     for (let seq = 0; seq < 60; seq += 1) {

@@ -41,7 +41,7 @@ describe('what is read', () => {
   });
 });
 
-describe('plain text towards another machine', () => {
+describe('ASVS 12.3 plain text towards another machine', () => {
   test.each([
     'postgresql://u:p@db.example.org/db',
     'postgresql://u:p@10.0.0.1/db?sslmode=disable',

@@ -46,7 +46,7 @@ test('what was yielded is never touched again', async () => {
   expect(held.every(({ chunk, copy }) => chunk.equals(copy))).toBe(true);
 });
 
-test('one key seals one object, even when the first was never read', async () => {
+test('ASVS 11.3 one key seals one object, even when the first was never read', async () => {
   const key = freshKey();
   sealObject(key, inChunks(patternBytes(10), 10));
   expect(() => sealObject(key, inChunks(patternBytes(10), 10))).toThrow(RangeError);
@@ -92,7 +92,7 @@ test('a consumer that stops leaves no envelope and the source closed', async () 
   expect(() => sealing.envelope()).toThrow(RangeError);
 });
 
-test('the same plaintext never gives the same object', async () => {
+test('ASVS 11.3 the same plaintext never gives the same object', async () => {
   const plain = patternBytes(1000);
   const [a, b] = [await sealBytes(plain), await sealBytes(plain)];
   expect(a.sealed.subarray(40).equals(b.sealed.subarray(40))).toBe(false);

@@ -55,7 +55,7 @@ describe('canonical bodies', () => {
     expect(encodeEvent(turned(event) as AuditEvent).body).toBe(encodeEvent(event).body);
   });
 
-  test('what is no field does not get into the log', () => {
+  test('I-1 what is no field does not get into the log', () => {
     const event = { ...fixedEvent('playback.opened'), callerNumber: '+46701234567' };
     const nested = {
       ...event,
