@@ -213,6 +213,22 @@ test('erased: no version of the object and of the copy beside it is left, and no
   expectProblem(await people.open(scene.own.nurse, id), 410, 'erased');
 });
 
+test('bundles of wrapped keys: the newest two, and no version of an older one', async () => {
+  const bundles = async (): Promise<string[]> =>
+    (await objects.keys()).filter((key) => key.startsWith('keys-export/'));
+  const made: string[] = [];
+  for (let time = 0; time < 3; time += 1) {
+    const { code, stdout } = await folder.cli('export-keys', '--json');
+    expect(code).toBe(0);
+    made.push((JSON.parse(stdout) as { where: string }).where.replace(`s3://${bucket}/`, ''));
+  }
+  expect(await bundles()).toEqual(made.slice(1));
+  expect(await objects.versions('keys-export/')).toEqual([2, 0]);
+  const lines = (await objects.read(made[2]!)).toString('latin1').trimEnd().split('\n');
+  expect(JSON.parse(lines.at(-1)!)).toMatchObject({ end: true, count: lines.length - 2 });
+  for (const key of made.slice(1)) await objects.delete(key);
+});
+
 describe('the store goes away and comes back', () => {
   test('uploads and playback answer 503, nothing is visible, and all is well again without a restart', async () => {
     const { id } = await byForm(generatedCall(20));
