@@ -40,6 +40,10 @@ const describe = (error: unknown, depth = 0): object => {
   };
 };
 
+/** The same, but for what must be said whatever level is asked for: at least `info`. A silent one stays silent. */
+export const unmuted = (logger: Logger): Logger =>
+  logger.level === 'silent' || logger.isLevelEnabled('info') ? logger : logger.child({}, { level: 'info' });
+
 /** JSON lines by allow-list: route patterns instead of URLs, no headers, no addresses, no values. */
 export const createLogger = (level: string, destination?: DestinationStream): Logger =>
   pino(

@@ -8,8 +8,7 @@ import { type AuditReader, createAuditReader } from './audit/reader.ts';
 import { type AuditWriter, createAuditWriter } from './audit/writer.ts';
 import type { Config } from './config.ts';
 import type { S3Settings } from './config-rules.ts';
-import type { Verdict } from './core/audit/verify.ts';
-import { AppError } from './core/errors.ts';
+import type { Anchor, Verdict } from './core/audit/verify.ts';
 import type { PostgresSettings } from './core/postgres-settings.ts';
 import { createFieldEncryption } from './crypto/field-encryption.ts';
 import { createJwtKeys, type JwtKeys } from './crypto/jwt-keys.ts';
@@ -18,7 +17,9 @@ import { createKeyRing } from './crypto/key-ring.ts';
 import { INSTALLATION, wrongKey } from './crypto/key-store.ts';
 import { createPasswords } from './crypto/passwords.ts';
 import { type KeyFolder, openKeyFolder } from './keys/key-folder.ts';
+import { unmuted } from './logger.ts';
 import { createReadiness } from './services/readiness.ts';
+import { recordInstallation } from './services/record-installation.ts';
 import { createServices, type Services } from './services/services.ts';
 import { writeBundleFile } from './storage/bundle-file.ts';
 import { findInstance, openDataFolder } from './storage/data-folder.ts';
@@ -55,8 +56,11 @@ export type Resources = {
   readonly log: AuditReader;
   readonly jwtKeys: JwtKeys;
   readonly installationId: string;
-  /** Re-derives the whole access log and compares it with what the database says. */
-  readonly verifyLog: (onProgress?: (seq: number, size: number) => void) => Promise<Verdict>;
+  /** Re-derives the whole access log and compares it with what the database says, and with heads known from elsewhere. */
+  readonly verifyLog: (options: {
+    readonly anchors: readonly Anchor[];
+    readonly onProgress?: (seq: number, size: number) => void;
+  }) => Promise<Verdict>;
   /** What was found and done while opening, for the lines a person reads at the start. */
   readonly opened: {
     readonly embedded: boolean;
@@ -238,6 +242,19 @@ const readinessOf = (
   });
 };
 
+/** The access log, read and written on connections of its own. */
+const openLog = (postgres: PostgresSettings, purpose: Purpose, logger: Logger, closers: Closers) => {
+  const log = createAuditReader({ postgres, log: logger });
+  closers.add(() => log.close());
+  const writer = `${purpose}-${hostname()
+    .toLowerCase()
+    .replace(/[^a-z0-9-]/g, '-')
+    .slice(0, 30)}-${process.pid}`;
+  const audit = createAuditWriter({ postgres, writer, randomBytes, log: logger, headLog: unmuted(logger) });
+  closers.add(() => audit.close());
+  return { log, audit };
+};
+
 const openAll = async (
   config: Config,
   purpose: Purpose,
@@ -252,16 +269,15 @@ const openAll = async (
   const installation = createInstallationTable(database.prisma);
   const known = await installation.find();
   const { folder: keyFolder, keyRing, fields, jwtKeys } = await openKeys(config, known);
-  const log = createAuditReader({ postgres: postgres.settings, log: logger });
-  closers.add(() => log.close());
-  const writer = `${purpose}-${hostname()
-    .toLowerCase()
-    .replace(/[^a-z0-9-]/g, '-')
-    .slice(0, 30)}-${process.pid}`;
-  const audit = createAuditWriter({ postgres: postgres.settings, writer, randomBytes, log: logger });
-  closers.add(() => audit.close());
+  const { log, audit } = openLog(postgres.settings, purpose, logger, closers);
   const { id: installationId } =
     known ?? (await installation.create(config.installationName, keyFolder.keyId));
+  // At every start, for the last one may have been killed in between. A command leaves it to that.
+  if (known === null || purpose === 'serve')
+    await recordInstallation(
+      { audit, log, now },
+      { id: installationId, schema: await installation.schema() },
+    );
   const objects = await openObjects(config);
   closers.add(() => objects.close());
   const readiness = readinessOf(config, { audit, log, database, objects, keyRing, logger });
@@ -288,10 +304,10 @@ const openAll = async (
     log,
     jwtKeys,
     installationId,
-    verifyLog: async (onProgress) => {
+    verifyLog: async (options) => {
       // Loaded when asked for: the serving process has no use for it.
       const { verifyLive } = await import('./audit/live-verify.ts');
-      return verifyLive({ postgres: postgres.settings, ...(onProgress === undefined ? {} : { onProgress }) });
+      return verifyLive({ postgres: postgres.settings, ...options });
     },
     opened: {
       embedded: config.database === null,

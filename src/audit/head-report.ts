@@ -11,7 +11,7 @@ export type HeadReport = {
  * Writes the heads this process has verified to its own log, which usually leaves the machine: whoever rewrites the
  * database afterwards, consistently and down to the last root, does not know which heads were written down elsewhere.
  */
-export const createHeadReport = (log: AuditLogger, intervalMs: number): HeadReport => {
+export const createHeadReport = (log: Pick<AuditLogger, 'info'>, intervalMs: number): HeadReport => {
   let newest: (() => AuditHead) | null = null;
   let timer: NodeJS.Timeout | null = null;
 

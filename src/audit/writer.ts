@@ -51,6 +51,8 @@ export type AuditWriterOptions = {
   readonly writer: string;
   readonly randomBytes: (bytes: number) => Buffer;
   readonly log: AuditLogger;
+  /** Where heads are written; what `log` leaves out as unimportant must not be left out here. `log` when absent. */
+  readonly headLog?: Pick<AuditLogger, 'info'>;
   readonly limits?: Partial<WriterLimits>;
   /** Told every head this process has verified. */
   readonly onHead?: (head: AuditHead) => void;
@@ -246,7 +248,7 @@ export const createAuditWriter = (options: AuditWriterOptions): AuditWriter => {
     limits,
     queue: createAppendQueue(limits),
     nextSalt: createSalts(options.randomBytes),
-    report: createHeadReport(options.log, limits.headReportMs),
+    report: createHeadReport(options.headLog ?? options.log, limits.headReportMs),
     appendable: createAppendable({
       ...reader,
       obstacle: () => obstacleOf(machine),

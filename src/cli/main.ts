@@ -5,7 +5,7 @@ import { doctor } from './commands/doctor.ts';
 import { exportKeys } from './commands/export-keys.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { openKey } from './commands/open-key.ts';
-import { verify } from './commands/verify.ts';
+import { collectHead, verify } from './commands/verify.ts';
 import { exitCodes } from './exit-codes.ts';
 import { sayError } from './print.ts';
 
@@ -76,6 +76,12 @@ program
   .command('verify')
   .description(
     're-derive the whole access log of this installation and compare it with what the database says',
+  )
+  .option(
+    '--head <size:root>',
+    'a head that was written down elsewhere, which the log must contain; can be given several times',
+    collectHead,
+    [],
   )
   .option('--json', 'one line of JSON')
   .action(run(verify));

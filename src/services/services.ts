@@ -30,6 +30,7 @@ import { createReadVerified } from './read-verified.ts';
 import type { Readiness } from './readiness.ts';
 import { createRecordDenial, type RecordDenial } from './record-denial.ts';
 import { createRecordUploadRefusal } from './record-upload-refusal.ts';
+import { createRecordVerification } from './record-verification.ts';
 import { createRemoveOrphans } from './remove-orphans.ts';
 import { createReportDamage, type ReportDamage } from './report-damage.ts';
 import { createReportHeard } from './report-heard.ts';
@@ -148,6 +149,7 @@ export const createServices = (deps: ServiceDeps) => {
     holdRecording: createHoldRecording({ ...shared, holds, recordDenial }),
     readLog: createReadLog(deps),
     openKey: createOpenKey(shared),
+    recordVerification: createRecordVerification(deps),
     exportKeys: createExportKeys({ ...shared, wrappedKeys: deps.tables.wrappedKeys }),
     readiness: deps.readiness,
     removeOrphans: createRemoveOrphans(shared),

@@ -196,7 +196,7 @@ export const createVerifier = (anchors: readonly Anchor[] = []): LogVerifier => 
         walk.faults.add(
           'anchor',
           null,
-          `The log has ${walked} entries, but ${size} are known to have been in it.`,
+          `The log has ${walked} entries, but ${size} are known to have been in it: its tail is missing, entries ${walked} to ${size - 1}.`,
         );
       const root = rootOf(walk.range).toString('hex');
       const { count, sorted } = walk.faults;
