@@ -194,7 +194,8 @@ describe('an object that somebody with the bucket’s keys has', () => {
     expect(before.status).toBe(206);
     expect(before.body.equals(generatedCall(20).subarray(0, 100_000))).toBe(true);
     expectProblem(await playing.listen({ range: 'bytes=190000-210000' }), 502, 'integrity_failure');
-    expectProblem(await playing.listen(), 502, 'integrity_failure');
+    // The answer to the whole begins before its end has been looked at, and is cut where it would be wrong.
+    await expect(playing.listen()).rejects.toThrow(/aborted|hang up|ECONNRESET/);
   });
 });
 
