@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
@@ -46,6 +46,22 @@ test('a second time on the same folder it makes an organisation of its own', asy
   expect(JSON.parse(stdout)).toMatchObject({
     organisation: { name: expect.stringMatching(/^Region Demo .+/) },
   });
+});
+
+test('--keys-dir: the keys lie there and nowhere else, and the same vault opens with them again', async () => {
+  const data = join(home, 'apart/data');
+  const keys = join(home, 'safe/keys');
+  const apart = ['--data-dir', data, '--keys-dir', keys, '--json', '--exit'];
+  expect(await demo(...apart).ended).toMatchObject({ code: 0 });
+  expect((await readdir(keys)).sort()).toEqual(['keyring', 'root.key']);
+  expect((await stat(keys)).mode & 0o777).toBe(0o700);
+  expect((await stat(join(keys, 'root.key'))).mode & 0o777).toBe(0o400);
+  expect(await readdir(join(home, 'apart'))).toEqual(['data']);
+  expect(await readdir(data, { recursive: true })).not.toContain('root.key');
+  // Without them it makes no new ones: it says that these are missing.
+  const without = await demo('--data-dir', data, '--json', '--exit').ended;
+  expect({ code: without.code, stdout: without.stdout }).toEqual({ code: 3, stdout: '' });
+  expect(await demo(...apart).ended).toMatchObject({ code: 0 });
 });
 
 test.each([
