@@ -1,9 +1,9 @@
-import type { Multipart, MultipartFile } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
 import { AppError } from '../core/errors.ts';
 import { type CallMetadata, MAX_METADATA_BYTES, parseMetadataJson } from '../core/metadata.ts';
 import { arrivingInTime } from './body-deadline.ts';
-import { sha256Digest } from './content-digest.ts';
+import { contentDigest, sha256Digest } from './content-digest.ts';
+import { boundaryOf, type FormPart, readForm } from './form-parts.ts';
 import { uploadBody } from './upload-body.ts';
 
 export type MultipartUpload = {
@@ -14,14 +14,7 @@ export type MultipartUpload = {
   readonly body: AsyncIterable<Buffer>;
 };
 
-/**
- * Every part is a stream, whatever type or file name it claims: the parser keeps nothing, decodes nothing and stops at
- * nothing but our own counts. One part more than there may be, so that it can be refused by name.
- */
-const PARSING = {
-  isPartAFile: () => true,
-  limits: { files: 4, parts: 4, fields: 0, headerPairs: 20, headerSize: 16 * 1024, fileSize: Infinity },
-};
+type Form = ReturnType<typeof readForm>;
 
 const badForm = (fault: string, cause?: unknown): AppError =>
   new AppError(
@@ -34,11 +27,11 @@ const unfinished = (cause: unknown): AppError =>
   badForm('it ends before its closing boundary. Nothing was stored; send it again', cause);
 
 /** Bytes of a part that may only be small. */
-const smallPart = async (part: MultipartFile, name: string): Promise<Buffer> => {
+const smallPart = async (part: FormPart, name: string): Promise<Buffer> => {
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
-    for await (const chunk of part.file as AsyncIterable<Buffer>) {
+    for await (const chunk of part.stream as AsyncIterable<Buffer>) {
       bytes += chunk.length;
       if (bytes > MAX_METADATA_BYTES) throw badForm(`the part ${name} is too long`);
       chunks.push(chunk);
@@ -49,22 +42,17 @@ const smallPart = async (part: MultipartFile, name: string): Promise<Buffer> => 
   return Buffer.concat(chunks);
 };
 
-const nextPart = async (parts: AsyncIterableIterator<Multipart>): Promise<MultipartFile | null> => {
+const nextPart = async (form: Form): Promise<FormPart | null> => {
   try {
-    const { done, value } = await parts.next();
-    return done === true ? null : (value as MultipartFile);
+    return await form.next();
   } catch (error) {
     throw unfinished(error);
   }
 };
 
-async function* audioThenEnd(
-  request: FastifyRequest,
-  audio: MultipartFile,
-  parts: AsyncIterableIterator<Multipart>,
-): AsyncGenerator<Buffer> {
+async function* audioThenEnd(request: FastifyRequest, audio: FormPart, form: Form): AsyncGenerator<Buffer> {
   try {
-    yield* uploadBody(request.raw, audio.file);
+    yield* uploadBody(request.raw, audio.stream);
   } catch (error) {
     // The parser ends the part early when the form does; a connection that was cut is told apart by the request.
     throw request.raw.complete && !(error instanceof AppError && error.code === 'request_timeout')
@@ -72,43 +60,50 @@ async function* audioThenEnd(
       : error;
   }
   // Without the closing boundary nothing counts.
-  if ((await nextPart(parts)) !== null) throw badForm('nothing may follow the part audio');
+  if ((await nextPart(form)) !== null) throw badForm('nothing may follow the part audio');
 }
 
-const readHead = async (parts: AsyncIterableIterator<Multipart>, now: number) => {
-  const first = await nextPart(parts);
-  if (first?.fieldname !== 'metadata') throw badForm('the first part must be metadata (JSON)');
+const readHead = async (form: Form, now: number) => {
+  const first = await nextPart(form);
+  if (first?.name !== 'metadata') throw badForm('the first part must be metadata (JSON)');
   const metadata = parseMetadataJson(await smallPart(first, 'metadata'), now);
-  let next = await nextPart(parts);
+  let next = await nextPart(form);
   let declaredSha256: Buffer | null = null;
-  if (next?.fieldname === 'sha256') {
+  if (next?.name === 'sha256') {
     declaredSha256 = sha256Digest((await smallPart(next, 'sha256')).toString('latin1'));
-    next = await nextPart(parts);
+    next = await nextPart(form);
   }
-  if (next?.fieldname !== 'audio') throw badForm('after metadata comes the part audio');
-  return { metadata, declaredSha256, audio: next };
+  if (next?.name !== 'audio') throw badForm('after metadata comes the part audio');
+  const ownSha256 = contentDigest(next.header('content-digest'));
+  if (ownSha256 !== null && declaredSha256 !== null && !ownSha256.equals(declaredSha256))
+    throw badForm('the part sha256 and the Content-Digest of the part audio are not the same digest');
+  return { metadata, declaredSha256: declaredSha256 ?? ownSha256, audio: next };
 };
 
-/** Reads `metadata` (JSON), optionally `sha256` (hex), then `audio`, in this order, from an attacker-controlled form. */
+/**
+ * Reads `metadata` (JSON), optionally `sha256` (hex), then `audio`, in this order, from an attacker-controlled form. The digest
+ * may also be a `Content-Digest` among the headers of the part audio.
+ */
 export const readMultipartUpload = async (request: FastifyRequest, now: number): Promise<MultipartUpload> => {
-  if (!request.isMultipart())
+  const type = request.headers['content-type'] ?? '';
+  if (!/^multipart\/form-data\s*(?:;|$)/i.test(type))
     throw new AppError(
       'unsupported_media_type',
       'Send multipart/form-data with the parts metadata and audio.',
     );
-  if (!/;\s*boundary=/i.test(request.headers['content-type'] ?? ''))
-    throw badForm('its Content-Type names no boundary');
+  const boundary = boundaryOf(type);
+  if (boundary === null) throw badForm('its Content-Type names no boundary of 1 to 70 characters');
   // Over the whole form (RFC 9530 §2) it would say nothing of the recording, and passing it over would look like a check.
   if (request.headers['content-digest'] !== undefined)
     throw badForm(
-      'Content-Digest in the head of the request is a digest of the whole form, which is not checked; send the SHA-256 of the audio as the part sha256 (64 hex digits) before the part audio',
+      'Content-Digest in the head of the request is a digest of the whole form, which is not checked; send that of the audio among the headers of its part, or as the part sha256 (64 hex digits) before it',
     );
-  const parts = request.parts(PARSING) as AsyncIterableIterator<Multipart>;
-  const { metadata, declaredSha256, audio } = await arrivingInTime(readHead(parts, now));
+  const form = readForm(request.raw, boundary);
+  const { metadata, declaredSha256, audio } = await arrivingInTime(readHead(form, now));
   return {
     metadata,
     declaredSha256,
-    declaredMediaType: audio.mimetype,
-    body: audioThenEnd(request, audio, parts),
+    declaredMediaType: audio.mediaType,
+    body: audioThenEnd(request, audio, form),
   };
 };

@@ -111,7 +111,23 @@ const forms: readonly (readonly [what: string, ask: () => Ask, says: RegExp])[] 
       form: formOf([metadataPart(), audioPart]),
       headers: { 'content-digest': `sha-256=:${createHash('sha256').update(audio).digest('base64')}:` },
     }),
-    /as the part sha256/,
+    /among the headers of its part/,
+  ],
+  [
+    'two digests that differ',
+    () => ({
+      form: formOf([
+        metadataPart(),
+        { name: 'sha256', content: createHash('sha256').update(audio).digest('hex') },
+        { ...audioPart, digest: `sha-256=:${createHash('sha256').digest('base64')}:` },
+      ]),
+    }),
+    /not the same digest/,
+  ],
+  [
+    'an unreadable digest of the part',
+    () => ({ form: formOf([metadataPart(), { ...audioPart, digest: 'sha-256=zz' }]) }),
+    /SHA-256/,
   ],
 ];
 test.each(forms)('a form that is none, %s: 400', async (_what, ask, says) => {
@@ -226,6 +242,8 @@ test('a wrong digest, however it is given: 400, and the sender keeps its copy', 
   const digest = { name: 'sha256', content: wrong.toString('hex') };
   expectProblem(await deliver({ form: formOf([metadataPart(), digest, audioPart]) }), 400, 'digest_mismatch');
   const header = `sha-256=:${wrong.toString('base64')}:`;
+  const withHeader = { ...audioPart, digest: header };
+  expectProblem(await deliver({ form: formOf([metadataPart(), withHeader]) }), 400, 'digest_mismatch');
   expectProblem(await put(randomUUID(), { 'content-digest': header }), 400, 'digest_mismatch');
   for (const unreadable of ['sha-256=:zz:', 'sha-256', `sha-256=:${'A'.repeat(2000)}:`])
     expectProblem(await put(randomUUID(), { 'content-digest': unreadable }), 400, 'invalid_request');

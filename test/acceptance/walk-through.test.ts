@@ -55,6 +55,19 @@ test('a form whose metadata has no content type, or a file name, is the same for
   }
 });
 
+test('a digest that is right, as a part or among the headers of the audio', async () => {
+  const audio = generatedCall(1, 15);
+  const digest = `sha-256=:${createHash('sha256').update(audio).digest('base64')}:`;
+  const sum = { name: 'sha256', content: sha256(audio) };
+  const sound = { name: 'audio', content: audio, filename: 'a.wav', type: 'audio/wav' };
+  for (const parts of [[{ ...sound, digest }], [sum, sound], [sum, { ...sound, digest }]]) {
+    const metadata = { name: 'metadata', content: JSON.stringify({ callId: randomUUID() }) };
+    const form = formOf([metadata, ...parts]);
+    const reply = await scene.http.post('/v1/recordings', { token: scene.home.source.apiKey, form });
+    expect(jsonOf(reply, 201)).toMatchObject({ bytes: audio.length, sha256: sha256(audio) });
+  }
+});
+
 test('a raw PUT with X-Call-* headers, name as opaque as a UUID', async () => {
   const audio = generatedCall(1, 13);
   const reply = await put(`${randomUUID()}.wav`, audio, {

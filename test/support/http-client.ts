@@ -26,17 +26,22 @@ export type FormPart = {
   readonly content: Buffer | string;
   readonly filename?: string;
   readonly type?: string;
+  /** `Content-Digest` of the part. */
+  readonly digest?: string;
 };
 
 const BOUNDARY = 'b-7bd4cf11b3c24c6a';
 
 /** multipart/form-data by hand: names and file names go onto the wire as they are, right or wrong. */
 export const formOf = (parts: readonly FormPart[], end = `--${BOUNDARY}--\r\n`): Form => {
-  const chunks = parts.flatMap(({ name, content, filename, type }) => {
+  const chunks = parts.flatMap(({ name, content, filename, type, digest }) => {
     const file = filename === undefined ? '' : `; filename="${filename}"`;
     const kind = type === undefined ? '' : `Content-Type: ${type}\r\n`;
+    const sum = digest === undefined ? '' : `Content-Digest: ${digest}\r\n`;
     return [
-      Buffer.from(`--${BOUNDARY}\r\nContent-Disposition: form-data; name="${name}"${file}\r\n${kind}\r\n`),
+      Buffer.from(
+        `--${BOUNDARY}\r\nContent-Disposition: form-data; name="${name}"${file}\r\n${kind}${sum}\r\n`,
+      ),
       Buffer.from(content),
       Buffer.from('\r\n'),
     ];

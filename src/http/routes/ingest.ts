@@ -1,5 +1,4 @@
 import type { Readable } from 'node:stream';
-import multipart from '@fastify/multipart';
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { SourceActor } from '../../core/access.ts';
@@ -92,9 +91,7 @@ const tellRefusals = (
 /** Where telephony systems deliver. Authenticated before a byte of the body is read; bytes are counted by the service. */
 export const ingestRoutes: FastifyPluginAsync<Options> = async (app, { services, limits }) => {
   const handOver = tellRefusals(app, services);
-  // For these routes alone: everywhere else a form is a content type that is not accepted.
-  await app.register(multipart, { attachFieldsToBody: false, throwFileSizeLimit: false });
-  // Raw bodies pass through as streams.
+  // For these routes alone; bodies pass through as streams, forms too.
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
 
   app.post(

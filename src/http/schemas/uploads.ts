@@ -27,7 +27,11 @@ const Form = {
           ),
           audio: Binary(AUDIO),
         },
-        { additionalProperties: false, description: 'Parts in this order: metadata, sha256 if any, audio' },
+        {
+          additionalProperties: false,
+          description:
+            'Parts in this order: metadata, sha256 if any, audio. Instead of the part sha256 the part audio may have a header Content-Digest (RFC 9530).',
+        },
       ),
     },
   },
