@@ -54,9 +54,10 @@ const partOf = (stream: Readable, headers: Headers): FormPart => {
 };
 
 /**
- * The parts of a form in their order, with the headers of each (the well-known parser of forms above Dicer keeps them back), each a stream; a part has to be read to its end before the next is asked for. `next`
- * resolves to null after the closing boundary, or at once for a body without a byte; it rejects when the form ends without
- * one. Nothing is kept but what the streams hold, and reading the source waits for who reads them.
+ * The parts of a form in their order, each a stream that has to be read to its end before the next is asked for, with its
+ * headers, which the parsers of forms above Dicer keep back. `next` resolves to null after the closing boundary, or at once
+ * for a body without a byte; it rejects when the form ends without one. Nothing is kept but what the streams hold, and
+ * reading the source waits for who reads them.
  */
 export const readForm = (source: Readable, boundary: string): { next(): Promise<FormPart | null> } => {
   const arrived: FormPart[] = [];
