@@ -11,10 +11,7 @@ const COULD_NOT_RUN = 3;
 const root = join(import.meta.dirname, '..');
 
 const files = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' });
-const count = (pattern: RegExp): string => {
-  const { length } = files.filter((name) => pattern.test(name));
-  return `${length} ${length === 1 ? 'file' : 'files'}`;
-};
+const count = (pattern: RegExp): number => files.filter((name) => pattern.test(name)).length;
 
 const projects = ['unit', 'contract', 'integration', 'acceptance'];
 const child = spawn(
@@ -33,9 +30,9 @@ const [code] = (await once(child, 'exit')) as [number | null];
 process.exitCode = code ?? COULD_NOT_RUN;
 
 process.stdout.write(
-  `Not run here: ${[
-    `${count(/\.host\.test\.ts$/)} that need tools of the machine (npm run test:host)`,
-    `${count(/\.s3\.test\.ts$/)} that need an S3 server (npm run test:s3)`,
-    `${count(/^browser\/.*\.test\.ts$/)} that need Chromium (npm run test:browser).`,
+  `Not run here, for they need more than the checkout: ${[
+    `${count(/\.host\.test\.ts$/)} test files with tools of the machine (npm run test:host)`,
+    `${count(/\.s3\.test\.ts$/)} with an S3 server (npm run test:s3)`,
+    `${count(/^browser\/.*\.test\.ts$/)} with Chromium (npm run test:browser).`,
   ].join(', ')}\n`,
 );
