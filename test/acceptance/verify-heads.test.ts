@@ -50,7 +50,7 @@ test('the setting-up of the vault is the first entry, once, however often it sta
        FROM audit.entry e, installation i WHERE (facts).action = 'installation.created'`,
   );
   expect(found).toEqual([
-    { seq: 0, event: found[0]?.installation, installation: expect.any(String), detail: { schema: 3 } },
+    { seq: 0, event: found[0]?.installation, installation: expect.any(String), detail: { schema: 4 } },
   ]);
 });
 

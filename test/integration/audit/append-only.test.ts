@@ -24,6 +24,8 @@ beforeAll(async () => {
   await appendTen();
   await appendTen();
   await superuser.query(`INSERT INTO audit.node VALUES (8, 0, sha256(''))`);
+  await superuser.query(`SELECT audit.keep_checkpoint(10, E'o\n10\nroot\n\n')`);
+  await superuser.query(`SELECT audit.keep_cosignature(10, 'w+00000000', E'— w AAAA\n')`);
 });
 afterAll(() => database.close());
 
@@ -74,9 +76,16 @@ const tables = [
   'entry_000001',
   'batch_000000',
   'batch_000001',
+  'checkpoint',
+  'cosignature',
 ];
-const firstColumn = (table: string): string =>
-  table.startsWith('batch') ? 'first_seq' : table === 'node' ? 'level' : 'seq';
+const firstColumns: Readonly<Record<string, string>> = {
+  batch: 'first_seq',
+  node: 'level',
+  checkpoint: 'size',
+  cosignature: 'size',
+};
+const firstColumn = (table: string): string => firstColumns[table.replace(/_\d+$/, '')] ?? 'seq';
 
 describe.each(tables)('H-5 audit.%s', (table) => {
   const name = `audit.${table}`;
@@ -137,12 +146,16 @@ describe('the rest of the schema', () => {
   test('who may read what', async () => {
     const reads = async (role: string): Promise<Outcome[]> => {
       const outcomes: Outcome[] = [];
-      for (const table of ['leaf', 'entry', 'batch', 'node', 'entry_000000', 'entry_000001'])
+      for (const table of [
+        ...['leaf', 'entry', 'batch', 'node', 'checkpoint', 'cosignature'],
+        ...['entry_000000', 'entry_000001'],
+      ])
         outcomes.push(await attempt(role, `SELECT FROM audit.${table} LIMIT 1`));
       return outcomes;
     };
-    expect(await reads(app)).toEqual(['allowed', 'allowed', 'allowed', 'allowed', 'denied', 'denied']);
-    expect(await reads(officer)).toEqual(['allowed', 'allowed', 'allowed', 'allowed', 'denied', 'denied']);
+    const expected = [...Array<Outcome>(6).fill('allowed'), 'denied', 'denied'];
+    expect(await reads(app)).toEqual(expected);
+    expect(await reads(officer)).toEqual(expected);
     expect(new Set(await reads(retention))).toEqual(new Set(['denied']));
   });
 
@@ -158,6 +171,17 @@ describe('the rest of the schema', () => {
       'has_partitions(0)',
     ])
       expect([call, await attempt(app, `SELECT audit.${call}`)]).toEqual([call, 'denied']);
+  });
+
+  test('only the application keeps checkpoints and cosignatures', async () => {
+    for (const keep of [
+      `SELECT audit.keep_checkpoint(10, 'x')`,
+      `SELECT audit.keep_cosignature(10, 'w+00000000', 'x')`,
+    ]) {
+      for (const role of [officer, retention, 'pg_monitor', 'pg_read_all_data', 'pg_write_all_data'])
+        expect([role, await attempt(role, keep)]).toEqual([role, 'denied']);
+    }
+    expect(await attempt(app, `SELECT audit.keep_checkpoint(10, E'o\n10\nother\n\n')`)).toBe('allowed');
   });
 
   test('nobody makes anything in the schema', async () => {
@@ -182,15 +206,15 @@ describe('the rest of the schema', () => {
       ),
     ).toBe('generated');
   });
+});
 
-  test('the owner cannot be become by who serves, and is no login', async () => {
-    const client = await database.connect('app');
-    for (const role of [owner, retention, 'callvault_owner', 'postgres'])
-      await expect(client.query(`SET ROLE ${role}`)).rejects.toMatchObject({ code: '42501' });
-    const { rows } = await superuser.query(
-      `SELECT rolname, rolcanlogin, rolsuper FROM pg_roles WHERE rolname LIKE 'callvault\\_%\\_callvault'`,
-    );
-    expect(rows.every(({ rolcanlogin, rolsuper }) => !rolcanlogin && !rolsuper)).toBe(true);
-    expect(rows).toHaveLength(4);
-  });
+test('the owner cannot be become by who serves, and is no login', async () => {
+  const client = await database.connect('app');
+  for (const role of [owner, retention, 'callvault_owner', 'postgres'])
+    await expect(client.query(`SET ROLE ${role}`)).rejects.toMatchObject({ code: '42501' });
+  const { rows } = await superuser.query(
+    `SELECT rolname, rolcanlogin, rolsuper FROM pg_roles WHERE rolname LIKE 'callvault\\_%\\_callvault'`,
+  );
+  expect(rows.every(({ rolcanlogin, rolsuper }) => !rolcanlogin && !rolsuper)).toBe(true);
+  expect(rows).toHaveLength(4);
 });
