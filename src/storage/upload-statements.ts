@@ -59,7 +59,8 @@ const SEALED = [
 ] as const;
 
 /** What is known before a byte of the audio. */
-export type IntentColumns = Pick<RecordingUncheckedCreateInput, (typeof INTENT)[number]>;
+export type IntentColumns = Pick<RecordingUncheckedCreateInput, (typeof INTENT)[number]> &
+  Pick<RecordingModel, 'segment' | 'createdAt' | 'touchedAt'>;
 /** Everything the upload brought and the probe found: written in one statement when the object is durable. */
 export type SealedColumns = Required<Pick<RecordingModel, (typeof SEALED)[number]>>;
 
@@ -71,11 +72,17 @@ const insertIntent = {
   text: `INSERT INTO recording (status, ${INTENT.map(columnOf).join(', ')})
          VALUES ('intent', ${INTENT.map((_, n) => `$${n + 1}`).join(', ')})`,
 };
+/**
+ * COMMIT without waiting for the disk, for this one statement. The entry in the access log is committed after it on the same
+ * server, and write-ahead log is flushed in order: whoever is told that the entry is durable knows that the seal is.
+ */
+const UNHURRIED = `(SELECT set_config('synchronous_commit', 'off', true)) AS unhurried`;
+
 const seal = {
   name: 'upload-seal',
   text: `UPDATE recording SET status = 'sealed', touched_at = $2,
                 ${SEALED.map((name, n) => `${columnOf(name)} = $${n + 3}`).join(', ')}
-          WHERE id = $1 AND status = 'intent'`,
+           FROM ${UNHURRIED} WHERE id = $1 AND status = 'intent'`,
 };
 const store = {
   name: 'upload-store',
