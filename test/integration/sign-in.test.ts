@@ -252,7 +252,7 @@ describe('changes that cross a sign-in', () => {
     await nurse.signIn();
     const hash = await identity.tables.users.passwordHash(nurse.id);
     expect(hash).not.toBe(old);
-    expect(hash).toContain('m=19456');
+    expect(hash).toContain('m=47104');
     await nurse.signIn();
   });
 });
