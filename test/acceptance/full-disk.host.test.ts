@@ -4,11 +4,11 @@ import { isAlive, until } from '../support/child.ts';
 import { jsonOf, type Reply } from '../support/http-client.ts';
 import { type SmallDiskVault, startOnSmallDisk } from '../support/small-disk.ts';
 import {
-  CALLER,
   expectAnswers,
   expectNothing,
   expectNothingOf,
   type Known,
+  makeKnown,
   waysThatNeedAnEntry,
   waysToListen,
 } from '../support/ways-to-hear.ts';
@@ -22,10 +22,7 @@ let known: Known;
 
 const open = async (env: Readonly<Record<string, string>>): Promise<void> => {
   world = await startOnSmallDisk(DISK, env);
-  const call = newCall(300_000);
-  const recording = await world.line.store(call, { callerNumber: CALLER });
-  await world.line.compliance.token();
-  known = { recording, audio: call.audio, audioUrl: await world.line.openPlayback(recording) };
+  known = await makeKnown(world.line, newCall(300_000));
 };
 
 const ready = async (): Promise<boolean> => (await world.line.http.get('/readyz')).status === 200;

@@ -7,11 +7,11 @@ import { jsonOf, type Reply } from '../support/http-client.ts';
 import { startTestDatabase, type TestDatabase } from '../support/postgres.ts';
 import { readSlowly } from '../support/slow-clients.ts';
 import {
-  CALLER,
   expectAnswers,
   expectNothing,
   expectNothingOf,
   type Known,
+  makeKnown,
   waysThatNeedAnEntry,
   waysToListen,
 } from '../support/ways-to-hear.ts';
@@ -26,10 +26,7 @@ beforeAll(async () => {
   world = await startCareLine({
     DATABASE_URL: `postgresql://${user}:${password}@/${database}?host=${encodeURIComponent(host)}`,
   });
-  const call = newCall(200_000);
-  const recording = await world.line.store(call, { callerNumber: CALLER });
-  await world.line.compliance.token();
-  known = { recording, audio: call.audio, audioUrl: await world.line.openPlayback(recording) };
+  known = await makeKnown(world.line, newCall(200_000));
 });
 afterAll(async () => {
   await world?.folder.remove();

@@ -1,18 +1,39 @@
 import { expect } from 'vitest';
-import type { CareLine } from './care-line.ts';
-import type { Reply } from './http-client.ts';
+import type { Call, CareLine } from './care-line.ts';
+import { jsonOf, type Reply } from './http-client.ts';
 
-/** One recording with a number that no answer may show, and the address of a permission to hear it that was given before. */
-export type Known = { readonly recording: string; readonly audioUrl: string; readonly audio: Buffer };
+/**
+ * One recording with a number that no answer may show, the address of a permission to hear it that was given before, and the
+ * entry of its storing.
+ */
+export type Known = {
+  readonly recording: string;
+  readonly audioUrl: string;
+  readonly audio: Buffer;
+  readonly entry: number;
+};
 
 /** The caller's number of the recording: as it was sent, and as the vault shows it to whom it may. */
 export const CALLER = '070-174 06 42';
 export const CALLER_SHOWN = '+46701740642';
 
+/** Stores a call and opens a playback of it. */
+export const makeKnown = async (line: CareLine, call: Call): Promise<Known> => {
+  const recording = await line.store(call, { callerNumber: CALLER });
+  const asked = { token: await line.compliance.token(), json: { action: 'recording.stored', recording } };
+  const reply = await line.http.post('/v1/audit/search', asked);
+  const [entry] = jsonOf<{ entries: { seq: number }[] }>(reply, 200).entries;
+  if (entry === undefined) throw new Error('the storing of a recording is no entry');
+  return { recording, audio: call.audio, audioUrl: await line.openPlayback(recording), entry: entry.seq };
+};
+
 type Way = () => Promise<Reply>;
 
 /** Everything by which a person gets at sound, numbers or the log, each of which needs an entry of its own. */
-export const waysThatNeedAnEntry = (line: CareLine, { recording }: Known): Readonly<Record<string, Way>> => {
+export const waysThatNeedAnEntry = (
+  line: CareLine,
+  { recording, entry }: Known,
+): Readonly<Record<string, Way>> => {
   const asNurse = async (json?: object) => ({
     token: await line.nurse.token(),
     ...(json === undefined ? {} : { json }),
@@ -30,7 +51,7 @@ export const waysThatNeedAnEntry = (line: CareLine, { recording }: Known): Reado
     'search by number': async () =>
       http.post('/v1/recordings/search', await asNurse({ callerNumber: CALLER })),
     'search of the log': async () => http.post('/v1/audit/search', await asCompliance({})),
-    'an entry of the log': async () => http.get('/v1/audit/entries/1', await asCompliance()),
+    'an entry of the log': async () => http.get(`/v1/audit/entries/${entry}`, await asCompliance()),
   };
 };
 
