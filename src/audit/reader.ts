@@ -7,15 +7,18 @@ import type { AuditAction, AuditEvent, Outcome, Purpose } from '../core/events.t
 import { isUuid } from '../core/ids.ts';
 import type { PostgresSettings } from '../core/postgres-settings.ts';
 import { logUnavailable } from './append-failure.ts';
+import { type HeardColumns, type HearingSearch, hearingsStatement, MAX_STATEMENTS } from './hearings.ts';
 import { mintReceipt } from './mint.ts';
 import type { Receipt } from './receipt.ts';
 import {
+  countStatement,
   findStatement,
   formatCursor,
   pageLimit,
   readStatement,
   type Statement,
   searchStatement,
+  tallyStatement,
 } from './search.ts';
 import { tryAppend } from './trial-append.ts';
 
@@ -44,7 +47,11 @@ export type LogSearch = {
   readonly actor?: string;
   readonly recording?: string;
   readonly subject?: string;
+  /** Any of these: the keys of one patient under several versions of the index key. None finds nothing. */
+  readonly subjects?: readonly string[];
   readonly action?: AuditAction;
+  /** Any of these. None finds nothing. */
+  readonly actions?: readonly AuditAction[];
   readonly outcome?: Outcome;
   readonly unit?: string;
   readonly purpose?: Purpose;
@@ -53,6 +60,8 @@ export type LogSearch = {
   readonly from?: number;
   /** Milliseconds since 1970, exclusive. */
   readonly to?: number;
+  /** Only entries that the log had when it was this long, so that what is added meanwhile changes no answer. */
+  readonly size?: number;
   /** `next` of the page before. Attacker-controlled; `invalid_request` when it is not one of ours. */
   readonly cursor?: string;
   /** 1 to 200; 50 when absent. */
@@ -61,10 +70,49 @@ export type LogSearch = {
 
 export type LogPage = { readonly entries: readonly LogEntry[]; readonly next: string | null };
 
+/** What the player of a playback stated was heard. */
+export type Heard = {
+  /** How many times it stated something. */
+  readonly statements: number;
+  /** Merged, in order, [from, to] in milliseconds of the recording; the first thousand. */
+  readonly parts: readonly (readonly [number, number])[];
+  /** How many parts there are. */
+  readonly partCount: number;
+};
+
+/** An entry about hearing a recording; `heard` is null where no player stated anything. */
+export type HearingEntry = LogEntry & { readonly heard: Heard | null };
+
+export type HearingPage = {
+  readonly entries: readonly HearingEntry[];
+  readonly next: string | null;
+  /** False: there were more statements of players than one answer looks at, so `heard` may lack some. */
+  readonly heardComplete: boolean;
+};
+
+/** How many entries, and the lowest and highest place among them. */
+export type LogExtent = {
+  readonly count: number;
+  readonly first: number | null;
+  readonly last: number | null;
+};
+
+export type Tally = {
+  readonly action: AuditAction;
+  readonly outcome: Outcome;
+  readonly count: number;
+};
+
 /** Reads on connections of its own, so reading never delays an append. Every failure of the database is `log_unavailable`. */
 export type AuditReader = {
   /** Newest first, by time and then by place in the log. */
   readonly search: (query: LogSearch) => Promise<LogPage>;
+  /** A page of who opened one recording, was refused it, or took it out, newest first, with what was heard. One statement. */
+  readonly hearings: (query: HearingSearch) => Promise<HearingPage>;
+  /** The entries of a search, counted up to `most`. */
+  readonly count: (query: LogSearch, most: number) => Promise<LogExtent>;
+  /** How often each action came to each outcome, among the newest `most` entries of a search. */
+  readonly tally: (query: LogSearch, most: number) => Promise<readonly Tally[]>;
   /** Null when there is no such entry or it is not this audience's: the two look alike. */
   readonly read: (seq: number, audience: Audience) => Promise<LogEntry | null>;
   /** The committed entry of this event, or null when the log has none. For reconciliation after a crash. */
@@ -103,6 +151,32 @@ const entryOf = (row: EntryRow): LogEntry => {
       `Entry ${row.seq} of the access log is not the one that was committed.`,
     );
   return { seq: Number(row.seq), event: decodeBody(row.body) };
+};
+
+type ExtentRow = { readonly count: number; readonly first: string | null; readonly last: string | null };
+
+const placeOf = (seq: string | null): number | null => (seq === null ? null : Number(seq));
+
+/** The rows of a page, one more of which tells that there is another. */
+const pageOf = <T extends LogEntry>(
+  found: readonly T[],
+  limit: number,
+): { readonly entries: readonly T[]; readonly next: string | null } => {
+  const entries = found.slice(0, limit);
+  const last = entries.at(-1);
+  const more = found.length > entries.length && last !== undefined;
+  return { entries, next: more ? formatCursor({ at: last.event.at, seq: last.seq }) : null };
+};
+
+const hearingOf = (row: EntryRow & HeardColumns): HearingEntry => {
+  if (!row.whole)
+    throw new AppError(
+      'integrity_failure',
+      'A statement about what was heard is not the one that was committed to the access log.',
+    );
+  const { statements, parts, part_count: partCount } = row;
+  const heard = statements === null ? null : { statements, parts: parts ?? [], partCount: partCount ?? 0 };
+  return { ...entryOf(row), heard };
 };
 
 const openPool = ({ postgres, log }: AuditReaderOptions): pg.Pool => {
@@ -147,13 +221,22 @@ export const createAuditReader = (options: AuditReaderOptions): AuditReader => {
 
   return {
     find,
-    search: async (query) => {
-      const found = (await rows<EntryRow>(searchStatement(query))).map(entryOf);
-      const entries = found.slice(0, pageLimit(query));
-      const last = entries.at(-1);
-      const more = found.length > entries.length && last !== undefined;
-      return { entries, next: more ? formatCursor({ at: last.event.at, seq: last.seq }) : null };
+    search: async (query) =>
+      pageOf((await rows<EntryRow>(searchStatement(query))).map(entryOf), pageLimit(query)),
+    hearings: async (query) => {
+      const found = await rows<EntryRow & HeardColumns>(hearingsStatement(query));
+      const heardComplete = (found[0]?.looked_at ?? 0) < MAX_STATEMENTS;
+      return { ...pageOf(found.map(hearingOf), pageLimit(query)), heardComplete };
     },
+    count: async (query, most) => {
+      const [row] = await rows<ExtentRow>(countStatement(query, most));
+      return {
+        count: row?.count ?? 0,
+        first: placeOf(row?.first ?? null),
+        last: placeOf(row?.last ?? null),
+      };
+    },
+    tally: (query, most) => rows<Tally>(tallyStatement(query, most)),
     read: async (seq, audience) =>
       Number.isSafeInteger(seq) && seq >= 0 ? oneEntry(readStatement(seq, audience)) : null,
     receiptOf: async (eventId) => {

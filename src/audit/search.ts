@@ -36,7 +36,7 @@ export const parseCursor = (cursor: string): Cursor => {
 };
 
 /** Collects conditions and numbers their parameters. */
-const createConditions = () => {
+export const createConditions = () => {
   const values: unknown[] = [];
   const conditions: string[] = [];
   const parameter = (value: unknown): string => `$${values.push(value)}`;
@@ -52,7 +52,7 @@ const createConditions = () => {
 
 type Conditions = ReturnType<typeof createConditions>;
 
-const audienceCondition = (audience: Audience, { parameter }: Conditions): string => {
+export const audienceCondition = (audience: Audience, { parameter }: Conditions): string => {
   const actions = `${parameter(installationActions)}::text[]`;
   return audience.scope === 'installation'
     ? `((e.facts).organisation IS NULL OR (e.facts).action = ANY (${actions}))`
@@ -77,24 +77,118 @@ export const pageLimit = ({ limit = DEFAULT_LIMIT }: Pick<LogSearch, 'limit'>): 
   return limit;
 };
 
+/** Each names few entries, and has an index in which they stand in order. */
+const narrow = ['actor', 'recording', 'subject', 'subjects', 'session'] as const;
+
+/** Happen all day, and are found along the organisation's own index; the others have one by action (the migration). */
+const usualActions: ReadonlySet<AuditAction> = new Set([
+  'recording.stored',
+  'recording.viewed',
+  'recordings.searched',
+  'playback.opened',
+  'playback.heard',
+]);
+
+/** What several values of one field are looked for by: each list in a walk of its own along an index, in order. */
+type Branch = { readonly column: string; readonly values: readonly string[] };
+
+/**
+ * One walk cannot follow an index in order for several keys of patients or several rare actions at once; one for each, merged,
+ * reads no more than the page from each. None: the conditions alone say what is wanted.
+ */
+const branchesOf = ({ audience, ...query }: LogSearch): readonly Branch[] => {
+  if (query.subjects !== undefined)
+    return query.subjects.map((subject) => ({ column: 'subject', values: [subject] }));
+  const wanted = query.actions ?? [];
+  if (audience.scope === 'installation' || narrow.some((field) => query[field] !== undefined)) return [];
+  const usual = wanted.filter((action) => usualActions.has(action));
+  const rare = wanted.filter((action) => !usualActions.has(action));
+  return [...(usual.length === 0 ? [] : [usual]), ...rare.map((action) => [action])].map((values) => ({
+    column: 'action',
+    values,
+  }));
+};
+
+const isEmpty = ({ subjects, actions }: LogSearch): boolean =>
+  subjects?.length === 0 || actions?.length === 0;
+
+/** What holds for every entry that is wanted. */
+const addConditions = (query: LogSearch, conditions: Conditions): void => {
+  const { parameter, add } = conditions;
+  add(audienceCondition(query.audience, conditions));
+  for (const [field, type] of Object.entries(columns) as [keyof typeof columns, string][]) {
+    const wanted = query[field];
+    if (wanted !== undefined) add(`(e.facts).${field} = ${parameter(wanted)}::${type}`);
+  }
+  if (query.actions !== undefined) add(`(e.facts).action = ANY (${parameter(query.actions)}::text[])`);
+  if (query.from !== undefined) add(`(e.facts).at >= ${parameter(query.from)}::bigint`);
+  if (query.to !== undefined) add(`(e.facts).at < ${parameter(query.to)}::bigint`);
+  if (query.size !== undefined) add(`e.seq < ${parameter(query.size)}::bigint`);
+  if (query.cursor !== undefined) {
+    const { at, seq } = parseCursor(query.cursor);
+    add(`((e.facts).at, e.seq) < (${parameter(at)}::bigint, ${parameter(seq)}::bigint)`);
+  }
+};
+
+const branchCondition = ({ column, values }: Branch, { parameter }: Conditions): string => {
+  const [only, ...others] = values;
+  return others.length === 0
+    ? `(e.facts).${column} = ${parameter(only)}::text`
+    : `(e.facts).${column} = ANY (${parameter(values)}::text[])`;
+};
+
+const NEWEST_FIRST = 'ORDER BY (e.facts).at DESC, e.seq DESC';
+
+/** One selection, or one for each branch, each at most `limit` long; `select` ends in its tables. */
+const selections = (query: LogSearch, conditions: Conditions, select: string, end: string): string => {
+  addConditions(query, conditions);
+  if (isEmpty(query)) conditions.add('false');
+  const branches = branchesOf(query);
+  if (branches.length < 2) {
+    for (const branch of branches) conditions.add(branchCondition(branch, conditions));
+    return `${select} WHERE ${conditions.text()} ${end}`;
+  }
+  const common = conditions.text();
+  return branches
+    .map((branch) => `(${select} WHERE ${common} AND ${branchCondition(branch, conditions)} ${end})`)
+    .join(' UNION ALL ');
+};
+
+/** A page, newest first, as `FROM` takes it: `seq, salt, body, commitment, at, event_id`. */
+export const pageOf = (query: LogSearch, conditions: Conditions, length: number): string => {
+  const limit = conditions.parameter(length);
+  const end = `${NEWEST_FIRST} LIMIT ${limit}::bigint`;
+  const select = `SELECT ${ENTRY_COLUMNS}, (e.facts).at AS at, (e.facts).event_id AS event_id FROM ${ENTRY_TABLES}`;
+  const found = selections(query, conditions, select, end);
+  return found.startsWith('(')
+    ? `SELECT * FROM (${found}) AS found ORDER BY at DESC, seq DESC LIMIT ${limit}::bigint`
+    : found;
+};
+
 /** One entry more than the page, which tells whether there is another page. */
 export const searchStatement = (query: LogSearch): Statement => {
   const conditions = createConditions();
-  conditions.add(audienceCondition(query.audience, conditions));
-  for (const [field, type] of Object.entries(columns) as [keyof typeof columns, string][]) {
-    const wanted = query[field];
-    if (wanted !== undefined) conditions.add(`(e.facts).${field} = ${conditions.parameter(wanted)}::${type}`);
-  }
-  if (query.from !== undefined) conditions.add(`(e.facts).at >= ${conditions.parameter(query.from)}::bigint`);
-  if (query.to !== undefined) conditions.add(`(e.facts).at < ${conditions.parameter(query.to)}::bigint`);
-  if (query.cursor !== undefined) {
-    const { at, seq } = parseCursor(query.cursor);
-    conditions.add(
-      `((e.facts).at, e.seq) < (${conditions.parameter(at)}::bigint, ${conditions.parameter(seq)}::bigint)`,
-    );
-  }
-  const text = `SELECT ${ENTRY_COLUMNS} FROM ${ENTRY_TABLES} WHERE ${conditions.text()}
-    ORDER BY (e.facts).at DESC, e.seq DESC LIMIT ${conditions.parameter(pageLimit(query) + 1)}`;
+  const text = pageOf(query, conditions, pageLimit(query) + 1);
+  return { text, values: conditions.values };
+};
+
+/** How many entries a search has, `most` at the most, and the lowest and highest place among them. */
+export const countStatement = (query: LogSearch, most: number): Statement => {
+  const conditions = createConditions();
+  const end = `LIMIT ${conditions.parameter(most)}::bigint`;
+  const found = selections(query, conditions, 'SELECT e.seq FROM audit.entry e', end);
+  const text = `SELECT count(*)::int AS count, min(seq) AS first, max(seq) AS last
+    FROM (SELECT seq FROM (${found}) AS walked LIMIT $1::bigint) AS found`;
+  return { text, values: conditions.values };
+};
+
+/** How often each action came to each outcome, among the newest `most` entries of a search. */
+export const tallyStatement = (query: LogSearch, most: number): Statement => {
+  const conditions = createConditions();
+  const end = `${NEWEST_FIRST} LIMIT ${conditions.parameter(most)}::bigint`;
+  const select = 'SELECT (e.facts).action AS action, (e.facts).outcome AS outcome FROM audit.entry e';
+  const text = `SELECT action, outcome, count(*)::int AS count FROM (${selections(query, conditions, select, end)}) AS found
+    GROUP BY action, outcome ORDER BY action, outcome`;
   return { text, values: conditions.values };
 };
 

@@ -31,6 +31,7 @@ export const actions = [
   'recording.erase',
   'recording.hold',
   'log.read',
+  'log.export',
   'organisation.manage',
   'unit.manage',
   'user.manage',
@@ -67,6 +68,7 @@ const grants: Record<Role, Partial<Record<Action, readonly Relation[]>>> = {
     'password.change': ['self'],
     'recording.hold': ['organisation', 'unit'],
     'log.read': ['organisation'],
+    'log.export': ['organisation'],
   },
   admin: {
     'session.use': ['self'],
@@ -87,6 +89,7 @@ const grants: Record<Role, Partial<Record<Action, readonly Relation[]>>> = {
     'session.use': ['self'],
     'password.change': ['self'],
     'log.read': ['installation'],
+    'log.export': ['installation'],
   },
 };
 

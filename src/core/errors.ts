@@ -10,6 +10,7 @@ export const errorCodes = [
   'not_found',
   'erased',
   'method_not_allowed',
+  'not_acceptable',
   'not_acceptable_metadata',
   'conflict',
   'in_progress',

@@ -89,6 +89,14 @@ export type EventDetails = {
   'log.read': { readonly count: number; readonly first: number | null; readonly last: number | null };
   'log.verified': { readonly size: number; readonly ok: boolean };
   'keys.exported': { readonly place: 'store' | 'folder'; readonly count: number; readonly sha256: string };
+  'log.exported': {
+    readonly format: string;
+    /** By what kinds of criteria the entries were chosen; never the values. */
+    readonly criteria: readonly string[];
+    readonly count: number;
+    readonly first: number | null;
+    readonly last: number | null;
+  };
 };
 
 export type AuditAction = keyof EventDetails;
@@ -149,6 +157,7 @@ export const eventScope: Record<AuditAction, 'organisation' | 'installation'> = 
   'log.read': 'organisation',
   'log.verified': 'installation',
   'keys.exported': 'installation',
+  'log.exported': 'organisation',
 };
 
 /** The recordings whose sealed content a receipt for this event opens: the one it names, or the results of a search. */

@@ -33,6 +33,10 @@ export const problemTable: Record<ErrorCode, ProblemKind> = {
     remedy: 'Nothing: there was such a call, and it is erased. Do not deliver it again.',
   },
   method_not_allowed: { status: 405, remedy: 'Use a method that openapi.json lists for the address.' },
+  not_acceptable: {
+    status: 406,
+    remedy: 'Ask for a media type that `detail` names, or name a `format`.',
+  },
   not_acceptable_metadata: {
     status: 400,
     remedy: 'Mend each field that `faults` names; keep the recording.',

@@ -1,5 +1,6 @@
 import type { Action, ActorContext } from '../core/access.ts';
 import type { Credential } from '../services/authenticate.ts';
+import type { Format } from './answer-format.ts';
 
 /**
  * What a route demands before a byte of its body is read. `public`: nothing.
@@ -7,10 +8,15 @@ import type { Credential } from '../services/authenticate.ts';
  * - `bearer` (default): an access token or a source's API key in `Authorization`;
  * - `cookie`: the web session's cookie, or a bearer token;
  * - `piece`: either, but the session is looked up by the service in the same statement as the playback.
+ * `file` is what an answer as a file (`offers`) demands beside `action`.
  */
 export type RouteAccess =
   | 'public'
-  | { readonly action: Action; readonly credential?: 'bearer' | 'cookie' | 'piece' };
+  | {
+      readonly action: Action;
+      readonly credential?: 'bearer' | 'cookie' | 'piece';
+      readonly file?: { readonly action: Action; readonly offers: readonly Format[] };
+    };
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -24,5 +30,7 @@ declare module 'fastify' {
     /** Set by the access plugin on every route that is not public and not of credential `piece`. */
     actor: ActorContext | null;
     credential: Credential | null;
+    /** The form of the answer, on routes that offer files. */
+    answerFormat: Format;
   }
 }

@@ -97,6 +97,16 @@ const pseudonym = async (
   return `${newest.version}:${newest.index.toString('hex')}`;
 };
 
+/** The keys of one patient under every live index key, newest first: whoever looks for her must look for each of them. */
+export const subjectKeys = async (
+  fields: Indexer,
+  organisation: OrganisationId,
+  canonical: string,
+): Promise<readonly string[]> =>
+  (await fields.blindIndexes(organisation, 'subject', canonical)).map(
+    ({ version, index }) => `${version}:${index.toString('hex')}`,
+  );
+
 /** Pseudonymous key of a patient, the same for every call of the same number. */
 export const subjectKey = (
   fields: Indexer,

@@ -13,16 +13,19 @@ import type { PendingChangeTable } from '../storage/pending-change-table.ts';
 import type { PlaybackTable } from '../storage/playback-table.ts';
 import type { RecordingTable } from '../storage/recording-table.ts';
 import type { WrappedKeyTable } from '../storage/wrapped-key-table.ts';
+import { createAskLog } from './ask-log.ts';
 import { createAuditedChanges } from './audited-change.ts';
 import { createAuthenticate } from './authenticate.ts';
 import { createAuthorisePiece } from './authorise-piece.ts';
 import { createEraseEffect, createEraseRecording } from './erase-recording.ts';
 import { createExportKeys } from './export-keys.ts';
+import { createExportLog } from './export-log.ts';
 import { createHoldEffects, createHoldRecording } from './hold-recording.ts';
 import { createIdentityEffects, type IdentityTables } from './identity-effects.ts';
 import { createIdentityServices } from './identity-services.ts';
 import { createIngestRecording } from './ingest-recording.ts';
 import { createIntakeRules } from './intake-rules.ts';
+import { createLogQuestion, createRecordReading } from './log-question.ts';
 import { createOpenKey } from './open-key.ts';
 import { createOpenPlayback } from './open-playback.ts';
 import { createReadLog } from './read-log.ts';
@@ -116,6 +119,20 @@ const ingestServices = (deps: ServiceDeps, recordDenial: RecordDenial) => {
   };
 };
 
+const logServices = (deps: ServiceDeps) => {
+  const shared = {
+    ...deps,
+    ...deps.tables,
+    logQuestion: createLogQuestion(deps),
+    recordReading: createRecordReading(deps),
+  };
+  return {
+    readLog: createReadLog(shared),
+    askLog: createAskLog(shared),
+    exportLog: createExportLog(shared),
+  };
+};
+
 /** Everything a person or a telephony system can ask for. Order of effects is decided in these files and nowhere else. */
 export const createServices = (deps: ServiceDeps) => {
   const { recordings, playbacks, holds, pendingChanges } = deps.tables;
@@ -147,7 +164,7 @@ export const createServices = (deps: ServiceDeps) => {
     viewRecording: createViewRecording(shared),
     eraseRecording: createEraseRecording(shared),
     holdRecording: createHoldRecording({ ...shared, holds, recordDenial }),
-    readLog: createReadLog(deps),
+    ...logServices(deps),
     openKey: createOpenKey(shared),
     recordVerification: createRecordVerification(deps),
     exportKeys: createExportKeys({ ...shared, wrappedKeys: deps.tables.wrappedKeys }),

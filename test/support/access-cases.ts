@@ -240,6 +240,8 @@ export const cases: Readonly<Record<string, Case>> = {
   'POST /v1/playbacks/:id/heard': { ok: 204, things: playbacks, ask: json(() => ({ spans: [[0, 1]] })) },
   'POST /v1/audit/search': { ok: 200, things: () => atHome, ask: json(() => ({})) },
   'GET /v1/audit/entries/:seq': { ok: 200, things: entries },
+  'GET /v1/audit/recordings/:id/hearers': { ok: 200, things: recordings },
+  'GET /v1/audit/actors/:id/activity': { ok: 200, things: users },
   'POST /v1/admin/organisations': {
     ok: 201,
     things: () => own(() => 'installation'),

@@ -55,6 +55,7 @@ const details: { readonly [A in AuditAction]: EventDetails[A] } = {
   'log.read': { count: 50, first: 1, last: 50 },
   'log.verified': { size: 1000, ok: true },
   'keys.exported': { place: 'store', count: 1000, sha256: digest('c') },
+  'log.exported': { format: 'csv', criteria: ['actor', 'from'], count: 50, first: 1, last: 50 },
 };
 
 export const everyAction = Object.keys(details) as AuditAction[];

@@ -98,11 +98,15 @@ CREATE INDEX entry_organisation ON audit.entry (((facts).organisation), ((facts)
 CREATE INDEX entry_actor ON audit.entry (((facts).actor), ((facts).at), seq);
 CREATE INDEX entry_recording ON audit.entry (((facts).recording), ((facts).at), seq);
 CREATE INDEX entry_subject ON audit.entry (((facts).subject), ((facts).at), seq);
+CREATE INDEX entry_unit ON audit.entry (((facts).unit), ((facts).at), seq) WHERE (facts).unit IS NOT NULL;
 CREATE INDEX entry_action ON audit.entry (((facts).action), ((facts).organisation), ((facts).at), seq)
   WHERE (facts).action NOT IN (
     'recording.stored', 'recording.viewed', 'recordings.searched', 'playback.opened', 'playback.heard');
 CREATE INDEX entry_outcome ON audit.entry (((facts).outcome), ((facts).organisation), ((facts).at), seq)
   WHERE (facts).outcome <> 'success';
+-- Why somebody heard or searched: nearly always for care.
+CREATE INDEX entry_purpose ON audit.entry (((facts).purpose), ((facts).organisation), ((facts).at), seq)
+  WHERE (facts).purpose <> 'care';
 -- What the installation's auditor reads; a search matches it when it names the same actions.
 CREATE INDEX entry_installation ON audit.entry (((facts).at), seq)
   WHERE (facts).organisation IS NULL OR (facts).action IN (

@@ -67,4 +67,11 @@ export const detailFields: { readonly [A in AuditAction]: Field<EventDetails[A]>
   'log.read': record({ count, first: nullable(count), last: nullable(count) }),
   'log.verified': record({ size: count, ok: flag }),
   'keys.exported': record({ place: oneOf('store', 'folder'), count, sha256: sha256Hex }),
+  'log.exported': record({
+    format: word,
+    criteria: list(word, 32),
+    count,
+    first: nullable(count),
+    last: nullable(count),
+  }),
 };

@@ -1,10 +1,11 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
-import { type ActorContext, mayEver } from '../../core/access.ts';
+import { type Action, type ActorContext, mayEver } from '../../core/access.ts';
 import { AppError, isAppError } from '../../core/errors.ts';
 import type { Authenticate, Credential } from '../../services/authenticate.ts';
 import type { RecordDenial } from '../../services/record-denial.ts';
 import type { RecordRefusedCredential, RefusedCredential } from '../../services/record-refused-credential.ts';
+import { formatOf } from '../answer-format.ts';
 import type { RouteAccess } from '../route-access.ts';
 import type { AccessTokens } from './access-tokens.ts';
 
@@ -91,14 +92,32 @@ const admit = async (request: FastifyRequest, access: RouteAccess, deps: AccessD
     throw error;
   });
   request.actor = actor;
-  if (mayEver(actor.role, access.action)) return;
+  await permit(request, actor, access.action, deps);
+};
+
+/** Refused to a role whatever it asks about; the refusal is an entry. */
+const permit = async (
+  request: FastifyRequest,
+  actor: ActorContext,
+  action: Action,
+  deps: AccessDeps,
+): Promise<void> => {
+  if (mayEver(actor.role, action)) return;
   await deps.recordDenial({
     actor,
     request: request.id,
     route: request.routeOptions.url ?? 'unknown',
     reason: 'role',
   });
-  throw new AppError('forbidden', `Your role does not permit this (${access.action}).`);
+  throw new AppError('forbidden', `Your role does not permit this (${action}).`);
+};
+
+/** Whether it is a file that is asked for may stand in the body; nothing has been done yet when it is known. */
+const admitFile = async (request: FastifyRequest, deps: AccessDeps): Promise<void> => {
+  const { access } = request.routeOptions.config;
+  if (access === undefined || access === 'public' || access.file === undefined) return;
+  request.answerFormat = formatOf(request, access.file.offers);
+  if (request.answerFormat !== 'json') await permit(request, actorOf(request), access.file.action, deps);
 };
 
 /**
@@ -119,6 +138,8 @@ export const accessPlugin = fp(
   async (app: FastifyInstance, deps: AccessDeps) => {
     app.decorateRequest('actor', null);
     app.decorateRequest('credential', null);
+    app.decorateRequest('answerFormat', 'json');
+    app.addHook('preHandler', (request) => admitFile(request, deps));
     app.addHook('onRequest', async (request) => {
       const { access } = request.routeOptions.config;
       if (access !== undefined) await admit(request, access, deps);

@@ -1,63 +1,56 @@
-import type { FastifyPluginAsync } from 'fastify';
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
 import type { Static } from 'typebox';
-import { AppError } from '../../core/errors.ts';
-import type { LogEntry } from '../../services/read-log.ts';
 import type { Services } from '../../services/services.ts';
+import { formats } from '../answer-format.ts';
+import { entryWriting, pageOrFile, sendFile, shownEntry } from '../log-files.ts';
+import { assertWhole, periodOf } from '../log-period.ts';
 import { LogEntrySchema, LogPageSchema, LogQuerySchema, SeqParams } from '../schemas/audit.ts';
 import { problems } from '../schemas/common.ts';
 import { userOf } from './recordings.ts';
 
-const shown = ({ seq, event }: LogEntry): Static<typeof LogEntrySchema> => ({
-  seq,
-  ...event,
-  at: new Date(event.at).toISOString(),
-  detail: { ...event.detail },
-});
+type Options = { readonly services: Pick<Services, 'readLog' | 'exportLog'> };
+type LogBody = Static<typeof LogQuerySchema>;
 
-const milliseconds = (where: string, text: string | undefined): number | undefined => {
-  if (text === undefined) return undefined;
-  const time = Date.parse(text);
-  if (Number.isNaN(time))
-    throw new AppError('invalid_request', 'The search cannot be made as asked.', {
-      faults: [{ where, fault: 'is not a time (RFC 3339)' }],
-    });
-  return time;
-};
+/** What a file leaves out of the question: it has no pages. */
+const paging: readonly string[] = ['format', 'limit', 'cursor'];
 
-type Options = { readonly services: Pick<Services, 'readLog'> };
-
-/** The access log for those who review it. Reading it is itself an entry. */
-export const auditRoutes: FastifyPluginAsync<Options> = async (app, { services }) => {
+/** The log by what it is searched by: a page, or a file. */
+const search = (app: FastifyInstance, { services }: Options): void => {
   app.post(
     '/search',
     {
-      config: { access: { action: 'log.read' } },
+      config: { access: { action: 'log.read', file: { action: 'log.export', offers: formats } } },
       schema: {
         tags: ['audit'],
         operationId: 'searchLog',
-        summary: 'Entries of the access log, newest first',
+        summary: 'Entries of the access log, newest first: a page, or all of them as a file',
         body: LogQuerySchema,
-        response: { 200: LogPageSchema, ...problems() },
+        response: { 200: pageOrFile(LogPageSchema, formats), ...problems(406) },
       },
     },
     async (request, reply) => {
-      const { from, to, ...query } = request.body as Static<typeof LogQuerySchema>;
-      const since = milliseconds('from', from);
-      const until = milliseconds('to', to);
-      const page = await services.readLog.search(
-        userOf(request),
-        {
-          ...query,
-          ...(since === undefined ? {} : { from: since }),
-          ...(until === undefined ? {} : { to: until }),
-        },
-        request.id,
-      );
-      reply.header('cache-control', 'private, no-store');
-      return { entries: page.entries.map(shown), next: page.next };
+      const { from, to, format: _format, limit, cursor, ...wanted } = request.body as LogBody;
+      const query = { ...wanted, ...periodOf({ from, to }) };
+      const { id, answerFormat: format } = request;
+      if (format === 'json') {
+        const page = {
+          ...(limit === undefined ? {} : { limit }),
+          ...(cursor === undefined ? {} : { cursor }),
+        };
+        const found = await services.readLog.search(userOf(request), { ...query, ...page }, id);
+        reply.header('cache-control', 'private, no-store').header('vary', 'Accept');
+        return { entries: found.entries.map(shownEntry), next: found.next };
+      }
+      assertWhole(request.body as LogBody);
+      const criteria = Object.keys(request.body as LogBody).filter((name) => !paging.includes(name));
+      const asked = { actor: userOf(request), query, format, criteria, request: id };
+      const file = await services.exportLog.entries(asked);
+      return sendFile(reply, format, file, entryWriting(format, file.installationId));
     },
   );
+};
 
+const entry = (app: FastifyInstance, { services }: Options): void => {
   app.get(
     '/entries/:seq',
     {
@@ -72,9 +65,15 @@ export const auditRoutes: FastifyPluginAsync<Options> = async (app, { services }
     },
     async (request, reply) => {
       const { seq } = request.params as Static<typeof SeqParams>;
-      const entry = await services.readLog.entry(userOf(request), Number(seq), request.id);
+      const found = await services.readLog.entry(userOf(request), Number(seq), request.id);
       reply.header('cache-control', 'private, no-store');
-      return shown(entry);
+      return shownEntry(found);
     },
   );
+};
+
+/** The access log for those who review it. Reading it is itself an entry. */
+export const auditRoutes: FastifyPluginAsync<Options> = async (app, options) => {
+  search(app, options);
+  entry(app, options);
 };

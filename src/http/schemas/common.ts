@@ -41,6 +41,7 @@ const sentence: Record<number, string> = {
   401: 'No valid credential',
   403: 'Not permitted to this role, or a cross-site request',
   404: 'Not there, or not for this actor',
+  406: 'No format that is accepted can be given',
   409: 'In conflict with what is stored',
   410: 'Erased; a tombstone says when',
   413: 'Too large',
