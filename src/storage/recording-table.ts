@@ -72,8 +72,9 @@ const nothing = {
 /** Recordings and the uploads that may become one. */
 export const createRecordingTable = ({ prisma, pool }: Pick<Database, 'prisma' | 'pool'>) => {
   const { recording } = prisma;
+  const statements = createUploadStatements(pool);
   return {
-    ...createUploadStatements(pool),
+    ...statements,
 
     /** Tells when somebody last worked on this upload. False: it has been given up in the meantime, or is stored. */
     async touch(id: string, at: Date): Promise<boolean> {
@@ -95,14 +96,8 @@ export const createRecordingTable = ({ prisma, pool }: Pick<Database, 'prisma' |
       callIds: readonly Buffer[],
       segment: number,
     ): Promise<RecordingRow | null> {
-      return recording.findFirst({
-        where: {
-          sourceId,
-          segment,
-          callIdIndex: { in: callIds.map((index) => new Uint8Array(index)) },
-          status: { in: ['sealed', 'stored', 'erasing', 'erased'] },
-        },
-      });
+      const id = await statements.idOfCall(sourceId, callIds, segment);
+      return id === null ? null : recording.findUnique({ where: { id } });
     },
 
     async find(id: string): Promise<RecordingRow | null> {

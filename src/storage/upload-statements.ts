@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import type { RecordingModel, RecordingUncheckedCreateInput } from './prisma/models/Recording.ts';
 
 /**
- * The three writes that every upload makes, prepared once per connection: the mapper would build them anew each time, and
+ * The statements that every upload makes, prepared once per connection: the mapper would build them anew each time, and
  * uploads come in hundreds.
  */
 const columnOf = (property: string): string =>
@@ -89,12 +89,25 @@ const store = {
   text: `UPDATE recording SET status = 'stored', stored_seq = $2, stored_at = $3 WHERE id = $1 AND status = 'sealed'`,
 };
 
+const idOfCall = {
+  name: 'upload-earlier',
+  text: `SELECT id FROM recording
+          WHERE source_id = $1 AND segment = $3 AND call_id_index = ANY ($2)
+            AND status IN ('sealed', 'stored', 'erasing', 'erased') LIMIT 1`,
+};
+
 const UNIQUE_VIOLATION = '23505';
 
 const parameterOf = (name: string, value: unknown): unknown =>
   JSON_COLUMNS.has(name) && value !== undefined && value !== null ? JSON.stringify(value) : (value ?? null);
 
 export const createUploadStatements = (pool: Pick<Pool, 'query'>) => ({
+  /** Whether this source has delivered this call and segment before, under any of these keyed indexes. */
+  async idOfCall(sourceId: string, callIds: readonly Buffer[], segment: number): Promise<string | null> {
+    const { rows } = await pool.query<{ id: string }>({ ...idOfCall, values: [sourceId, callIds, segment] });
+    return rows[0]?.id ?? null;
+  },
+
   async insertIntent(columns: IntentColumns): Promise<void> {
     await pool.query({ ...insertIntent, values: INTENT.map((name) => parameterOf(name, columns[name])) });
   },
