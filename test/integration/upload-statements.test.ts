@@ -109,9 +109,13 @@ test('what was sealed goes to the disk with its entry and not before; everything
   const sealing = async (id: string) => expect(await recordings.seal(id, new Date(), sealed)).toBe('sealed');
   expect(await flushedAtOnce(ids, sealing)).toBeLessThan(UPLOADS / 4);
 
+  const { rows } = await superuser.query('SELECT pg_current_wal_insert_lsn() AS written');
   const writer = writers.open();
   await writer.append(freshEvent());
-  expect(await isFlushed()).toBe(true);
+  const after = await superuser.query('SELECT pg_current_wal_flush_lsn() >= $1 AS flushed', [
+    rows[0].written,
+  ]);
+  expect(after.rows[0].flushed).toBe(true);
 
   const storing = (id: string) => recordings.store(id, 1, new Date());
   expect(await flushedAtOnce(ids, storing)).toBeGreaterThan(UPLOADS * 0.9);
