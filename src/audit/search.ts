@@ -78,7 +78,7 @@ export const pageLimit = ({ limit = DEFAULT_LIMIT }: Pick<LogSearch, 'limit'>): 
 };
 
 /** Each names few entries, and has an index in which they stand in order. */
-const narrow = ['actor', 'recording', 'subject', 'subjects', 'session'] as const;
+const narrow = ['actor', 'recording', 'subject'] as const;
 
 /** Happen all day, and are found along the organisation's own index; the others have one by action (the migration). */
 const usualActions: ReadonlySet<AuditAction> = new Set([
@@ -89,38 +89,54 @@ const usualActions: ReadonlySet<AuditAction> = new Set([
   'playback.heard',
 ]);
 
-/** What several values of one field are looked for by: each list in a walk of its own along an index, in order. */
-type Branch = { readonly column: string; readonly values: readonly string[] };
-
 /**
- * One walk cannot follow an index in order for several keys of patients or several rare actions at once; one for each, merged,
- * reads no more than the page from each. None: the conditions alone say what is wanted.
+ * One walk cannot follow an index in order for several keys of a patient or several rare actions at once; one for each,
+ * merged, reads no more than the page from each. Each branch is a condition; none: the other conditions say all.
  */
-const branchesOf = ({ audience, ...query }: LogSearch): readonly Branch[] => {
-  if (query.subjects !== undefined)
-    return query.subjects.map((subject) => ({ column: 'subject', values: [subject] }));
-  const wanted = query.actions ?? [];
-  if (audience.scope === 'installation' || narrow.some((field) => query[field] !== undefined)) return [];
-  const usual = wanted.filter((action) => usualActions.has(action));
-  const rare = wanted.filter((action) => !usualActions.has(action));
-  return [...(usual.length === 0 ? [] : [usual]), ...rare.map((action) => [action])].map((values) => ({
-    column: 'action',
-    values,
-  }));
+const branchesOf = (query: LogSearch, conditions: Conditions): readonly string[] => {
+  const { audience, actions, subjects } = query;
+  if (subjects !== undefined) {
+    if (actions !== undefined) conditions.add(actionCondition(actions, conditions));
+    return subjects.map((subject) => `(e.facts).subject = ${conditions.parameter(subject)}::text`);
+  }
+  if (actions === undefined) return [];
+  if (audience.scope === 'installation' || narrow.some((field) => query[field] !== undefined))
+    return [actionCondition(actions, conditions)];
+  const usual = actions.filter((action) => usualActions.has(action));
+  const rare = actions.filter((action) => !usualActions.has(action));
+  return [
+    ...(usual.length === 0 ? [] : [actionCondition(usual, conditions)]),
+    ...rare.map((action) => `(e.facts).action = ${conditions.parameter(action)}::text`),
+  ];
 };
 
 const isEmpty = ({ subjects, actions }: LogSearch): boolean =>
   subjects?.length === 0 || actions?.length === 0;
 
-/** What holds for every entry that is wanted. */
+/**
+ * What most entries are. Whoever plans a search knows of these fields only what lies in their partial indexes, which leave
+ * these values out, would take them for rare, and read and sort the whole log; of a CASE it expects every other row to be so.
+ */
+const often = (condition: string): string => `CASE WHEN ${condition} THEN true END`;
+const oftenValues: Partial<Record<string, string>> = { outcome: 'success', purpose: 'care' };
+const isOften = (field: string, wanted: string): boolean =>
+  field === 'action' ? usualActions.has(wanted as AuditAction) : oftenValues[field] === wanted;
+
+const actionCondition = (actions: readonly AuditAction[], { parameter }: Conditions): string => {
+  const condition = `(e.facts).action = ANY (${parameter(actions)}::text[])`;
+  return actions.some((action) => usualActions.has(action)) ? often(condition) : condition;
+};
+
+/** What holds for every entry that is wanted, but for what each branch has of its own. */
 const addConditions = (query: LogSearch, conditions: Conditions): void => {
   const { parameter, add } = conditions;
   add(audienceCondition(query.audience, conditions));
   for (const [field, type] of Object.entries(columns) as [keyof typeof columns, string][]) {
     const wanted = query[field];
-    if (wanted !== undefined) add(`(e.facts).${field} = ${parameter(wanted)}::${type}`);
+    if (wanted === undefined) continue;
+    const condition = `(e.facts).${field} = ${parameter(wanted)}::${type}`;
+    add(isOften(field, wanted) ? often(condition) : condition);
   }
-  if (query.actions !== undefined) add(`(e.facts).action = ANY (${parameter(query.actions)}::text[])`);
   if (query.from !== undefined) add(`(e.facts).at >= ${parameter(query.from)}::bigint`);
   if (query.to !== undefined) add(`(e.facts).at < ${parameter(query.to)}::bigint`);
   if (query.size !== undefined) add(`e.seq < ${parameter(query.size)}::bigint`);
@@ -130,28 +146,19 @@ const addConditions = (query: LogSearch, conditions: Conditions): void => {
   }
 };
 
-const branchCondition = ({ column, values }: Branch, { parameter }: Conditions): string => {
-  const [only, ...others] = values;
-  return others.length === 0
-    ? `(e.facts).${column} = ${parameter(only)}::text`
-    : `(e.facts).${column} = ANY (${parameter(values)}::text[])`;
-};
-
 const NEWEST_FIRST = 'ORDER BY (e.facts).at DESC, e.seq DESC';
 
 /** One selection, or one for each branch, each at most `limit` long; `select` ends in its tables. */
 const selections = (query: LogSearch, conditions: Conditions, select: string, end: string): string => {
   addConditions(query, conditions);
   if (isEmpty(query)) conditions.add('false');
-  const branches = branchesOf(query);
+  const branches = branchesOf(query, conditions);
   if (branches.length < 2) {
-    for (const branch of branches) conditions.add(branchCondition(branch, conditions));
+    for (const branch of branches) conditions.add(branch);
     return `${select} WHERE ${conditions.text()} ${end}`;
   }
   const common = conditions.text();
-  return branches
-    .map((branch) => `(${select} WHERE ${common} AND ${branchCondition(branch, conditions)} ${end})`)
-    .join(' UNION ALL ');
+  return branches.map((branch) => `(${select} WHERE ${common} AND ${branch} ${end})`).join(' UNION ALL ');
 };
 
 /** A page, newest first, as `FROM` takes it: `seq, salt, body, commitment, at, event_id`. */
