@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { emptyRange, rootOf, splitHashes } from '../core/audit/merkle.ts';
+import { type CompactRange, emptyRange, rootOf, splitHashes } from '../core/audit/merkle.ts';
 import {
   consistencyPath,
   foldPerfect,
@@ -16,6 +16,8 @@ import type { Statement } from './search.ts';
 export type LogProver = {
   /** Root of the tree of the first `size` entries, 32 bytes. */
   readonly root: (size: number) => Promise<Buffer>;
+  /** The compact range of that tree: from here on it can be extended without reading what is in it. */
+  readonly range: (size: number) => Promise<CompactRange>;
   /** RFC 6962 §2.1.1. */
   readonly inclusion: (seq: number, size: number) => Promise<readonly Buffer[]>;
   /** RFC 6962 §2.1.2. */
@@ -60,6 +62,10 @@ export const createLogProver = (ask: Ask): LogProver => {
   };
   return {
     root: async (size) => (size === 0 ? rootOf(emptyRange) : (await hashesOf([{ start: 0, end: size }]))[0]!),
+    range: async (size) => ({
+      size,
+      hashes: (await readRuns(ask, runsOf({ start: 0, end: size }))).map(foldPerfect),
+    }),
     inclusion: (seq, size) => hashesOf(inclusionPath(seq, size)),
     consistency: (from, to) => hashesOf(consistencyPath(from, to)),
   };

@@ -18,7 +18,8 @@ export const adoptTip = async (source: Pick<Source, 'head'>): Promise<CompactRan
   return range;
 };
 
-const readUpTo = async (
+/** Extends the range by the leaves up to `size`, page by page. Throws `log_halted` when one of them is missing. */
+export const readUpTo = async (
   source: Pick<Source, 'commitments'>,
   known: CompactRange,
   size: number,

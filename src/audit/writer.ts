@@ -34,6 +34,11 @@ export type AuditWriter = AuditReader & {
   readonly assertAppendable: (believedMs?: number) => Promise<void>;
   /** The newest head this process has verified itself; null before the first connection. */
   readonly verifiedHead: () => AuditHead | null;
+  /**
+   * Stops this writer for good, because somebody else has found that the log is not what it was: nothing is appended any
+   * more, and who waits is refused with `error`, though what was under way may have been committed.
+   */
+  readonly halt: (error: AppError) => void;
 };
 
 export type WriterLimits = QueueLimits & {
@@ -76,6 +81,8 @@ type Machine = {
   readonly report: HeadReport;
   readonly appendable: Appendable;
   readonly nextSalt: () => Buffer;
+  /** Why this writer was stopped from outside. */
+  halted: AppError | null;
   /** `connecting`: appends wait; a failed attempt refuses them. */
   state: AuditWriterState | 'connecting';
   /** The present session, or the last one: its tip and its unsettled events are what the next one starts from. */
@@ -142,6 +149,11 @@ const openRun = async (machine: Machine, session: AppendConnection): Promise<Com
   return run;
 };
 
+/** Thrown wherever a halt from outside could be overtaken by work that had begun. */
+const assertNotHalted = ({ halted }: Machine): void => {
+  if (halted !== null) throw halted;
+};
+
 const establish = async (machine: Machine): Promise<void> => {
   const { options, limits } = machine;
   machine.state = 'connecting';
@@ -155,6 +167,7 @@ const establish = async (machine: Machine): Promise<void> => {
   });
   try {
     machine.run = await openRun(machine, session);
+    assertNotHalted(machine);
   } catch (error) {
     await session.end();
     throw error;
@@ -186,17 +199,30 @@ const obstacleOf = async (machine: Machine): Promise<AppError | null> => {
 const work = async (machine: Machine): Promise<void> => {
   try {
     for (;;) {
+      assertNotHalted(machine);
       if (machine.run === null || machine.run.session.lost()) await open(machine);
       else if (machine.queue.isEmpty()) return;
       else await commitWaiting(machine.run);
     }
   } catch (error) {
-    if (isAppError(error, 'log_halted')) await halt(machine, error);
+    if (machine.halted !== null) await halt(machine, machine.halted);
+    else if (isAppError(error, 'log_halted')) await halt(machine, error);
     else stayAway(machine, error);
   } finally {
     // In the same turn as the last look at the queue: an append that comes now starts the next run.
     machine.working = null;
   }
+};
+
+const haltFromOutside = (machine: Machine, error: AppError): void => {
+  if (machine.state === 'halted' || machine.state === 'closed') return;
+  machine.halted = error;
+  machine.state = 'halted';
+  if (machine.pause !== null) clearTimeout(machine.pause);
+  machine.pause = null;
+  rejectAll(machine, error);
+  // Whatever is under way ends with its session, and `work` looks at `halted` before it does anything more.
+  void machine.run?.session.end();
 };
 
 const wake = (machine: Machine): void => {
@@ -254,6 +280,7 @@ export const createAuditWriter = (options: AuditWriterOptions): AuditWriter => {
       obstacle: () => obstacleOf(machine),
       now: () => performance.now(),
     }),
+    halted: null,
     state: 'connecting',
     run: null,
     failures: 0,
@@ -269,6 +296,7 @@ export const createAuditWriter = (options: AuditWriterOptions): AuditWriter => {
     state: () => (machine.closing ? 'closed' : machine.state === 'connecting' ? 'away' : machine.state),
     assertAppendable: machine.appendable.assert,
     verifiedHead: () => machine.run && headOf(machine.run.tip),
+    halt: (error) => haltFromOutside(machine, error),
     close: () => close(machine, reader),
   };
 };

@@ -1,5 +1,5 @@
 import { HASH_BYTES } from './merkle.ts';
-import { strictBase64 } from './note.ts';
+import { keyTypes, type NoteKey, parseNote, strictBase64, verifyNote } from './note.ts';
 
 /** C2SP tlog-checkpoint: what a log says of itself, as the text of a signed note. */
 export type Checkpoint = {
@@ -30,4 +30,33 @@ export const parseCheckpoint = (text: string): Checkpoint | null => {
   if (!ORIGIN.test(origin) || !SIZE.test(size) || !Number.isSafeInteger(Number(size))) return null;
   if (root?.length !== HASH_BYTES) return null;
   return { origin, size: Number(size), root };
+};
+
+const NAME_DIGITS = 16;
+
+/** Under which name a checkpoint is kept elsewhere: names in order are checkpoints in order. */
+export const checkpointName = (size: number): string => String(size).padStart(NAME_DIGITS, '0');
+
+/** The size that such a name stands for, or null for any other text. */
+export const sizeOfCheckpointName = (name: string): number | null => {
+  const size = /^\d{16}$/.test(name) ? Number(name) : 0;
+  return Number.isSafeInteger(size) && size > 0 ? size : null;
+};
+
+/**
+ * The checkpoint of a note that one of the log's own keys has signed; null for anything else: no note, no checkpoint, of
+ * another log, signed by nobody we know or wrongly. Attacker-controlled.
+ */
+export const openCheckpoint = (
+  note: string,
+  { origin, keys }: { readonly origin: string; readonly keys: readonly NoteKey[] },
+): Checkpoint | null => {
+  const parsed = parseNote(note);
+  const checkpoint = parsed && parseCheckpoint(parsed.text);
+  if (parsed === null || checkpoint === null || checkpoint.origin !== origin) return null;
+  const verified = verifyNote(
+    parsed,
+    keys.filter(({ type }) => type === keyTypes.ed25519),
+  );
+  return verified !== null && verified.length > 0 ? checkpoint : null;
 };

@@ -1,0 +1,136 @@
+import pg from 'pg';
+import type { StatedHead } from '../core/audit/head.ts';
+import { emptyRange, rangeBytes, rootOf } from '../core/audit/merkle.ts';
+import { isAppError } from '../core/errors.ts';
+import type { PostgresSettings } from '../core/postgres-settings.ts';
+import { logHalted, logUnavailable } from './append-failure.ts';
+import { createLogProver, type LogProver } from './prover.ts';
+import type { AuditLogger } from './reader.ts';
+import type { Statement } from './search.ts';
+
+/** A checkpoint as it is kept: a note, of which nothing is checked yet. */
+export type KeptNote = { readonly size: number; readonly note: string };
+
+/** How far a witness has come, by the cosignatures that are kept. */
+export type WitnessPosition = { readonly witness: string; readonly size: number };
+
+/**
+ * What the checkpointer reads and keeps in the database, on a session of its own. Everything rejects with `log_unavailable`
+ * when the database fails, and with `log_halted` when it says itself that the log is shorter than a checkpoint.
+ */
+export type CheckpointRows = LogProver & {
+  /** Head and newest checkpoint as one snapshot sees them: a checkpoint in it is never ahead of an honest head. */
+  readonly state: () => Promise<{ readonly head: StatedHead; readonly newest: KeptNote | null }>;
+  readonly commitments: (from: number, to: number) => Promise<readonly Buffer[]>;
+  /** Keeps the note unless there is one of that size; resolves to the one that is kept. */
+  readonly keep: (size: number, note: string) => Promise<string>;
+  readonly keepCosignature: (size: number, witness: string, line: string) => Promise<void>;
+  /** The newest checkpoint with the cosignatures under it; null before the first. */
+  readonly newestNote: () => Promise<KeptNote | null>;
+  readonly positions: () => Promise<readonly WitnessPosition[]>;
+  /** Safe to call twice. */
+  readonly close: () => Promise<void>;
+};
+
+const STATEMENT_MS = 10_000;
+const CONNECT_MS = 5_000;
+/** One for the rounds, one for whoever asks what is kept. */
+const CONNECTIONS = 2;
+
+const STATE = `
+  SELECT h.size, h.root, h.range, c.size AS kept, c.note FROM (SELECT) AS one
+    LEFT JOIN (SELECT size, root, range FROM audit.batch ORDER BY first_seq DESC LIMIT 1) h ON true
+    LEFT JOIN (SELECT size, note FROM audit.checkpoint ORDER BY size DESC LIMIT 1) c ON true`;
+const NEWEST = `
+  SELECT c.size, c.note || coalesce((SELECT string_agg(s.line, '' ORDER BY s.at, s.witness)
+                                       FROM audit.cosignature s WHERE s.size = c.size), '') AS note
+    FROM audit.checkpoint c ORDER BY c.size DESC LIMIT 1`;
+
+type StateRow = {
+  readonly size: string | null;
+  readonly root: Buffer;
+  readonly range: Buffer;
+  readonly kept: string | null;
+  readonly note: string;
+};
+
+const emptyHead: StatedHead = { size: 0, root: rootOf(emptyRange), range: rangeBytes(emptyRange) };
+
+type Options = { readonly postgres: PostgresSettings; readonly log: AuditLogger };
+
+const openPool = ({ postgres, log }: Options): pg.Pool => {
+  const pool = new pg.Pool({
+    ...postgres,
+    max: CONNECTIONS,
+    application_name: 'callvault log checkpoints',
+    statement_timeout: STATEMENT_MS,
+    query_timeout: STATEMENT_MS + CONNECT_MS,
+    connectionTimeoutMillis: CONNECT_MS,
+    keepAlive: true,
+  });
+  pool.on('error', (err) => {
+    log.warn({ err }, 'A connection of the checkpointer was lost');
+  });
+  return pool;
+};
+
+/** Raised by audit.keep_checkpoint for a log that is shorter than the checkpoint. */
+const LOG_IS_SHORTER = 'CV001';
+
+const faultOf = (cause: unknown): Error => {
+  if (isAppError(cause)) return cause;
+  if (cause instanceof pg.DatabaseError && cause.code === LOG_IS_SHORTER)
+    return logHalted('The access log is shorter than its checkpoint.', cause);
+  return logUnavailable('Checkpoints of the access log cannot be read or kept now.', cause);
+};
+
+/** Opens connections when they are first needed. */
+export const createCheckpointRows = (options: Options): CheckpointRows => {
+  const pool = openPool(options);
+  let closing: Promise<void> | null = null;
+  const ask = async <R extends pg.QueryResultRow>({ text, values }: Statement): Promise<R[]> => {
+    try {
+      return (await pool.query<R>(text, [...values])).rows;
+    } catch (cause) {
+      throw faultOf(cause);
+    }
+  };
+  const one = async <R extends pg.QueryResultRow>(
+    text: string,
+    ...values: readonly unknown[]
+  ): Promise<R | undefined> => (await ask<R>({ text, values }))[0];
+
+  return {
+    ...createLogProver(ask),
+    state: async () => {
+      const row = (await one<StateRow>(STATE))!;
+      const { size, root, range, kept, note } = row;
+      return {
+        head: size === null ? emptyHead : { size: Number(size), root, range },
+        newest: kept === null ? null : { size: Number(kept), note },
+      };
+    },
+    commitments: async (from, to) => {
+      const text = 'SELECT commitment FROM audit.leaf WHERE seq >= $1 AND seq < $2 ORDER BY seq';
+      return (await ask<{ commitment: Buffer }>({ text, values: [from, to] })).map((row) => row.commitment);
+    },
+    keep: async (size, note) =>
+      (await one<{ kept: string }>('SELECT audit.keep_checkpoint($1, $2) AS kept', size, note))!.kept,
+    keepCosignature: async (size, witness, line) => {
+      await one('SELECT audit.keep_cosignature($1, $2, $3)', size, witness, line);
+    },
+    newestNote: async () => {
+      const row = await one<{ size: string; note: string }>(NEWEST);
+      return row === undefined ? null : { size: Number(row.size), note: row.note };
+    },
+    positions: async () => {
+      const text = 'SELECT witness, max(size) AS size FROM audit.cosignature GROUP BY witness';
+      const rows = await ask<{ witness: string; size: string }>({ text, values: [] });
+      return rows.map(({ witness, size }) => ({ witness, size: Number(size) }));
+    },
+    close: () => {
+      closing ??= pool.end();
+      return closing;
+    },
+  };
+};
