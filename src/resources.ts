@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { Logger } from 'pino';
+import { createLogEvidence } from './audit/log-evidence.ts';
 import { type AuditReader, createAuditReader } from './audit/reader.ts';
 import { type AuditWriter, createAuditWriter } from './audit/writer.ts';
 import type { Config } from './config.ts';
@@ -246,13 +247,15 @@ const readinessOf = (
 const openLog = (postgres: PostgresSettings, purpose: Purpose, logger: Logger, closers: Closers) => {
   const log = createAuditReader({ postgres, log: logger });
   closers.add(() => log.close());
+  const evidence = createLogEvidence({ postgres, log: logger });
+  closers.add(() => evidence.close());
   const writer = `${purpose}-${hostname()
     .toLowerCase()
     .replace(/[^a-z0-9-]/g, '-')
     .slice(0, 30)}-${process.pid}`;
   const audit = createAuditWriter({ postgres, writer, randomBytes, log: logger, headLog: unmuted(logger) });
   closers.add(() => audit.close());
-  return { log, audit };
+  return { log, audit, evidence };
 };
 
 const openAll = async (
@@ -269,7 +272,7 @@ const openAll = async (
   const installation = createInstallationTable(database.prisma);
   const known = await installation.find();
   const { folder: keyFolder, keyRing, fields, jwtKeys } = await openKeys(config, known);
-  const { log, audit } = openLog(postgres.settings, purpose, logger, closers);
+  const { log, audit, evidence } = openLog(postgres.settings, purpose, logger, closers);
   const { id: installationId } =
     known ?? (await installation.create(config.installationName, keyFolder.keyId));
   // At every start, for the last one may have been killed in between. A command leaves it to that.
@@ -284,6 +287,7 @@ const openAll = async (
   const services = createServices({
     audit,
     log,
+    evidence,
     keyRing,
     fields,
     passwords: await createPasswords(),

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { LogEvidence } from '../audit/log-evidence.ts';
 import type { AuditReader } from '../audit/reader.ts';
 import type { AuditWriter } from '../audit/writer.ts';
 import type { FieldEncryption } from '../crypto/field-encryption.ts';
@@ -28,6 +29,7 @@ import { createIntakeRules } from './intake-rules.ts';
 import { createLogQuestion, createRecordReading } from './log-question.ts';
 import { createOpenKey } from './open-key.ts';
 import { createOpenPlayback } from './open-playback.ts';
+import { createProveLog } from './prove-log.ts';
 import { createReadLog } from './read-log.ts';
 import { createReadVerified } from './read-verified.ts';
 import type { Readiness } from './readiness.ts';
@@ -50,6 +52,7 @@ import { createUploadStatus, createViewRecording } from './view-recording.ts';
 export type ServiceDeps = {
   readonly audit: AuditWriter;
   readonly log: AuditReader;
+  readonly evidence: LogEvidence;
   readonly keyRing: KeyRing;
   readonly fields: FieldEncryption;
   readonly passwords: Passwords;
@@ -130,6 +133,7 @@ const logServices = (deps: ServiceDeps) => {
     readLog: createReadLog(shared),
     askLog: createAskLog(shared),
     exportLog: createExportLog(shared),
+    proveLog: createProveLog(shared),
   };
 };
 

@@ -23,8 +23,9 @@ type Answer = { readonly caller: Caller; readonly reply: Reply };
 const answers = new Map<string, Answer[]>();
 
 const keyOf = ({ method, url }: FoundRoute): string => `${method} ${url}`;
-const pathOf = ({ url }: FoundRoute, { params }: Thing): string =>
-  url.replace(/:(\w+)/g, (_all, name: string) => params[name] ?? 'missing');
+const pathOf = (route: FoundRoute, { params }: Thing): string =>
+  route.url.replace(/:(\w+)/g, (_all, name: string) => params[name] ?? 'missing') +
+  (cases[keyOf(route)]?.query ?? '');
 
 const personCaller = async (
   person: Person,
@@ -180,6 +181,10 @@ const successes: Readonly<Record<string, string>> = {
   'POST /v1/audit/search | own': 'compliance installation_auditor',
   'GET /v1/audit/entries/:seq | own organisation': 'compliance',
   'GET /v1/audit/entries/:seq | installation': 'installation_auditor',
+  'GET /v1/audit/entries/:seq/proof | own organisation': 'compliance',
+  'GET /v1/audit/entries/:seq/proof | installation': 'installation_auditor',
+  'GET /v1/audit/proof/inclusion | own': 'compliance installation_auditor',
+  'GET /v1/audit/proof/consistency | own': 'compliance installation_auditor',
   'GET /v1/audit/recordings/:id/hearers | own unit': 'compliance',
   'GET /v1/audit/recordings/:id/hearers | other unit': 'compliance',
   'GET /v1/audit/actors/:id/activity | own organisation': 'compliance',

@@ -23,6 +23,8 @@ export type Thing = {
 export type Case = {
   /** Status of the answer to whoever may. */
   readonly ok: number;
+  /** What is asked for, where the address itself does not say it. */
+  readonly query?: string;
   readonly things: (scene: Scene) => Promise<readonly Thing[]> | readonly Thing[];
   readonly ask?: (caller: Caller, scene: Scene) => Promise<Ask> | Ask;
 };
@@ -240,6 +242,9 @@ export const cases: Readonly<Record<string, Case>> = {
   'POST /v1/playbacks/:id/heard': { ok: 204, things: playbacks, ask: json(() => ({ spans: [[0, 1]] })) },
   'POST /v1/audit/search': { ok: 200, things: () => atHome, ask: json(() => ({})) },
   'GET /v1/audit/entries/:seq': { ok: 200, things: entries },
+  'GET /v1/audit/entries/:seq/proof': { ok: 200, things: entries },
+  'GET /v1/audit/proof/inclusion': { ok: 200, query: '?seq=0', things: () => atHome },
+  'GET /v1/audit/proof/consistency': { ok: 200, query: '?from=1', things: () => atHome },
   'GET /v1/audit/recordings/:id/hearers': { ok: 200, things: recordings },
   'GET /v1/audit/actors/:id/activity': { ok: 200, things: users },
   'POST /v1/admin/organisations': {

@@ -2,9 +2,21 @@
  * What a verifier can find. `leaf`: a commitment is missing. `body`: a body is missing or not the one committed to.
  * `form`: a body is no entry of ours. `columns`: what is searched by differs from the body. `batch`: the record of appends
  * has a hole. `tree`: root, range or node is not what the leaves give. `anchor`: the log does not contain a head that is
- * known from elsewhere. `beyond`: rows outside the log.
+ * known from elsewhere. `beyond`: rows outside the log. `signature`: a checkpoint is not signed by those who should have
+ * signed it. `export`: a file is not, or not all of, what the vault wrote.
  */
-export const faultKinds = ['leaf', 'body', 'form', 'columns', 'batch', 'tree', 'anchor', 'beyond'] as const;
+export const faultKinds = [
+  'leaf',
+  'body',
+  'form',
+  'columns',
+  'batch',
+  'tree',
+  'anchor',
+  'beyond',
+  'signature',
+  'export',
+] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
 export type Fault = {

@@ -2,7 +2,12 @@ import type { EntryFacts } from './facts.ts';
 import type { TreeNode } from './merkle.ts';
 
 /** The rows of the log as a source hands them to the verifier. Attacker-controlled, all of it. */
-export type StoredLeaf = { readonly seq: number; readonly commitment: Buffer; readonly eventId: string };
+export type StoredLeaf = {
+  readonly seq: number;
+  readonly commitment: Buffer;
+  /** Null where the source keeps none beside the body (an export). */
+  readonly eventId: string | null;
+};
 export type StoredEntry = {
   readonly seq: number;
   readonly salt: Buffer;

@@ -1,26 +1,22 @@
-import { isAppError } from '../errors.ts';
-import { commitmentOf, leafOf, SALT_BYTES } from './commitment.ts';
-import { decodeBody } from './entry.ts';
-import { differingFacts } from './facts.ts';
-import { createFaultList, type Fault, type FaultList } from './fault.ts';
-import type { LogRows, StoredBatch, StoredEntry, StoredLeaf, Stray } from './log-rows.ts';
+import type { Fault } from './fault.ts';
+import type { LogRows, StoredBatch, Stray } from './log-rows.ts';
+import { rangeBytes, rootOf, type TreeNode } from './merkle.ts';
 import {
-  type CompactRange,
-  emptyRange,
-  extendRange,
-  HASH_BYTES,
-  rangeBytes,
-  rootOf,
-  type TreeNode,
-} from './merkle.ts';
+  type Anchor,
+  type Anchors,
+  addLeaf,
+  checkBody,
+  createAnchors,
+  createWalk,
+  type Walk as EntryWalk,
+} from './walk.ts';
+
+export type { Anchor };
 
 /**
  * The verifier of the log: re-derives everything from the bodies up and compares it with what is stored. Pure and
  * synchronous; {@link verifyLog} feeds it from any source. Everything it is given is attacker-controlled.
  */
-/** A head known from elsewhere: a writer's, later a checkpoint's. */
-export type Anchor = { readonly size: number; readonly root: string };
-
 export type Verdict = {
   readonly ok: boolean;
   /** Entries that were walked through, and the root they give (hex). */
@@ -33,58 +29,7 @@ export type Verdict = {
   readonly faults: readonly Fault[];
 };
 
-type Walk = {
-  range: CompactRange;
-  /** Once the tree has gone wrong everything after it is wrong as well: said once. */
-  treeBroken: boolean;
-  batchedTo: number;
-  bodies: number;
-  readonly anchors: Anchor[];
-  readonly faults: FaultList;
-};
-
-const checkForm = ({ faults }: Walk, leaf: StoredLeaf, entry: StoredEntry): void => {
-  try {
-    const event = decodeBody(entry.body);
-    if (event.id !== leaf.eventId)
-      faults.add('columns', leaf.seq, `The event id kept with entry ${leaf.seq} is not its body's.`);
-    const differing = entry.facts === null ? [] : differingFacts(entry.facts, event);
-    if (differing.length > 0)
-      faults.add(
-        'columns',
-        leaf.seq,
-        `Entry ${leaf.seq} is found by what its body does not say: ${differing.join(', ')}.`,
-      );
-  } catch (error) {
-    if (!isAppError(error, 'integrity_failure')) throw error;
-    faults.add('form', leaf.seq, `Entry ${leaf.seq}: ${error.message}`);
-  }
-};
-
-const checkBody = (walk: Walk, leaf: StoredLeaf, entry: StoredEntry | undefined): void => {
-  const { seq, commitment } = leaf;
-  if (entry === undefined) {
-    walk.faults.add('body', seq, `The body of entry ${seq} is missing.`);
-    return;
-  }
-  walk.bodies += 1;
-  if (entry.salt.length === SALT_BYTES && commitmentOf(entry.salt, entry.body).equals(commitment))
-    checkForm(walk, leaf, entry);
-  else walk.faults.add('body', seq, `The body of entry ${seq} is not the one that was committed to.`);
-};
-
-const addLeaf = (walk: Walk, seq: number, leaf: StoredLeaf | undefined, nodes: TreeNode[]): void => {
-  if (leaf?.commitment.length === HASH_BYTES) {
-    walk.range = extendRange(walk.range, [leafOf(leaf.commitment)], (node) => nodes.push(node));
-    return;
-  }
-  walk.faults.add(
-    'leaf',
-    seq,
-    `Entry ${seq} is missing from the tree: what follows cannot be compared with it.`,
-  );
-  walk.treeBroken = true;
-};
+type Walk = EntryWalk & { batchedTo: number; readonly anchors: Anchors };
 
 const checkBatch = (walk: Walk, batch: StoredBatch): void => {
   const { firstSeq, size } = batch;
@@ -103,15 +48,6 @@ const checkBatch = (walk: Walk, batch: StoredBatch): void => {
     firstSeq,
     `The entries up to ${size} do not give the tree that was recorded: one from ${firstSeq} to ${size - 1} is not the one appended, or the record is not the one written.`,
   );
-};
-
-const checkAnchor = (walk: Walk, anchor: Anchor): void => {
-  if (rootOf(walk.range).toString('hex') !== anchor.root)
-    walk.faults.add(
-      'anchor',
-      null,
-      `The first ${anchor.size} entries are not those of the known head of that size.`,
-    );
 };
 
 const nodeName = ({ level, index }: TreeNode): string => `${index} of level ${level}`;
@@ -150,10 +86,10 @@ const walkPage = (walk: Walk, page: LogRows): void => {
   for (let seq = page.from; seq < page.to; seq += 1) {
     const leaf = leafAt(seq);
     const entry = entryAt(seq);
-    addLeaf(walk, seq, leaf, nodes);
+    addLeaf(walk, seq, leaf, (node) => nodes.push(node));
     if (leaf !== undefined) checkBody(walk, leaf, entry);
     for (let batch = batchOf(seq + 1); batch !== undefined; batch = batchOf(seq + 1)) checkBatch(walk, batch);
-    while (walk.anchors[0]?.size === seq + 1) checkAnchor(walk, walk.anchors.shift()!);
+    walk.anchors.check(walk, seq + 1);
   }
   checkNodes(walk, nodes, page.nodes);
 };
@@ -168,14 +104,7 @@ export type LogVerifier = {
 /** `anchors`: heads the log must contain, in any order. */
 export const createVerifier = (anchors: readonly Anchor[] = []): LogVerifier => {
   let walked = 0;
-  const walk: Walk = {
-    range: emptyRange,
-    treeBroken: false,
-    batchedTo: 0,
-    bodies: 0,
-    anchors: anchors.filter(({ size }) => size > 0).sort((a, b) => a.size - b.size),
-    faults: createFaultList(),
-  };
+  const walk: Walk = { ...createWalk(), batchedTo: 0, anchors: createAnchors(anchors) };
   return {
     page: (rows) => {
       if (rows.from !== walked || rows.to < rows.from)
@@ -192,11 +121,11 @@ export const createVerifier = (anchors: readonly Anchor[] = []): LogVerifier => 
         );
       for (const { table, seq } of strays)
         walk.faults.add('beyond', seq, `A row of ${table} at ${seq} lies outside of the log.`);
-      for (const { size } of walk.anchors)
+      for (const { size, from } of walk.anchors.rest())
         walk.faults.add(
           'anchor',
           null,
-          `The log has ${walked} entries, but ${size} are known to have been in it: its tail is missing, entries ${walked} to ${size - 1}.`,
+          `The log has ${walked} entries, but ${size} are known to have been in it${from === undefined ? '' : ` ${from}`}: its tail is missing, entries ${walked} to ${size - 1}.`,
         );
       const root = rootOf(walk.range).toString('hex');
       const { count, sorted } = walk.faults;

@@ -1,0 +1,115 @@
+import pg from 'pg';
+import { emptyRange, rootOf } from '../core/audit/merkle.ts';
+import { AppError } from '../core/errors.ts';
+import type { PostgresSettings } from '../core/postgres-settings.ts';
+import { logUnavailable } from './append-failure.ts';
+import { createLogProver, type LogProver } from './prover.ts';
+import type { AuditLogger } from './reader.ts';
+import type { Statement } from './search.ts';
+
+/** Size and root of a tree over the log. */
+export type TreeHead = { readonly size: number; readonly root: Buffer };
+
+/** What lies in the log at one place; nothing of it is checked. Salt and body are null where the log holds none. */
+export type RawEntry = {
+  readonly seq: number;
+  readonly commitment: Buffer;
+  readonly salt: Buffer | null;
+  readonly body: string | null;
+};
+
+/**
+ * The log as evidence: heads, proofs and what they are about, as it lies in the database. On connections of its own, so that
+ * proving delays neither an append nor a search. Every failure of the database is `log_unavailable`.
+ */
+export type LogEvidence = LogProver & {
+  /** The newest head as the database states it. */
+  readonly head: () => Promise<TreeHead>;
+  /**
+   * The newest checkpoint of at most `size` entries, as a signed note with the cosignatures kept with it; null before the
+   * first. Nothing of it is verified.
+   */
+  readonly checkpoint: (size: number) => Promise<string | null>;
+  /** Null when the log holds no such entry. */
+  readonly raw: (seq: number) => Promise<RawEntry | null>;
+  /** Safe to call twice. */
+  readonly close: () => Promise<void>;
+};
+
+const CONNECTIONS = 3;
+const STATEMENT_MS = 30_000;
+const CONNECT_MS = 5_000;
+
+type Options = { readonly postgres: PostgresSettings; readonly log: Pick<AuditLogger, 'warn'> };
+
+const openPool = ({ postgres, log }: Options): pg.Pool => {
+  const pool = new pg.Pool({
+    ...postgres,
+    max: CONNECTIONS,
+    application_name: 'callvault log evidence',
+    statement_timeout: STATEMENT_MS,
+    query_timeout: STATEMENT_MS + CONNECT_MS,
+    connectionTimeoutMillis: CONNECT_MS,
+    keepAlive: true,
+  });
+  pool.on('error', (err) => {
+    log.warn({ err }, 'A connection that proves the access log was lost');
+  });
+  return pool;
+};
+
+type RawRow = {
+  readonly seq: string;
+  readonly commitment: Buffer;
+  readonly salt: Buffer | null;
+  readonly body: string | null;
+};
+
+const RAW = `SELECT l.seq, l.commitment, e.salt, e.body FROM audit.leaf l LEFT JOIN audit.entry e USING (seq)`;
+
+const NEWEST_CHECKPOINT = `
+  SELECT c.note || coalesce((SELECT string_agg(s.line, '' ORDER BY s.at, s.witness)
+                               FROM audit.cosignature s WHERE s.size = c.size), '') AS note
+    FROM audit.checkpoint c WHERE c.size <= $1 ORDER BY c.size DESC LIMIT 1`;
+
+const rawOf = ({ seq, ...rest }: RawRow): RawEntry => ({ seq: Number(seq), ...rest });
+
+/** Opens connections when they are first needed. */
+export const createLogEvidence = (options: Options): LogEvidence => {
+  const pool = openPool(options);
+  let closing: Promise<void> | null = null;
+
+  const ask = async <R extends pg.QueryResultRow>({ text, values }: Statement): Promise<readonly R[]> => {
+    try {
+      return (await pool.query<R>(text, [...values])).rows;
+    } catch (cause) {
+      // Class 22: a value that cannot be what it is searched as.
+      if (cause instanceof pg.DatabaseError && cause.code?.startsWith('22'))
+        throw new AppError('invalid_request', 'No entry of the log can have one of these values.');
+      throw logUnavailable('The access log cannot be read now.', cause);
+    }
+  };
+
+  return {
+    ...createLogProver(ask),
+    head: async () => {
+      const [head] = await ask<{ size: string; root: Buffer }>({
+        text: 'SELECT size, root FROM audit.batch ORDER BY first_seq DESC LIMIT 1',
+        values: [],
+      });
+      return head === undefined
+        ? { size: 0, root: rootOf(emptyRange) }
+        : { size: Number(head.size), root: head.root };
+    },
+    checkpoint: async (size) =>
+      (await ask<{ note: string }>({ text: NEWEST_CHECKPOINT, values: [size] }))[0]?.note ?? null,
+    raw: async (seq) => {
+      const [row] = await ask<RawRow>({ text: `${RAW} WHERE l.seq = $1`, values: [seq] });
+      return row === undefined ? null : rawOf(row);
+    },
+    close: () => {
+      closing ??= pool.end();
+      return closing;
+    },
+  };
+};

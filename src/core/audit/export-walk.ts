@@ -1,0 +1,146 @@
+import type { AuditEvent } from '../events.ts';
+import { leafOf } from './commitment.ts';
+import {
+  bytesOf,
+  type ExportFilter,
+  type ExportLine,
+  type RangeHeader,
+  type SelectionHeader,
+} from './export-format.ts';
+import { parseRange, rootOf } from './merkle.ts';
+import { isConsistent, rootFromInclusion } from './proof.ts';
+import { type Anchors, addLeaf, checkBody, createWalk, faultyColumns, type Walk } from './walk.ts';
+
+/** The entries of one export, line by line; what is wrong goes to the walk's faults. */
+export type ExportWalk = {
+  readonly walk: Walk;
+  /** A line that could be read. */
+  readonly line: (line: ExportLine) => void;
+  /** A line that could not: it stands where an entry should. */
+  readonly unreadable: (number: number) => void;
+  readonly finish: () => void;
+};
+
+const checkContent = (walk: Walk, { seq, commitment, columns, content }: ExportLine): AuditEvent | null => {
+  if (columns.length > 0) faultyColumns(walk.faults, seq, columns);
+  if (content === 'withheld') return null;
+  const entry = content === 'missing' ? undefined : { seq, ...content, facts: null };
+  return checkBody(walk, { seq, commitment, eventId: null }, entry);
+};
+
+const sayMissing = (walk: Walk, from: number, to: number, why: string): void => {
+  const which = to - from === 1 ? `Entry ${from} is` : `Entries ${from} to ${to - 1} are`;
+  walk.faults.add('leaf', from, `${which} missing: ${why}.`);
+  walk.treeBroken = true;
+};
+
+/**
+ * Where the run stands: `next` is the entry that should follow, `sound` the last place up to which all was right, `suspect`
+ * the first since then whose body and commitment differ.
+ */
+type Run = {
+  readonly walk: Walk;
+  readonly header: RangeHeader;
+  next: number;
+  sound: number;
+  suspect: number | null;
+};
+
+const finishRun = (run: Run): void => {
+  const { walk, header, next } = run;
+  if (next < header.to) sayMissing(walk, next, header.to, `the export ends before ${header.to}`);
+  if (walk.treeBroken) return;
+  const roots = { from: rootOf(walk.range), to: Buffer.from(header.root, 'base64') };
+  if (isConsistent(header.to, header.size, roots, bytesOf(header.after))) return;
+  walk.faults.add(
+    'tree',
+    run.suspect ?? run.sound,
+    `The entries do not give the tree of ${header.size} entries that the export names: one from ${run.sound} to ${header.to - 1} is not the one appended, or a hash of the header is not the log's.`,
+  );
+};
+
+/** A contiguous run: begins at the tree's edge before it, and must end in the tree that the header names. */
+export const createRangeWalk = (header: RangeHeader, anchors: Anchors): ExportWalk => {
+  const edge = parseRange(header.from, Buffer.concat(bytesOf(header.before)));
+  const walk = createWalk(edge ?? undefined);
+  const run: Run = { walk, header, next: header.from, sound: header.from, suspect: null };
+  if (edge === null || header.from > header.to || header.to > header.size) {
+    walk.treeBroken = true;
+    walk.faults.add('export', header.from, 'The header does not describe a run of entries in a tree.');
+  } else anchors.check(walk, header.from, 0);
+
+  return {
+    walk,
+    line: (line) => {
+      const { seq } = line;
+      if (seq < run.next || seq >= header.to) {
+        const why = seq < run.next ? 'comes twice, or out of order' : `lies beyond ${header.to}`;
+        walk.faults.add('export', seq, `Entry ${seq} ${why}.`);
+        return;
+      }
+      if (seq > run.next) sayMissing(walk, run.next, seq, `${seq} comes instead`);
+      run.next = seq + 1;
+      if (line.proof !== null)
+        walk.faults.add('export', seq, `Entry ${seq} has a proof of its own, which a run has not.`);
+      const faults = walk.faults.count();
+      checkContent(walk, line);
+      if (walk.faults.count() > faults) run.suspect ??= seq;
+      if (walk.treeBroken) return;
+      addLeaf(walk, seq, { seq, commitment: line.commitment, eventId: null });
+      const agrees = anchors.check(walk, run.next, run.suspect ?? run.sound);
+      if (agrees === true) [run.sound, run.suspect] = [run.next, null];
+      if (agrees === false) walk.treeBroken = true;
+    },
+    unreadable: (number) => {
+      walk.faults.add('export', run.next, `Line ${number} is not one that the vault writes.`);
+      walk.treeBroken = true;
+      run.next += 1;
+    },
+    finish: () => finishRun(run),
+  };
+};
+
+const matches = (filter: ExportFilter, { recording, actor, subject, at }: AuditEvent): boolean =>
+  (filter.recording === null || filter.recording === recording) &&
+  (filter.actor === null || filter.actor === actor.id) &&
+  (filter.subjects === null || (subject !== null && filter.subjects.includes(subject))) &&
+  (filter.since === null || at >= filter.since) &&
+  (filter.until === null || at < filter.until);
+
+const checkProof = (walk: Walk, header: SelectionHeader, { seq, commitment, proof }: ExportLine): void => {
+  const root = proof && rootFromInclusion(seq, header.size, leafOf(commitment), proof);
+  if (root?.toString('base64') === header.root) return;
+  walk.faults.add(
+    'tree',
+    seq,
+    `Entry ${seq} is not proven to be in the tree of ${header.size} entries that the export names.`,
+  );
+};
+
+/** Entries that stand alone: each is proven to be in the tree, in the order of time and place; none can be missed. */
+export const createSelectionWalk = (header: SelectionHeader): ExportWalk => {
+  const walk = createWalk();
+  let last = { at: -1, seq: -1 };
+  const checkEvent = (seq: number, event: AuditEvent): void => {
+    const { at } = event;
+    if (!matches(header.filter, event))
+      walk.faults.add('export', seq, `Entry ${seq} is not one that the header asks for.`);
+    if (at < last.at || (at === last.at && seq <= last.seq))
+      walk.faults.add('export', seq, `Entry ${seq} comes twice, or out of order.`);
+    last = { at, seq };
+  };
+  return {
+    walk,
+    line: (line) => {
+      if (line.content === 'withheld')
+        walk.faults.add('export', line.seq, `Entry ${line.seq} has no body, and a selection is of bodies.`);
+      checkProof(walk, header, line);
+      const event = checkContent(walk, line);
+      if (event !== null) checkEvent(line.seq, event);
+    },
+    unreadable: (number) => {
+      walk.faults.add('export', null, `Line ${number} is not one that the vault writes.`);
+    },
+    finish: () => undefined,
+  };
+};
