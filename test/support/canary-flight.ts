@@ -190,6 +190,24 @@ const broken = (key: string): string[] => [
     `X-Call-Caller-Number: ${number}\r\nContent-Length: 900000\r\n\r\nRIFF${both}`,
 ];
 
+/** The log, asked for a patient by her number, rightly and wrongly. */
+const logQuestions = (token: string): Sent[] => {
+  const search = (json: object): Sent => ['POST', '/v1/audit/search', { token, json }];
+  return [
+    search({ callerNumber: number }),
+    search({ callerNumber: number, format: 'csv' }),
+    search({ personalNumber }),
+    search({ personalNumber, format: 'fhir' }),
+    search({ personalNumber, callerNumber: number }),
+    search({ callerNumber: both }),
+    search({ personalNumber: digits }),
+    search({ format: both }),
+    ['POST', '/v1/audit/search', { token, json: {}, headers: { accept: both } }],
+    ['GET', `/v1/audit/recordings/${digits}/hearers`, { token }],
+    ['GET', `/v1/audit/actors/${both}/activity?from=${digits}`, { token }],
+  ];
+};
+
 /**
  * Puts the canary wherever an outsider can put anything: accepted, refused, cut off, in every part of a request. Returns
  * what came back to raw sockets; the rest is for whoever observes the scene's client.
@@ -207,6 +225,7 @@ export const release = async ({ http, home, own }: Scene): Promise<string[]> => 
     ...logSearches.map(
       (field): Sent => ['POST', '/v1/audit/search', { token: compliance, json: { [field]: both } }],
     ),
+    ...logQuestions(compliance),
     ...knocks(),
   ];
   for (const [method, path, ask] of all) await http.ask(method, path, ask);

@@ -1,0 +1,237 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Ask, jsonOf, type Reply } from '../support/http-client.ts';
+import { createIntegrator, type Entry } from '../support/integrator.ts';
+import { expectProblem } from '../support/problems.ts';
+import { type Person, startScene } from '../support/scene.ts';
+
+/** What people ask of the access log, as a stranger's program asks it. */
+const CALLER = '070-174 06 61';
+const PERSON = '19121212-1212';
+
+let scene: Awaited<ReturnType<typeof startScene>>;
+let people: ReturnType<typeof createIntegrator>;
+beforeAll(async () => {
+  scene = await startScene();
+  people = createIntegrator(scene);
+});
+afterAll(() => scene.close());
+
+const get = async (path: string, ask: Ask = {}, who: Person = scene.home.compliance): Promise<Reply> =>
+  scene.http.get(`/v1/audit/${path}`, { token: await who.token(), ...ask });
+const search = async (json: object, ask: Ask = {}, who: Person = scene.home.compliance): Promise<Reply> =>
+  scene.http.post('/v1/audit/search', { token: await who.token(), json, ...ask });
+
+const hear = async (id: string, spans: readonly (readonly [number, number])[], who = scene.own.nurse) => {
+  const opened = await people.listening(who, id);
+  const path = `/v1/playbacks/${opened.playbackId}/heard`;
+  const reply = await scene.http.post(path, { token: opened.token, json: { spans } });
+  expect(reply.status).toBe(204);
+  return opened;
+};
+
+type Hearers = {
+  readonly opened: readonly {
+    readonly playback: string;
+    readonly actor: { readonly id: string };
+    readonly heard: { readonly parts: number[][] } | null;
+  }[];
+  readonly refused: readonly { readonly reason: string; readonly actor: { readonly id: string } }[];
+  readonly takenOut: readonly unknown[];
+  readonly erased: readonly { readonly actor: { readonly id: string } }[];
+  readonly next: string | null;
+};
+const hearers = async (id: string, query = ''): Promise<Hearers> =>
+  jsonOf(await get(`recordings/${id}/hearers${query}`), 200);
+
+/** Own lines of the newest entries, by what its reader did last. */
+const newestOf = async (action: string): Promise<Entry> => {
+  const found = await people.entries({ action, limit: 1 });
+  return found[0] as Entry;
+};
+
+describe('who heard this recording', () => {
+  test('in one call: opened with purpose, the parts as stated, refusals apart; also after it was erased', async () => {
+    const { id } = await people.deliver({ callerNumber: CALLER });
+    const opened = await hear(id, [
+      [0, 400],
+      [300, 900],
+    ]);
+    await people.open(scene.other.nurse, id);
+    await people.open(scene.own.nurse, id, {});
+    const told = {
+      opened: [
+        {
+          playback: opened.playbackId,
+          actor: { type: 'user', id: scene.own.nurse.id, role: 'nurse' },
+          purpose: 'care',
+          unit: scene.own.id,
+          heard: { statements: 1, parts: [[0, 900]], partCount: 1 },
+        },
+      ],
+      refused: [
+        { reason: 'no_purpose', actor: { id: scene.own.nurse.id } },
+        { reason: 'other_unit', actor: { id: scene.other.nurse.id } },
+      ],
+      takenOut: [],
+      next: null,
+    };
+    expect(await hearers(id)).toMatchObject({ ...told, erased: [], heardComplete: true });
+    expect(await newestOf('log.read')).toMatchObject({ outcome: 'success', detail: { count: 3 } });
+
+    const token = await scene.home.admin.token();
+    const erased = await scene.http.delete(`/v1/recordings/${id}`, {
+      token,
+      json: { reason: 'patient_request' },
+    });
+    expect(erased.status).toBe(204);
+    expect(await hearers(id)).toMatchObject({ ...told, erased: [{ actor: { id: scene.home.admin.id } }] });
+  });
+
+  test('a recording that nobody heard: empty, not missing', async () => {
+    const { id } = await people.deliver();
+    expect(await hearers(id)).toMatchObject({ opened: [], refused: [], erased: [] });
+  });
+
+  test('another organisation’s is like one that does not exist, also when somebody of ours tried to hear it', async () => {
+    const theirs = scene.abroad.recording.id;
+    await people.open(scene.own.nurse, theirs);
+    const nothing = randomUUID();
+    await people.open(scene.own.nurse, nothing);
+    for (const accept of ['application/json', 'text/csv', 'application/fhir+ndjson']) {
+      const [one, other] = await Promise.all(
+        [theirs, nothing].map((id) => get(`recordings/${id}/hearers`, { headers: { accept } })),
+      );
+      const problem = expectProblem(one as Reply, 404, 'not_found');
+      expect({ ...problem, requestId: '' }).toEqual({
+        ...expectProblem(other as Reply, 404, 'not_found'),
+        requestId: '',
+      });
+    }
+    expect(await newestOf('log.read')).toMatchObject({ outcome: 'denied', detail: { count: 0 } });
+    expect((await get(`recordings/${theirs}/hearers`, {}, scene.foreign.compliance)).status).toBe(200);
+  });
+
+  test('page by page, each entry once, while the recording is being played', async () => {
+    const { id } = await people.deliver();
+    const played: string[] = [];
+    for (let i = 0; i < 7; i += 1) played.unshift((await hear(id, [[i, i + 1]])).playbackId);
+    const found: Hearers['opened'][number][] = [];
+    for (let next: string | null = ''; next !== null; ) {
+      const page: Hearers = await hearers(id, `?limit=2${next === '' ? '' : `&cursor=${next}`}`);
+      found.push(...page.opened);
+      await people.open(scene.own.nurse, id);
+      next = page.next;
+    }
+    expect(found.map(({ playback }) => playback)).toEqual(played);
+    expect(found.map(({ heard }) => heard?.parts)).toEqual([6, 5, 4, 3, 2, 1, 0].map((i) => [[i, i + 1]]));
+  });
+});
+
+describe('what this person did', () => {
+  type Activity = {
+    readonly counts:
+      | readonly { readonly action: string; readonly outcome: string; readonly count: number }[]
+      | null;
+    readonly countsComplete: boolean | null;
+    readonly entries: readonly Entry[];
+    readonly next: string | null;
+  };
+  const activity = async (id: string, query = ''): Promise<Activity> =>
+    jsonOf(await get(`actors/${id}/activity${query}`), 200);
+
+  test('in one call: how often each thing, and the entries by page', async () => {
+    const nurse = await scene.stage.user(scene.home.admin, 'nurse', [scene.own.id]);
+    expect(await activity(nurse.id)).toMatchObject({ counts: [], entries: [], next: null });
+    const { id } = await people.deliver();
+    for (let i = 0; i < 3; i += 1) await people.open(nurse, id);
+    await people.open(nurse, scene.other.recording.id);
+    const whole = await activity(nurse.id);
+    const counts = [
+      { action: 'playback.denied', outcome: 'denied', count: 1 },
+      { action: 'playback.opened', outcome: 'success', count: 3 },
+      { action: 'session.opened', outcome: 'success', count: 1 },
+    ];
+    expect(whole).toMatchObject({ counts, countsComplete: true, next: null });
+    expect(whole.entries.map(({ action }) => action)).toEqual([
+      'playback.denied',
+      ...Array<string>(3).fill('playback.opened'),
+      'session.opened',
+    ]);
+    const first = await activity(nurse.id, '?limit=2');
+    const second = await activity(nurse.id, `?limit=200&cursor=${first.next}`);
+    expect(second).toMatchObject({ counts: null, countsComplete: null });
+    expect([...first.entries, ...second.entries]).toEqual(whole.entries);
+  });
+
+  test('within a time', async () => {
+    const id = scene.own.nurse.id;
+    const everything = await activity(id, '?limit=200');
+    const [newest] = everything.entries as unknown as readonly { at: string }[];
+    const until = await activity(id, `?to=${encodeURIComponent(newest?.at ?? '')}`);
+    expect(until.entries.some(({ seq }) => seq === everything.entries[0]?.seq)).toBe(false);
+    expect(await activity(id, '?from=2020-01-01T00:00:00Z&to=2020-01-02T00:00:00Z')).toMatchObject({
+      counts: [],
+      entries: [],
+    });
+    expectProblem(await get(`actors/${id}/activity?from=yesterday`), 400, 'invalid_request');
+  });
+
+  test('of a telephony system too; another organisation’s is like one that does not exist', async () => {
+    expect((await activity(scene.home.source.id)).counts).toContainEqual(
+      expect.objectContaining({ action: 'recording.stored' }),
+    );
+    for (const id of [
+      scene.abroad.nurse.id,
+      scene.foreign.source.id,
+      scene.installationAdmin.id,
+      randomUUID(),
+    ])
+      expectProblem(await get(`actors/${id}/activity`), 404, 'not_found');
+  });
+});
+
+describe('by a patient’s number, in the body', () => {
+  test('the caller’s number, however it is written, and the identity number', async () => {
+    const called = await people.deliver({ callerNumber: CALLER });
+    const named = await people.deliver({ personalNumber: PERSON, callerNumber: '070-174 06 62' });
+    const recordings = async (json: object): Promise<(string | null)[]> =>
+      jsonOf<{ entries: Entry[] }>(await search({ action: 'recording.stored', ...json }), 200).entries.map(
+        ({ recording }) => recording,
+      );
+    for (const callerNumber of [CALLER, '+46701740661', '0046 70 174 06 61'])
+      expect(await recordings({ callerNumber })).toContain(called.id);
+    expect(await recordings({ personalNumber: PERSON })).toEqual([named.id]);
+    expect(await recordings({ personalNumber: '191212121212' })).toEqual([named.id]);
+    expect(await recordings({ callerNumber: '070-174 06 63' })).toEqual([]);
+    const abroad = await search({ callerNumber: CALLER }, {}, scene.foreign.compliance);
+    expect(jsonOf(abroad, 200)).toEqual({ entries: [], next: null });
+  });
+
+  test('several actions at once', async () => {
+    const { id } = await people.deliver();
+    await people.open(scene.own.nurse, id);
+    await people.open(scene.other.nurse, id);
+    const found = await people.entries({ recording: id, actions: ['playback.opened', 'playback.denied'] });
+    expect(found.map(({ action }) => action)).toEqual(['playback.opened', 'playback.denied']);
+    expectProblem(await search({ actions: [] }), 400, 'invalid_request');
+    expectProblem(await search({ actions: ['nothing'] }), 400, 'invalid_request');
+  });
+
+  test('what is none is refused, and nothing of it is repeated', async () => {
+    for (const json of [
+      { callerNumber: '112' },
+      { personalNumber: '19121212-1213' },
+      { personalNumber: PERSON, callerNumber: CALLER },
+    ]) {
+      const reply = await search(json);
+      expectProblem(reply, 400, 'invalid_request');
+      expect(reply.text).not.toMatch(/1213|174|112\b/);
+    }
+  });
+});
+
+test('the log still verifies', async () => {
+  const { code, stdout } = await scene.folder.cli('verify', '--json');
+  expect([code, JSON.parse(stdout)]).toMatchObject([0, { ok: true }]);
+});
