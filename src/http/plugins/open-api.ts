@@ -9,6 +9,7 @@ export const openApi = fp(
     app.addSchema(ProblemSchema);
     await app.register(swagger, {
       hideUntagged: false,
+      refResolver: { buildLocalReference: ({ $id }, _base, _fragment, n) => String($id ?? `schema-${n}`) },
       transform: ({ schema, url, route }) => ({ schema: { ...schema, ...route.config?.described }, url }),
       openapi: {
         openapi: '3.1.0',

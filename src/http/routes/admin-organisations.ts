@@ -1,10 +1,10 @@
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
 import type { Static } from 'typebox';
 import type { IdentityServices } from '../../services/identity-services.ts';
-import { idOf, listQueryOf, timesOf } from '../admin-request.ts';
+import { idOf, timesOf } from '../admin-request.ts';
+import { type Kind, listRoute, switchRoutes } from '../admin-routes.ts';
 import { callerOf } from '../caller.ts';
 import {
-  ListQuerySchema,
   NameBody,
   NewOrganisationBody,
   NewOrganisationSchema,
@@ -24,6 +24,8 @@ const shown = (organisation: OrganisationRow): Static<typeof OrganisationSchema>
   name: organisation.name,
   ...timesOf(organisation),
 });
+
+const kind: Kind<OrganisationRow> = { config, shown };
 
 const collection = (app: FastifyInstance, { services }: Options): void => {
   app.post(
@@ -46,39 +48,14 @@ const collection = (app: FastifyInstance, { services }: Options): void => {
       return reply.code(201).send({ organisation: shown(made.organisation), admin });
     },
   );
-  app.get(
-    '',
-    {
-      config,
-      schema: {
-        tags,
-        operationId: 'listOrganisations',
-        summary: 'Organisations of this installation, oldest first',
-        querystring: ListQuerySchema,
-        response: { 200: OrganisationPage, ...problems() },
-      },
-    },
-    async (request) => {
-      const { items, next } = await services.organisations.list(callerOf(request), listQueryOf(request));
-      return { items: items.map(shown), next };
-    },
+  listRoute(
+    app,
+    kind,
+    { operationId: 'listOrganisations', summary: 'Organisations of this installation, oldest first' },
+    OrganisationPage,
+    services.organisations.list,
   );
 };
-
-const switches = [
-  {
-    path: 'disable',
-    operationId: 'disableOrganisation',
-    summary: 'From the next request on shut out everybody of the organisation, and its sources',
-    disabled: true,
-  },
-  {
-    path: 'enable',
-    operationId: 'enableOrganisation',
-    summary: 'Let the people and sources of the organisation in again',
-    disabled: false,
-  },
-] as const;
 
 const organisation = (app: FastifyInstance, { services }: Options): void => {
   app.patch(
@@ -99,22 +76,22 @@ const organisation = (app: FastifyInstance, { services }: Options): void => {
       return shown(await services.organisations.rename(callerOf(request), idOf(request), asked));
     },
   );
-  for (const { path, operationId, summary, disabled } of switches)
-    app.post(
-      `/:id/${path}`,
-      {
-        config,
-        schema: {
-          tags,
-          operationId,
-          summary,
-          params: IdParams,
-          response: { 200: OrganisationSchema, ...problems(404) },
-        },
+  switchRoutes(
+    app,
+    kind,
+    {
+      disable: {
+        operationId: 'disableOrganisation',
+        summary: 'From the next request on shut out everybody of the organisation, and its sources',
       },
-      async (request) =>
-        shown(await services.organisations.setDisabled(callerOf(request), idOf(request), disabled)),
-    );
+      enable: {
+        operationId: 'enableOrganisation',
+        summary: 'Let the people and sources of the organisation in again',
+      },
+    },
+    OrganisationSchema,
+    services.organisations.setDisabled,
+  );
 };
 
 /** Care givers of this installation; for its administrators, who see nothing inside them. */

@@ -1,10 +1,10 @@
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
 import type { Static } from 'typebox';
 import type { IdentityServices } from '../../services/identity-services.ts';
-import { idOf, listQueryOf, timesOf } from '../admin-request.ts';
+import { idOf, timesOf } from '../admin-request.ts';
+import { type Kind, listRoute, switchRoutes } from '../admin-routes.ts';
 import { callerOf } from '../caller.ts';
 import {
-  ListQuerySchema,
   NewSourceBody,
   SourceChangeBody,
   SourcePage,
@@ -30,6 +30,8 @@ const shown = (source: SourceRow): Static<typeof SourceSchema> => ({
   ...timesOf(source),
 });
 
+const kind: Kind<SourceRow> = { config, shown };
+
 const collection = (app: FastifyInstance, { services }: Options): void => {
   app.post(
     '',
@@ -54,22 +56,12 @@ const collection = (app: FastifyInstance, { services }: Options): void => {
       return reply.code(201).send({ source: shown(source), ...secrets });
     },
   );
-  app.get(
-    '',
-    {
-      config,
-      schema: {
-        tags,
-        operationId: 'listSources',
-        summary: 'Sources of your organisation, oldest first',
-        querystring: ListQuerySchema,
-        response: { 200: SourcePage, ...problems() },
-      },
-    },
-    async (request) => {
-      const { items, next } = await services.sources.list(callerOf(request), listQueryOf(request));
-      return { items: items.map(shown), next };
-    },
+  listRoute(
+    app,
+    kind,
+    { operationId: 'listSources', summary: 'Sources of your organisation, oldest first' },
+    SourcePage,
+    services.sources.list,
   );
 };
 
@@ -114,34 +106,20 @@ const source = (app: FastifyInstance, { services }: Options): void => {
   );
 };
 
-const switches = [
-  {
-    path: 'disable',
-    operationId: 'disableSource',
-    summary: 'Shut the source out from its next request on; its recordings stay',
-    disabled: true,
-  },
-  { path: 'enable', operationId: 'enableSource', summary: 'Let the source upload again', disabled: false },
-] as const;
-
-const access = (app: FastifyInstance, { services }: Options): void => {
-  for (const { path, operationId, summary, disabled } of switches)
-    app.post(
-      `/:id/${path}`,
-      {
-        config,
-        schema: {
-          tags,
-          operationId,
-          summary,
-          params: IdParams,
-          response: { 200: SourceSchema, ...problems(404) },
-        },
+const access = (app: FastifyInstance, { services }: Options): void =>
+  switchRoutes(
+    app,
+    kind,
+    {
+      disable: {
+        operationId: 'disableSource',
+        summary: 'Shut the source out from its next request on; its recordings stay',
       },
-      async (request) =>
-        shown(await services.sources.setDisabled(callerOf(request), idOf(request), disabled)),
-    );
-};
+      enable: { operationId: 'enableSource', summary: 'Let the source upload again' },
+    },
+    SourceSchema,
+    services.sources.setDisabled,
+  );
 
 /** Telephony systems and imports of one's own organisation. */
 export const sourceRoutes: FastifyPluginAsync<Options> = async (app, options) => {

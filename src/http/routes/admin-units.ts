@@ -1,9 +1,10 @@
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
 import type { Static } from 'typebox';
 import type { IdentityServices } from '../../services/identity-services.ts';
-import { idOf, listQueryOf, timesOf } from '../admin-request.ts';
+import { idOf, timesOf } from '../admin-request.ts';
+import { type Kind, listRoute, switchRoutes } from '../admin-routes.ts';
 import { callerOf } from '../caller.ts';
-import { ListQuerySchema, NameBody, UnitPage, UnitSchema } from '../schemas/admin.ts';
+import { NameBody, UnitPage, UnitSchema } from '../schemas/admin.ts';
 import { IdParams, problems } from '../schemas/common.ts';
 
 type Options = { readonly services: Pick<IdentityServices, 'units'> };
@@ -17,6 +18,8 @@ const shown = (unit: UnitRow): Static<typeof UnitSchema> => ({
   name: unit.name,
   ...timesOf(unit),
 });
+
+const kind: Kind<UnitRow> = { config, shown };
 
 const collection = (app: FastifyInstance, { services }: Options): void => {
   app.post(
@@ -36,22 +39,12 @@ const collection = (app: FastifyInstance, { services }: Options): void => {
       return reply.code(201).send(shown(unit));
     },
   );
-  app.get(
-    '',
-    {
-      config,
-      schema: {
-        tags,
-        operationId: 'listUnits',
-        summary: 'Care units of your organisation, oldest first',
-        querystring: ListQuerySchema,
-        response: { 200: UnitPage, ...problems() },
-      },
-    },
-    async (request) => {
-      const { items, next } = await services.units.list(callerOf(request), listQueryOf(request));
-      return { items: items.map(shown), next };
-    },
+  listRoute(
+    app,
+    kind,
+    { operationId: 'listUnits', summary: 'Care units of your organisation, oldest first' },
+    UnitPage,
+    services.units.list,
   );
 };
 
@@ -74,32 +67,20 @@ const unit = (app: FastifyInstance, { services }: Options): void => {
       return shown(await services.units.rename(callerOf(request), idOf(request), asked));
     },
   );
-  for (const { path, operationId, summary, disabled } of switches)
-    app.post(
-      `/:id/${path}`,
-      {
-        config,
-        schema: {
-          tags,
-          operationId,
-          summary,
-          params: IdParams,
-          response: { 200: UnitSchema, ...problems(404) },
-        },
+  switchRoutes(
+    app,
+    kind,
+    {
+      disable: {
+        operationId: 'disableUnit',
+        summary: 'From the next request on nobody hears recordings of the unit; they stay',
       },
-      async (request) => shown(await services.units.setDisabled(callerOf(request), idOf(request), disabled)),
-    );
+      enable: { operationId: 'enableUnit', summary: 'Give the unit back to its nurses' },
+    },
+    UnitSchema,
+    services.units.setDisabled,
+  );
 };
-
-const switches = [
-  {
-    path: 'disable',
-    operationId: 'disableUnit',
-    summary: 'From the next request on nobody hears recordings of the unit; they stay',
-    disabled: true,
-  },
-  { path: 'enable', operationId: 'enableUnit', summary: 'Give the unit back to its nurses', disabled: false },
-] as const;
 
 /** Care units of one's own organisation. */
 export const unitRoutes: FastifyPluginAsync<Options> = async (app, options) => {

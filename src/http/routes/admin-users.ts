@@ -1,10 +1,10 @@
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
 import type { Static } from 'typebox';
 import type { IdentityServices } from '../../services/identity-services.ts';
-import { idOf, listQueryOf, timesOf } from '../admin-request.ts';
+import { idOf, timesOf } from '../admin-request.ts';
+import { type Kind, listRoute, switchRoutes } from '../admin-routes.ts';
 import { callerOf } from '../caller.ts';
 import {
-  ListQuerySchema,
   NewUserBody,
   UserChangeBody,
   UserPage,
@@ -29,6 +29,8 @@ const shown = (user: UserRow): Static<typeof UserSchema> => ({
   ...timesOf(user),
 });
 
+const kind: Kind<UserRow> = { config, shown };
+
 const collection = (app: FastifyInstance, { services }: Options): void => {
   app.post(
     '',
@@ -49,22 +51,12 @@ const collection = (app: FastifyInstance, { services }: Options): void => {
       return reply.code(201).send({ user: shown(user), initialPassword });
     },
   );
-  app.get(
-    '',
-    {
-      config,
-      schema: {
-        tags,
-        operationId: 'listUsers',
-        summary: 'Users of your organisation, oldest first',
-        querystring: ListQuerySchema,
-        response: { 200: UserPage, ...problems() },
-      },
-    },
-    async (request) => {
-      const { items, next } = await services.users.list(callerOf(request), listQueryOf(request));
-      return { items: items.map(shown), next };
-    },
+  listRoute(
+    app,
+    kind,
+    { operationId: 'listUsers', summary: 'Users of your organisation, oldest first' },
+    UserPage,
+    services.users.list,
   );
 };
 
@@ -109,36 +101,22 @@ const account = (app: FastifyInstance, { services }: Options): void => {
   );
 };
 
-const access = (app: FastifyInstance, { services }: Options): void => {
-  app.post(
-    '/:id/disable',
+const access = (app: FastifyInstance, { services }: Options): void =>
+  switchRoutes(
+    app,
+    kind,
     {
-      config,
-      schema: {
-        tags,
+      disable: {
         operationId: 'disableUser',
         summary: 'Shut a user out from the next request on; 409 for the last administrator',
-        params: IdParams,
-        response: { 200: UserSchema, ...problems(404, 409) },
+        statuses: [409],
       },
+      enable: { operationId: 'enableUser', summary: 'Let a disabled user sign in again' },
     },
-    async (request) => shown(await services.userAccess.disable(callerOf(request), idOf(request))),
+    UserSchema,
+    (caller, id, disabled) =>
+      disabled ? services.userAccess.disable(caller, id) : services.userAccess.enable(caller, id),
   );
-  app.post(
-    '/:id/enable',
-    {
-      config,
-      schema: {
-        tags,
-        operationId: 'enableUser',
-        summary: 'Let a disabled user sign in again',
-        params: IdParams,
-        response: { 200: UserSchema, ...problems(404) },
-      },
-    },
-    async (request) => shown(await services.userAccess.enable(callerOf(request), idOf(request))),
-  );
-};
 
 /** People of one's own organisation, or of the installation for its own administrators. */
 export const userRoutes: FastifyPluginAsync<Options> = async (app, options) => {

@@ -68,7 +68,7 @@ export const problems = (...statuses: number[]): Record<number, TSchema> =>
       status,
       {
         description: sentence[status] ?? 'Problem',
-        content: { 'application/problem+json': { schema: ProblemSchema } },
+        content: { 'application/problem+json': { schema: { $ref: 'Problem#' } } },
       } as unknown as TSchema,
     ]),
   );
