@@ -44,13 +44,23 @@ const isWithin = (folder: string, path: string): boolean => {
   return way === '' || !(way === '..' || way.startsWith(`..${sep}`) || isAbsolute(way));
 };
 
-export type Folders = { readonly dataDir: string; readonly keysDir: string; readonly keyFile: string };
+export type Folders = {
+  readonly dataDir: string;
+  readonly keysDir: string;
+  readonly keyFile: string;
+  /** Null: none is named. */
+  readonly checkpointDir: string | null;
+};
+
+type GivenFolders = {
+  readonly data: string;
+  readonly keys: string | undefined;
+  readonly keyFile: string | undefined;
+  readonly checkpoints: string | undefined;
+};
 
 /** Absolute, real paths. Keys beside the data in one folder would be in its backups, and open them. */
-export const folderRules = (
-  given: { readonly data: string; readonly keys: string | undefined; readonly keyFile: string | undefined },
-  report: Report,
-): Folders | null => {
+export const folderRules = (given: GivenFolders, report: Report): Folders | null => {
   const find = (variable: string, path: string): string | null => {
     try {
       return realPathOf(resolve(path));
@@ -62,13 +72,16 @@ export const folderRules = (
   const dataDir = find('DATA_DIR', given.data);
   const keysDir = find('KEYS_DIR', given.keys ?? `${resolve(given.data)}.keys`);
   const keyFile = find('KEY_FILE', given.keyFile ?? join(keysDir ?? '/', 'root.key'));
-  if (dataDir === null || keysDir === null || keyFile === null) return null;
+  const checkpointDir = given.checkpoints === undefined ? '' : find('CHECKPOINT_DIR', given.checkpoints);
+  if (dataDir === null || keysDir === null || keyFile === null || checkpointDir === null) return null;
   const apart = 'a copy of the data would hold the keys that open it; put them side by side';
   if (isWithin(dataDir, keysDir)) report('KEYS_DIR', `lies inside DATA_DIR (${dataDir}): ${apart}`);
   else if (isWithin(keysDir, dataDir)) report('DATA_DIR', `lies inside KEYS_DIR (${keysDir}): ${apart}`);
   if (given.keyFile !== undefined && isWithin(dataDir, keyFile))
     report('KEY_FILE', `lies inside DATA_DIR (${dataDir}): ${apart}`);
-  return { dataDir, keysDir, keyFile };
+  if (checkpointDir === dataDir || (checkpointDir !== '' && isWithin(keysDir, checkpointDir)))
+    report('CHECKPOINT_DIR', 'is the folder of the data or of the keys: give checkpoints one of their own');
+  return { dataDir, keysDir, keyFile, checkpointDir: checkpointDir === '' ? null : checkpointDir };
 };
 
 const sslOf = (variable: string, url: PostgresUrl, report: Report): PostgresSettings['ssl'] | null => {

@@ -38,6 +38,8 @@ export type Config = Folders & {
   readonly migrateDatabase: PostgresSettings | null;
   /** Null: files in the data folder. */
   readonly s3: S3Settings | null;
+  /** For how many days Object Lock keeps a checkpoint in the bucket. */
+  readonly checkpointLockDays: number;
   readonly maxUploadBytes: number;
   readonly accessTokenSeconds: number;
   readonly sessionHours: number;
@@ -164,6 +166,9 @@ const networkOf = (
   };
 };
 
+/** The least for which an access log is kept. */
+const FIVE_YEARS_DAYS = 1827;
+
 const deepFreeze = <T>(value: T): T => {
   if (typeof value === 'object' && value !== null) for (const part of Object.values(value)) deepFreeze(part);
   return Object.freeze(value);
@@ -182,7 +187,12 @@ export const readConfig = (env: RawEnvironment): Config => {
   const defaults = Object.fromEntries(names.map((name) => [name, rules[name].default]));
   const values = { ...defaults, ...given.values } as Environment;
   const folders = folderRules(
-    { data: values.DATA_DIR, keys: values.KEYS_DIR, keyFile: values.KEY_FILE },
+    {
+      data: values.DATA_DIR,
+      keys: values.KEYS_DIR,
+      keyFile: values.KEY_FILE,
+      checkpoints: values.CHECKPOINT_DIR,
+    },
     report,
   );
   const parts = { ...networkOf(values, report), ...databasesOf(given, report), s3: s3Of(given, report) };
@@ -192,6 +202,7 @@ export const readConfig = (env: RawEnvironment): Config => {
     ...parts,
     installationName: values.INSTALLATION_NAME,
     logLevel: values.LOG_LEVEL,
+    checkpointLockDays: values.S3_CHECKPOINT_LOCK_DAYS ?? FIVE_YEARS_DAYS,
     maxUploadBytes: values.MAX_UPLOAD_BYTES,
     accessTokenSeconds: values.ACCESS_TOKEN_SECONDS,
     sessionHours: values.SESSION_HOURS,

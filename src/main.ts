@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import closeWithGrace from 'close-with-grace';
 import type { Logger } from 'pino';
 import { type App, buildApp } from './app.ts';
+import type { Checkpoints } from './checkpoints.ts';
 import { exitCodes } from './cli/exit-codes.ts';
 import { sayError } from './cli/print.ts';
 import { type Config, readConfig, readEnvironment } from './config.ts';
@@ -116,16 +117,24 @@ const startKeyExports = (resources: Resources, config: Config, logger: Logger): 
   };
 };
 
+/** Where checkpoints of the access log are, and what they are worth there. */
+const checkpointLine = ({ places, secondPlace }: Checkpoints): string => {
+  const said = places.map(({ where, weakness }) => (weakness === null ? where : `${where} (${weakness})`));
+  return secondPlace
+    ? `checkpoints in ${said.join(' and ')}`
+    : `checkpoints in ${said.join(' and ')}: no second place, so a database superuser could cut it unnoticed; see CHECKPOINT_DIR`;
+};
+
 /** What a person reads at the first start: what was made, what to back up, what to do next. */
 const greeting = (
   config: Config,
-  { opened }: Resources,
+  { opened, checkpoints }: Resources,
   { address, metricsServer }: Pick<Served, 'address' | 'metricsServer'>,
 ): string[] => [
   `Callvault ${version} on ${address}${metricsServer === null ? '' : `, metrics on port ${metricsServer.port}`}`,
   `  data: ${config.dataDir} (${opened.embedded ? 'PostgreSQL of its own' : 'PostgreSQL from DATABASE_URL'}, ${config.s3 === null ? 'objects as files' : 'objects in S3'})`,
   `  keys: back up ${opened.rootKeyFile} and ${opened.keyringFolder}, apart from the data: without them every recording is lost`,
-  '  access log: append-only here; no second place keeps its checkpoints yet, so a database superuser could cut it unnoticed',
+  `  access log: ${checkpointLine(checkpoints)}`,
   '  first admin: npx callvault admin-create --organisation "Region Example" --email you@example.org',
 ];
 
@@ -228,6 +237,8 @@ export const serve = async (): Promise<void> => {
   const stopWatching = watchTls(config, served.app, logger);
   const stopSweeper = startSweeper(resources, config, logger);
   const stopKeyExports = startKeyExports(resources, config, logger);
+  // The last checkpoint is made when the resources close, behind the last entry.
+  resources.checkpoints.start();
   closeGracefully(served, resources, logger, async () => {
     stopWatching();
     stopSweeper();

@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import { createLogEvidence } from './audit/log-evidence.ts';
 import { type AuditReader, createAuditReader } from './audit/reader.ts';
 import { type AuditWriter, createAuditWriter } from './audit/writer.ts';
+import { type Checkpoints, openCheckpoints } from './checkpoints.ts';
 import type { Config } from './config.ts';
 import type { S3Settings } from './config-rules.ts';
 import type { Anchor, Verdict } from './core/audit/verify.ts';
@@ -56,6 +57,7 @@ export type Resources = {
   readonly audit: AuditWriter;
   readonly log: AuditReader;
   readonly jwtKeys: JwtKeys;
+  readonly checkpoints: Checkpoints;
   readonly installationId: string;
   /** Re-derives the whole access log and compares it with what the database says, and with heads known from elsewhere. */
   readonly verifyLog: (options: {
@@ -104,6 +106,8 @@ type Closers = ReturnType<typeof createClosers>;
 type OpenedPostgres = {
   readonly settings: PostgresSettings;
   readonly embedded: EmbeddedDatabase | null;
+  /** False beside a vault that runs on the same data folder. */
+  readonly alone: boolean;
   /** Tells commands that come later where the vault answers; nothing for a command beside a running vault. */
   readonly announce: (url: string | null) => Promise<void>;
 };
@@ -120,6 +124,7 @@ const openPostgres = async (
     return {
       settings: config.database ?? (await attachEmbeddedDatabase(config.dataDir, running.socketDir ?? '')),
       embedded: null,
+      alone: false,
       announce: async () => undefined,
     };
   const folder = await openDataFolder(config.dataDir);
@@ -141,7 +146,12 @@ const openPostgres = async (
       socketDir: embedded?.socketDir ?? null,
     });
   await announce(null);
-  return { settings: config.database ?? (embedded as EmbeddedDatabase).settings, embedded, announce };
+  return {
+    settings: config.database ?? (embedded as EmbeddedDatabase).settings,
+    embedded,
+    alone: true,
+    announce,
+  };
 };
 
 /** Loaded where there is a bucket: the SDK takes 20 MB and a fifth of the start. */
@@ -178,6 +188,7 @@ const openKeys = async (config: Config, known: Installation | null) => {
   if (newInstallation) await keyRing.createOrganisationKeys(INSTALLATION);
   return {
     folder,
+    keys,
     keyRing,
     fields: createFieldEncryption({ keys, now }),
     jwtKeys: await createJwtKeys({ keys }),
@@ -271,10 +282,14 @@ const openAll = async (
   closers.add(() => database.close());
   const installation = createInstallationTable(database.prisma);
   const known = await installation.find();
-  const { folder: keyFolder, keyRing, fields, jwtKeys } = await openKeys(config, known);
+  const { folder: keyFolder, keys, keyRing, fields, jwtKeys } = await openKeys(config, known);
   const { log, audit, evidence } = openLog(postgres.settings, purpose, logger, closers);
   const { id: installationId } =
     known ?? (await installation.create(config.installationName, keyFolder.keyId));
+  const shared = { config, purpose, postgres: postgres.settings, logger };
+  const checkpoints = await openCheckpoints({ ...shared, installationId, keys, audit });
+  // What a command alone has appended waits for no vault to start.
+  closers.add(() => checkpoints.close({ lastRound: purpose === 'command' && postgres.alone }));
   // At every start, for the last one may have been killed in between. A command leaves it to that.
   if (known === null || purpose === 'serve')
     await recordInstallation(
@@ -307,6 +322,7 @@ const openAll = async (
     audit,
     log,
     jwtKeys,
+    checkpoints,
     installationId,
     verifyLog: async (options) => {
       // Loaded when asked for: the serving process has no use for it.

@@ -186,10 +186,12 @@ const open = async (machine: Machine): Promise<void> => {
   }
 };
 
+const haltReason = ({ halted }: Machine): AppError => halted ?? logHalted('The access log is halted.');
+
 /** Why nothing can be appended now; waits for a connection that is being made, as an append does. */
 const obstacleOf = async (machine: Machine): Promise<AppError | null> => {
   if (machine.state === 'connecting') await machine.opening?.catch(() => undefined);
-  if (machine.state === 'halted') return logHalted('The access log is halted.');
+  if (machine.state === 'halted') return haltReason(machine);
   if (machine.closing || machine.state !== 'ready')
     return logUnavailable('The access log cannot be reached now.');
   return null;
@@ -235,7 +237,7 @@ const wake = (machine: Machine): void => {
 const enqueue = (machine: Machine, event: AuditEvent): Promise<Receipt> =>
   new Promise((resolve, reject) => {
     const { state, closing, nextSalt, queue } = machine;
-    if (state === 'halted') throw logHalted('The access log is halted.');
+    if (state === 'halted') throw haltReason(machine);
     if (closing || state === 'away') throw logUnavailable('The access log cannot be reached now.');
     const encoded = encodeEvent(event);
     const salt = nextSalt();

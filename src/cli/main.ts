@@ -3,6 +3,7 @@ import { version } from '../version.ts';
 import { adminCreate } from './commands/admin-create.ts';
 import { doctor } from './commands/doctor.ts';
 import { exportKeys } from './commands/export-keys.ts';
+import { logKey } from './commands/log-key.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { openKey } from './commands/open-key.ts';
 import { collectHead, verify } from './commands/verify.ts';
@@ -71,6 +72,11 @@ program
   .argument('[folder]', 'where to; without it the object store, where the newest two are kept')
   .option('--json', 'one line of JSON')
   .action(run(exportKeys));
+
+program
+  .command('log-key')
+  .description('print the public key with which this installation signs checkpoints of the access log')
+  .action(run(logKey));
 
 program
   .command('verify')

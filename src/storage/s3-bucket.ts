@@ -42,10 +42,13 @@ export const assertS3Bucket = (options: S3ObjectStoreOptions): Promise<void> =>
       );
   });
 
-const make = async (room: S3Room): Promise<void> => {
+/** Object Lock can be had only when a bucket is made, and keeps nothing by itself: only checkpoints ask for it. */
+const make = async (room: S3Room, ObjectLockEnabledForBucket: boolean): Promise<void> => {
   try {
-    await room.client.send(new CreateBucketCommand({ Bucket: room.bucket }));
+    await room.client.send(new CreateBucketCommand({ Bucket: room.bucket, ObjectLockEnabledForBucket }));
   } catch (cause) {
+    // A server that knows no such thing; what it makes is stated as what it is at every start.
+    if (ObjectLockEnabledForBucket && s3Facts(cause).status === 501) return make(room, false);
     if (s3Facts(cause).status !== 403) throw s3Fault(cause);
     throw new AppError(
       'storage_unavailable',
@@ -56,12 +59,12 @@ const make = async (room: S3Room): Promise<void> => {
 };
 
 /**
- * Makes the bucket unless it is there; one that is there is left as it is. True when it was made. Throws
+ * Makes the bucket, with Object Lock where the server has it, unless it is there; one that is there is left as it is. True when it was made. Throws
  * `storage_unavailable` when the store cannot be asked or these credentials may not make buckets.
  */
 export const ensureS3Bucket = (options: S3ObjectStoreOptions): Promise<boolean> =>
   withRoom(options, async (room) => {
     if (await isThere(room)) return false;
-    await make(room);
+    await make(room, true);
     return true;
   });

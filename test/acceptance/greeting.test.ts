@@ -23,7 +23,7 @@ const fiveLines = (address: string, metrics = ''): string[] => [
   `Callvault ${version} on ${address}${metrics}`,
   `  data: ${folder.dataDir} (PostgreSQL of its own, objects as files)`,
   `  keys: back up ${folder.keysDir}/root.key and ${folder.keysDir}/keyring, apart from the data: without them every recording is lost`,
-  '  access log: append-only here; no second place keeps its checkpoints yet, so a database superuser could cut it unnoticed',
+  `  access log: checkpoints in ${folder.dataDir}/checkpoints (on the same file system as the data): no second place, so a database superuser could cut it unnoticed; see CHECKPOINT_DIR`,
   '  first admin: npx callvault admin-create --organisation "Region Example" --email you@example.org',
 ];
 

@@ -1,4 +1,6 @@
 import { readConfig, readEnvironment } from '../../config.ts';
+import { isAppError } from '../../core/errors.ts';
+import type { Resources } from '../../resources.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printData } from '../print.ts';
 import { withResources } from '../with-resources.ts';
@@ -19,6 +21,27 @@ const askRunning = async (): Promise<number> => {
   return status === 200 ? exitCodes.clean : exitCodes.findings;
 };
 
+type Checkpoints = Resources['checkpoints'];
+type Status = Awaited<ReturnType<Checkpoints['status']>>;
+
+/** Null when the database cannot be asked, which a finding says. */
+const statusOf = async (checkpoints: Checkpoints): Promise<Status | null> => {
+  try {
+    return await checkpoints.status();
+  } catch (error) {
+    if (!isAppError(error)) throw error;
+    return null;
+  }
+};
+
+const linesOf = ({ size, kept, places }: Status): readonly string[] => [
+  `checkpoint\tdatabase\t${kept} of ${size} entries`,
+  ...places.map(
+    (place) =>
+      `checkpoint\t${place.where}\t${place.size} of ${size} entries${place.weakness === null ? '' : `\t${place.weakness}`}`,
+  ),
+];
+
 /** What works and what does not, part by part; exit code 1 when something does not. */
 export const doctor = async ({
   ready = false,
@@ -28,16 +51,20 @@ export const doctor = async ({
   json?: boolean;
 }): Promise<number> => {
   if (ready) return askRunning();
-  return withResources(async ({ services }) => {
+  return withResources(async ({ services, checkpoints }) => {
     const { ready: fine, findings } = await services.readiness.current();
-    // An honest word about what this release does not do yet.
-    const notes = [
-      'No second place keeps checkpoints of the access log: a database superuser could cut its tail unnoticed.',
-    ];
-    if (json) printData(JSON.stringify({ ready: fine, findings, notes }));
+    const notes = checkpoints.secondPlace
+      ? []
+      : [
+          'No second place keeps checkpoints of the access log: a database superuser could cut its tail unnoticed.',
+        ];
+    const kept = await statusOf(checkpoints);
+    if (json) printData(JSON.stringify({ ready: fine, findings, notes, checkpoints: kept }));
     else {
       for (const { name, fault } of findings)
         printData(`${fault === null ? 'ok' : 'FAULT'}\t${name}\t${fault ?? ''}`.trimEnd());
+      printData(`log key\t${checkpoints.logKey}`);
+      if (kept !== null) for (const line of linesOf(kept)) printData(line);
       for (const note of notes) printData(`note\t${note}`);
     }
     return fine ? exitCodes.clean : exitCodes.findings;
