@@ -58,27 +58,43 @@ export const hearingWriting = (format: FileFormat, installation: string): Writin
 };
 
 async function* written<T>({ head, line }: Writing<T>, entries: AsyncIterable<T>): AsyncGenerator<string> {
-  if (head !== '') yield head;
-  for await (const entry of entries) yield line(entry);
+  let before = head;
+  for await (const entry of entries) {
+    yield before + line(entry);
+    before = '';
+  }
+  if (before !== '') yield before;
+}
+
+/** The same, whose first text has come already, so that what is wrong with it can still be answered as a problem. */
+async function* begun(first: IteratorResult<string>, rest: AsyncGenerator<string>): AsyncGenerator<string> {
+  if (first.done === true) return;
+  yield first.value;
+  yield* rest;
 }
 
 const endings: Record<FileFormat, string> = { csv: 'csv', ndjson: 'ndjson', fhir: 'fhir.ndjson' };
 
 /** Answers with a file, a page of entries in memory at a time. What goes wrong on the way cuts the connection. */
-export const sendFile = <T>(
+export const sendFile = async <T>(
   reply: FastifyReply,
   format: FileFormat,
   { count, entries }: LogExport<T>,
   writing: Writing<T>,
-): FastifyReply =>
-  reply
-    .header('cache-control', 'private, no-store')
-    .header('vary', 'Accept')
-    .header('content-disposition', `attachment; filename="access-log.${endings[format]}"`)
-    // What came can be counted: a file that was cut has fewer.
-    .header('x-entry-count', String(count))
-    .type(mediaTypes[format])
-    .send(Readable.from(written(writing, entries), { objectMode: true }));
+): Promise<FastifyReply> => {
+  const lines = written(writing, entries);
+  const first = await lines.next();
+  return (
+    reply
+      .header('cache-control', 'private, no-store')
+      .header('vary', 'Accept')
+      .header('content-disposition', `attachment; filename="access-log.${endings[format]}"`)
+      // What came can be counted: a file that was cut has fewer.
+      .header('x-entry-count', String(count))
+      .type(mediaTypes[format])
+      .send(Readable.from(begun(first, lines)))
+  );
+};
 
 const descriptions: Record<FileFormat, string> = {
   csv: 'UTF-8 with a byte order mark, `;` between cells (RFC 4180); no cell is a formula',

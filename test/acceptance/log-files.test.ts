@@ -3,6 +3,7 @@ import { type Ask, jsonOf, type Reply } from '../support/http-client.ts';
 import { createIntegrator, type Entry } from '../support/integrator.ts';
 import { expectProblem } from '../support/problems.ts';
 import { type Person, startScene } from '../support/scene.ts';
+import { inDatabase } from '../support/vault-inspection.ts';
 
 /** The access log as a file, for a spreadsheet or another program. */
 const CALLER = '070-174 06 61';
@@ -222,4 +223,38 @@ describe('what cannot be given', () => {
     const named = seen.filter(({ organisation }) => organisation !== null);
     expect(new Set(named.map(({ action }) => action))).toEqual(new Set(['organisation.changed']));
   });
+});
+
+const forge = (recording: string, from: string, to: string): Promise<void> =>
+  inDatabase(
+    scene.folder,
+    async (client) => {
+      await client.query('ALTER TABLE audit.entry DISABLE TRIGGER USER');
+      const text = `UPDATE audit.entry SET body = replace(body, $2, $3) WHERE (facts).recording = $1
+        AND (facts).action = 'recording.stored'`;
+      await client.query(text, [recording, from, to]);
+      await client.query('ALTER TABLE audit.entry ENABLE ALWAYS TRIGGER refuse_change');
+    },
+    'superuser',
+  );
+
+test('an entry that was changed in the database is in no file: the answer is a problem, or is cut off', async () => {
+  const recording = scene.own.recording.id;
+  await forge(recording, '"outcome":"success"', '"outcome":"failed"');
+  for (const format of ['csv', 'ndjson', 'fhir']) {
+    const reply = await search({ recording, format });
+    expectProblem(reply, 502, 'integrity_failure');
+    expect(reply.headers).not.toHaveProperty('content-disposition');
+  }
+  // It is one of the oldest, far behind the first page: a file that had begun ends without its end.
+  await expect(search({ format: 'csv' })).rejects.toThrow(/aborted|ECONNRESET|hang up/);
+  await forge(recording, '"outcome":"failed"', '"outcome":"success"');
+  expect((await search({ format: 'csv' })).status).toBe(200);
+});
+
+test('a file of nothing has its head', async () => {
+  const reply = await search({ recording: '00000000-0000-4000-8000-000000000000', format: 'csv' });
+  expect([reply.status, reply.headers['x-entry-count'], cellsOf(reply).length]).toEqual([200, '0', 1]);
+  const bare = await search({ recording: '00000000-0000-4000-8000-000000000000', format: 'ndjson' });
+  expect([bare.status, bare.text]).toEqual([200, '']);
 });
