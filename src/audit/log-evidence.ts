@@ -1,11 +1,12 @@
 import pg from 'pg';
+import type { EntryFacts } from '../core/audit/facts.ts';
 import { emptyRange, rootOf } from '../core/audit/merkle.ts';
 import { AppError } from '../core/errors.ts';
 import type { PostgresSettings } from '../core/postgres-settings.ts';
 import { logUnavailable } from './append-failure.ts';
 import { createLogProver, type LogProver } from './prover.ts';
-import type { AuditLogger } from './reader.ts';
-import type { Statement } from './search.ts';
+import type { AuditLogger, LogSearch } from './reader.ts';
+import { formatCursor, pageLimit, type Statement, searchStatement } from './search.ts';
 
 /** Size and root of a tree over the log. */
 export type TreeHead = { readonly size: number; readonly root: Buffer };
@@ -17,6 +18,11 @@ export type RawEntry = {
   readonly salt: Buffer | null;
   readonly body: string | null;
 };
+
+/** The same with what the database finds it by; facts are null where it holds no entry. */
+export type RawRow = RawEntry & { readonly eventId: string; readonly facts: EntryFacts | null };
+
+export type Selected = { readonly entries: readonly RawEntry[]; readonly next: string | null };
 
 /**
  * The log as evidence: heads, proofs and what they are about, as it lies in the database. On connections of its own, so that
@@ -32,6 +38,10 @@ export type LogEvidence = LogProver & {
   readonly checkpoint: (size: number) => Promise<string | null>;
   /** Null when the log holds no such entry. */
   readonly raw: (seq: number) => Promise<RawEntry | null>;
+  /** The rows there are of entries [from, to), in order; one that was taken out is not among them. */
+  readonly run: (from: number, to: number) => Promise<readonly RawRow[]>;
+  /** A page of what a search finds, newest first, as it lies in the database. */
+  readonly selected: (query: LogSearch) => Promise<Selected>;
   /** Safe to call twice. */
   readonly close: () => Promise<void>;
 };
@@ -58,21 +68,52 @@ const openPool = ({ postgres, log }: Options): pg.Pool => {
   return pool;
 };
 
-type RawRow = {
+type EntryRow = {
   readonly seq: string;
   readonly commitment: Buffer;
   readonly salt: Buffer | null;
   readonly body: string | null;
 };
+type RunRow = EntryRow &
+  Omit<EntryFacts, 'eventId' | 'at'> & {
+    readonly leaf_event: string;
+    readonly event_id: string | null;
+    readonly at: string | null;
+  };
+type SelectedRow = EntryRow & { readonly at: string };
 
-const RAW = `SELECT l.seq, l.commitment, e.salt, e.body FROM audit.leaf l LEFT JOIN audit.entry e USING (seq)`;
+const TABLES = 'audit.leaf l LEFT JOIN audit.entry e USING (seq)';
+const RAW = `SELECT l.seq, l.commitment, e.salt, e.body FROM ${TABLES} WHERE l.seq = $1`;
+const RUN = `SELECT l.seq, l.commitment, l.event_id AS leaf_event, e.salt, e.body, (e.facts).* FROM ${TABLES}
+  WHERE l.seq >= $1 AND l.seq < $2 ORDER BY l.seq`;
+
+const rawOf = ({ seq, commitment, salt, body }: EntryRow): RawEntry => ({
+  seq: Number(seq),
+  commitment,
+  salt,
+  body,
+});
+
+const runRowOf = (row: RunRow): RawRow => {
+  const { seq, commitment, salt, body, leaf_event, event_id, at, ...rest } = row;
+  const facts = event_id === null ? null : { eventId: event_id, at: Number(at), ...rest };
+  return { seq: Number(seq), commitment, salt, body, eventId: leaf_event, facts };
+};
+
+const selectedOf = (query: LogSearch, rows: readonly SelectedRow[]): Selected => {
+  const page = rows.slice(0, pageLimit(query));
+  const last = page.at(-1);
+  const more = rows.length > page.length && last !== undefined;
+  return {
+    entries: page.map(rawOf),
+    next: more ? formatCursor({ at: Number(last.at), seq: Number(last.seq) }) : null,
+  };
+};
 
 const NEWEST_CHECKPOINT = `
   SELECT c.note || coalesce((SELECT string_agg(s.line, '' ORDER BY s.at, s.witness)
                                FROM audit.cosignature s WHERE s.size = c.size), '') AS note
     FROM audit.checkpoint c WHERE c.size <= $1 ORDER BY c.size DESC LIMIT 1`;
-
-const rawOf = ({ seq, ...rest }: RawRow): RawEntry => ({ seq: Number(seq), ...rest });
 
 /** Opens connections when they are first needed. */
 export const createLogEvidence = (options: Options): LogEvidence => {
@@ -104,9 +145,11 @@ export const createLogEvidence = (options: Options): LogEvidence => {
     checkpoint: async (size) =>
       (await ask<{ note: string }>({ text: NEWEST_CHECKPOINT, values: [size] }))[0]?.note ?? null,
     raw: async (seq) => {
-      const [row] = await ask<RawRow>({ text: `${RAW} WHERE l.seq = $1`, values: [seq] });
+      const [row] = await ask<EntryRow>({ text: RAW, values: [seq] });
       return row === undefined ? null : rawOf(row);
     },
+    run: async (from, to) => (await ask<RunRow>({ text: RUN, values: [from, to] })).map(runRowOf),
+    selected: async (query) => selectedOf(query, await ask<SelectedRow>(searchStatement(query))),
     close: () => {
       closing ??= pool.end();
       return closing;

@@ -19,6 +19,7 @@ import { createAuditedChanges } from './audited-change.ts';
 import { createAuthenticate } from './authenticate.ts';
 import { createAuthorisePiece } from './authorise-piece.ts';
 import { createEraseEffect, createEraseRecording } from './erase-recording.ts';
+import { createExportEvidence } from './export-evidence.ts';
 import { createExportKeys } from './export-keys.ts';
 import { createExportLog } from './export-log.ts';
 import { createHoldEffects, createHoldRecording } from './hold-recording.ts';
@@ -134,6 +135,7 @@ const logServices = (deps: ServiceDeps) => {
     askLog: createAskLog(shared),
     exportLog: createExportLog(shared),
     proveLog: createProveLog(shared),
+    exportEvidence: createExportEvidence(shared),
   };
 };
 

@@ -183,6 +183,8 @@ const successes: Readonly<Record<string, string>> = {
   'GET /v1/audit/entries/:seq | installation': 'installation_auditor',
   'GET /v1/audit/entries/:seq/proof | own organisation': 'compliance',
   'GET /v1/audit/entries/:seq/proof | installation': 'installation_auditor',
+  'GET /v1/audit/export | own': 'compliance installation_auditor',
+  'POST /v1/audit/export | own': 'compliance installation_auditor',
   'GET /v1/audit/proof/inclusion | own': 'compliance installation_auditor',
   'GET /v1/audit/proof/consistency | own': 'compliance installation_auditor',
   'GET /v1/audit/recordings/:id/hearers | own unit': 'compliance',

@@ -243,6 +243,8 @@ export const cases: Readonly<Record<string, Case>> = {
   'POST /v1/audit/search': { ok: 200, things: () => atHome, ask: json(() => ({})) },
   'GET /v1/audit/entries/:seq': { ok: 200, things: entries },
   'GET /v1/audit/entries/:seq/proof': { ok: 200, things: entries },
+  'GET /v1/audit/export': { ok: 200, things: () => atHome },
+  'POST /v1/audit/export': { ok: 200, things: () => atHome, ask: json(() => ({})) },
   'GET /v1/audit/proof/inclusion': { ok: 200, query: '?seq=0', things: () => atHome },
   'GET /v1/audit/proof/consistency': { ok: 200, query: '?from=1', things: () => atHome },
   'GET /v1/audit/recordings/:id/hearers': { ok: 200, things: recordings },

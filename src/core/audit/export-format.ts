@@ -58,7 +58,7 @@ export type RangeHeader = Common & {
   readonly before: readonly string[];
   readonly after: readonly string[];
 };
-/** `selection`: entries that match the filter, by time and then by place, each with a proof of its own. */
+/** `selection`: entries that match the filter, newest first by time and then by place, each with a proof of its own. */
 export type SelectionHeader = Common & { readonly kind: 'selection' };
 export type ExportHeader = RangeHeader | SelectionHeader;
 

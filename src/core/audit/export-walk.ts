@@ -117,15 +117,15 @@ const checkProof = (walk: Walk, header: SelectionHeader, { seq, commitment, proo
   );
 };
 
-/** Entries that stand alone: each is proven to be in the tree, in the order of time and place; none can be missed. */
+/** Entries that stand alone: each is proven to be in the tree, newest first by time and then by place. That none was left out cannot be shown. */
 export const createSelectionWalk = (header: SelectionHeader): ExportWalk => {
   const walk = createWalk();
-  let last = { at: -1, seq: -1 };
+  let last = { at: Infinity, seq: Infinity };
   const checkEvent = (seq: number, event: AuditEvent): void => {
     const { at } = event;
     if (!matches(header.filter, event))
       walk.faults.add('export', seq, `Entry ${seq} is not one that the header asks for.`);
-    if (at < last.at || (at === last.at && seq <= last.seq))
+    if (at > last.at || (at === last.at && seq >= last.seq))
       walk.faults.add('export', seq, `Entry ${seq} comes twice, or out of order.`);
     last = { at, seq };
   };
