@@ -1,8 +1,9 @@
 import { hearingActions } from '../audit/hearings.ts';
 import type { AuditReader, HearingEntry, LogEntry, LogSearch } from '../audit/reader.ts';
 import type { AuditWriter } from '../audit/writer.ts';
-import type { UserActor } from '../core/access.ts';
+import { mayEver, type UserActor } from '../core/access.ts';
 import { AppError } from '../core/errors.ts';
+import type { Authenticate, Credential } from './authenticate.ts';
 import { eventBase } from './event-base.ts';
 import { audienceOf, type LogQuery, type LogQuestion } from './log-question.ts';
 
@@ -10,12 +11,15 @@ export type ExportLogDeps = {
   readonly log: Pick<AuditReader, 'search' | 'hearings' | 'count' | 'head'>;
   readonly audit: Pick<AuditWriter, 'append'>;
   readonly logQuestion: LogQuestion;
+  readonly authenticate: Authenticate;
   readonly installationId: string;
   readonly now: () => number;
 };
 
 type Asked = {
   readonly actor: UserActor;
+  /** By which each page after the first is permitted anew: a file may be taken slowly. */
+  readonly credential: Credential;
   /** The word of the file's form, and by what kinds of criteria was chosen; both are words of ours. */
   readonly format: string;
   readonly criteria: readonly string[];
@@ -61,7 +65,16 @@ async function* walk<T>(pageOf: PageOf<T>, size: number, count: number): AsyncGe
  * The log as a file: what it had when it was asked for, and nothing that is added meanwhile. That it was taken, by what kinds
  * of criteria and how much of it, is an entry, committed before the first of it is given.
  */
-export const createExportLog = ({ log, audit, logQuestion, installationId, now }: ExportLogDeps) => {
+export const createExportLog = (deps: ExportLogDeps) => {
+  const { log, audit, logQuestion, installationId, now } = deps;
+
+  /** Rejects with `unauthenticated` or `forbidden` once the session has ended or the role does not permit it any more. */
+  const permitAgain = async ({ actor, credential }: Asked): Promise<void> => {
+    const { role, organisation } = await deps.authenticate(credential);
+    if (!mayEver(role, 'log.export') || organisation !== actor.organisation)
+      throw new AppError('forbidden', 'Your role does not permit this (log.export).');
+  };
+
   const begin = async <T>(asked: Asked, query: LogSearch, pageOf: PageOf<T>): Promise<LogExport<T>> => {
     const { size } = await log.head();
     const { count, first, last } = await log.count({ ...query, size }, MAX_EXPORTED + 1);
@@ -76,7 +89,11 @@ export const createExportLog = ({ log, audit, logQuestion, installationId, now }
       outcome: 'success',
       detail: { format, criteria, count, first, last },
     });
-    return { count, installationId, entries: walk(pageOf, size, count) };
+    const permitted: PageOf<T> = async (at) => {
+      if (at.cursor !== undefined) await permitAgain(asked);
+      return pageOf(at);
+    };
+    return { count, installationId, entries: walk(permitted, size, count) };
   };
 
   return {

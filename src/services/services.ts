@@ -129,6 +129,7 @@ const logServices = (deps: ServiceDeps) => {
     ...deps.tables,
     logQuestion: createLogQuestion(deps),
     recordReading: createRecordReading(deps),
+    authenticate: createAuthenticate({ ...deps.tables, now: deps.now }),
   };
   return {
     readLog: createReadLog(shared),

@@ -155,3 +155,9 @@ export const actorOf = (request: FastifyRequest): ActorContext => {
   if (request.actor === null) throw new AppError('internal', 'no actor on a guarded route');
   return request.actor;
 };
+
+/** The credential of a guarded route. Throws if the guard did not run. */
+export const provenBy = (request: FastifyRequest): Credential => {
+  if (request.credential === null) throw new AppError('internal', 'no credential on a guarded route');
+  return request.credential;
+};

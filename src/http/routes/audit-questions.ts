@@ -5,6 +5,7 @@ import type { Services } from '../../services/services.ts';
 import { type Format, formats } from '../answer-format.ts';
 import { entryWriting, hearingWriting, pageOrFile, sendFile, shownEntry } from '../log-files.ts';
 import { assertWhole, periodOf } from '../log-period.ts';
+import { provenBy } from '../plugins/access.ts';
 import { ActivityQuery, ActivitySchema, HearersQuery, HearersSchema } from '../schemas/audit.ts';
 import { IdParams, problems } from '../schemas/common.ts';
 import { userOf } from './recordings.ts';
@@ -92,6 +93,7 @@ const hearers = (app: FastifyInstance, { services }: Options): void => {
       const file = await services.exportLog.hearings({
         ...asked,
         format,
+        credential: provenBy(request),
         criteria: ['recording', 'hearers'],
       });
       return sendFile(reply, format, file, hearingWriting(format, file.installationId));
@@ -129,7 +131,8 @@ const activity = (app: FastifyInstance, { services }: Options): void => {
       assertWhole(query);
       await services.askLog.assertActor(asked.actor, id, request.id);
       const criteria = ['actor', ...Object.keys(period)];
-      const wanted = { ...asked, query: { ...period, actor: id }, format, criteria };
+      const credential = provenBy(request);
+      const wanted = { ...asked, credential, query: { ...period, actor: id }, format, criteria };
       const file = await services.exportLog.entries(wanted);
       return sendFile(reply, format, file, entryWriting(format, file.installationId));
     },

@@ -4,6 +4,7 @@ import type { Services } from '../../services/services.ts';
 import { formats } from '../answer-format.ts';
 import { entryWriting, pageOrFile, sendFile, shownEntry } from '../log-files.ts';
 import { assertWhole, periodOf } from '../log-period.ts';
+import { provenBy } from '../plugins/access.ts';
 import { LogEntrySchema, LogPageSchema, LogQuerySchema, SeqParams } from '../schemas/audit.ts';
 import { problems } from '../schemas/common.ts';
 import { userOf } from './recordings.ts';
@@ -43,7 +44,14 @@ const search = (app: FastifyInstance, { services }: Options): void => {
       }
       assertWhole(request.body as LogBody);
       const criteria = Object.keys(request.body as LogBody).filter((name) => !paging.includes(name));
-      const asked = { actor: userOf(request), query, format, criteria, request: id };
+      const asked = {
+        actor: userOf(request),
+        credential: provenBy(request),
+        query,
+        format,
+        criteria,
+        request: id,
+      };
       const file = await services.exportLog.entries(asked);
       return sendFile(reply, format, file, entryWriting(format, file.installationId));
     },

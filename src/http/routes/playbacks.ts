@@ -5,25 +5,20 @@ import { AppError } from '../../core/errors.ts';
 import { freeBuffer } from '../../core/free-buffer.ts';
 import { pieceEnd } from '../../core/playback-pieces.ts';
 import { MAX_PIECE_BYTES, parseRange } from '../../core/range.ts';
-import type { Credential } from '../../services/authenticate.ts';
 import type { PieceRequest } from '../../services/authorise-piece.ts';
 import type { Services } from '../../services/services.ts';
 import type { Listening } from '../../services/stream-playback.ts';
 import { hangUpSignal } from '../hang-up.ts';
+import { provenBy } from '../plugins/access.ts';
 import { bytes, IdParams, problems } from '../schemas/common.ts';
 import { HeardBody, OpenedPlaybackSchema, PlaybackBody } from '../schemas/playbacks.ts';
 import { userOf } from './recordings.ts';
 
 type Options = { readonly services: Pick<Services, 'openPlayback' | 'streamPlayback' | 'reportHeard'> };
 
-const credentialOf = (request: FastifyRequest): Credential => {
-  if (request.credential === null) throw new AppError('internal', 'no credential on a guarded route');
-  return request.credential;
-};
-
 const pieceOf = (request: FastifyRequest): PieceRequest => ({
   playbackId: (request.params as Static<typeof IdParams>).id,
-  credential: credentialOf(request),
+  credential: provenBy(request),
   request: request.id,
   route: request.routeOptions.url ?? 'unknown',
 });

@@ -3,6 +3,7 @@ import type { LogEntry } from '../../../src/audit/reader.ts';
 import type { UserActor } from '../../../src/core/access.ts';
 import { AppError } from '../../../src/core/errors.ts';
 import type { AuditEvent } from '../../../src/core/events.ts';
+import type { Credential } from '../../../src/services/authenticate.ts';
 import { createExportLog, type ExportLogDeps, MAX_EXPORTED } from '../../../src/services/export-log.ts';
 import { fixedId, freshEvent } from '../../support/audit-events.ts';
 
@@ -15,12 +16,17 @@ const officer = {
   session: fixedId(6),
 } as unknown as UserActor;
 
+const credential = { kind: 'session', sessionId: fixedId(6) } as unknown as Credential;
+
 /** A log of `length` entries that gives pages of it, and tells in which order it was asked what. */
 const logOf = (length: number, told = length) => {
   const steps: string[] = [];
   const entries: LogEntry[] = Array.from({ length }, (_, seq) => ({ seq, event: freshEvent() }));
   const written: AuditEvent[] = [];
-  const state = { failure: null as AppError | null };
+  const state = {
+    failure: null as AppError | null,
+    who: officer as object | null,
+  };
   const deps = {
     log: {
       head: async () => ({ size: 777, root: '' }),
@@ -52,12 +58,18 @@ const logOf = (length: number, told = length) => {
       },
     },
     logQuestion: async () => ({ audience: { scope: 'organisation', organisation: fixedId(2) } }),
+    authenticate: async () => {
+      steps.push('permitted');
+      if (state.who === null) throw new AppError('unauthenticated', 'Sign in first.');
+      return state.who;
+    },
     installationId: fixedId(900),
     now: () => 0,
   } as unknown as ExportLogDeps;
   const begin = () =>
     createExportLog(deps).entries({
       actor: officer,
+      credential,
       query: {},
       format: 'csv',
       criteria: ['from'],
@@ -85,7 +97,14 @@ describe('the entry', () => {
     ]);
     expect(count).toBe(450);
     expect((await all(entries)).map(({ seq }) => seq)).toEqual(Array.from({ length: 450 }, (_, i) => i));
-    expect(steps).toEqual(['entry', 'page 0 of 777', 'page 200 of 777', 'page 400 of 777']);
+    expect(steps).toEqual([
+      'entry',
+      'page 0 of 777',
+      'permitted',
+      'page 200 of 777',
+      'permitted',
+      'page 400 of 777',
+    ]);
   });
 
   test('that cannot be written leaves nothing to read', async () => {
@@ -119,7 +138,19 @@ describe('the file', () => {
       taken += 1;
       if (taken === 201) break;
     }
-    expect(steps).toEqual(['entry', 'page 0 of 777', 'page 200 of 777']);
+    expect(steps).toEqual(['entry', 'page 0 of 777', 'permitted', 'page 200 of 777']);
+  });
+
+  test.each([
+    ['signed out', null, 'unauthenticated'],
+    ['of another role', { ...officer, role: 'nurse' }, 'forbidden'],
+    ['of another organisation', { ...officer, organisation: fixedId(222) }, 'forbidden'],
+  ])('ends before the next page for somebody who is %s meanwhile', async (_, who, code) => {
+    const { state, steps, begin } = logOf(450);
+    const { entries } = await begin();
+    state.who = who;
+    await expect(all(entries)).rejects.toMatchObject({ code });
+    expect(steps).toEqual(['entry', 'page 0 of 777', 'permitted']);
   });
 
   test.each([449, 451])('that is not as long as its entry says (%i) fails at its end', async (told) => {
