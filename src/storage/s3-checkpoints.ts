@@ -4,6 +4,8 @@ import {
   GetObjectLockConfigurationCommand,
   ListObjectsV2Command,
   ListObjectVersionsCommand,
+  type ListObjectVersionsCommandInput,
+  type ListObjectVersionsCommandOutput,
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
 import { sizeOfCheckpointName } from '../core/audit/checkpoint.ts';
@@ -34,23 +36,32 @@ const isLocking = async (room: S3Room): Promise<boolean> => {
   }
 };
 
-type Listed = { readonly keys: readonly string[]; readonly last: string | undefined; readonly more: boolean };
-
-/** Names that hold a version, hidden by a delete marker or not: whoever has the bucket's keys can place such markers. */
-const listVersions = async (room: S3Room, prefix: string, after: string): Promise<Listed | null> => {
+/** What a server answers, or null from one that knows no such thing. */
+const orNone = async <T>(request: Promise<T>): Promise<T | null> => {
   try {
-    const page = await room.client.send(
-      new ListObjectVersionsCommand({ Bucket: room.bucket, Prefix: prefix, KeyMarker: after }),
-    );
-    return {
-      keys: (page.Versions ?? []).map(({ Key = '' }) => Key),
-      last: page.NextKeyMarker,
-      more: page.IsTruncated === true,
-    };
+    return await request;
   } catch (error) {
     if (s3Facts(error).status === 501) return null;
     throw s3Fault(error);
   }
+};
+
+type Listed = { readonly keys: readonly string[]; readonly last: string | undefined; readonly more: boolean };
+
+/** Names that hold a version, hidden by a delete marker or not: whoever has the bucket's keys can place such markers. */
+const listVersions = async (room: S3Room, prefix: string, after: string): Promise<Listed | null> => {
+  const page = await orNone(
+    room.client.send(
+      new ListObjectVersionsCommand({ Bucket: room.bucket, Prefix: prefix, KeyMarker: after }),
+    ),
+  );
+  return (
+    page && {
+      keys: (page.Versions ?? []).map(({ Key = '' }) => Key),
+      last: page.NextKeyMarker,
+      more: page.IsTruncated === true,
+    }
+  );
 };
 
 const listNames = async (room: S3Room, prefix: string, after: string): Promise<Listed> => {
@@ -77,20 +88,28 @@ async function* sizesFrom(room: S3Room, from: number): AsyncGenerator<number, vo
   }
 }
 
-/** The version that came first, where the bucket keeps versions: nobody can put one before it. */
-const oldestVersion = async (room: S3Room, key: string): Promise<string | undefined> => {
-  try {
-    const page = await room.client.send(new ListObjectVersionsCommand({ Bucket: room.bucket, Prefix: key }));
-    const oldest = (page.Versions ?? []).filter(({ Key }) => Key === key).at(-1)?.VersionId;
-    return oldest === 'null' ? undefined : oldest;
-  } catch (error) {
-    if (s3Facts(error).status === 501) return undefined;
-    throw s3Fault(error);
+/**
+ * The version that came first: nobody can put one before it. Undefined where the bucket keeps no versions, null when there
+ * is nothing under the name.
+ */
+const oldestVersion = async (room: S3Room, key: string): Promise<string | undefined | null> => {
+  let oldest: string | undefined | null = null;
+  let after: Pick<ListObjectVersionsCommandInput, 'KeyMarker' | 'VersionIdMarker'> | null = {};
+  while (after !== null) {
+    const page: ListObjectVersionsCommandOutput | null = await orNone(
+      room.client.send(new ListObjectVersionsCommand({ Bucket: room.bucket, Prefix: key, ...after })),
+    );
+    if (page === null) return undefined;
+    // Newest first, as S3 lists them; names that only begin like this one follow.
+    const own = (page.Versions ?? []).filter(({ Key }) => Key === key);
+    if (own.length > 0) oldest = own.at(-1)?.VersionId;
+    const more: boolean = page.IsTruncated === true && page.NextKeyMarker === key;
+    after = more ? { KeyMarker: key, VersionIdMarker: page.NextVersionIdMarker } : null;
   }
+  return oldest === 'null' ? undefined : oldest;
 };
 
-const readNote = async (room: S3Room, key: string): Promise<string> => {
-  const VersionId = await oldestVersion(room, key);
+const readNote = async (room: S3Room, key: string, VersionId: string | undefined): Promise<string> => {
   const { Body } = await onS3(
     room.client.send(
       new GetObjectCommand({
@@ -125,7 +144,9 @@ export const openS3Checkpoints = async ({ lockDays, now, ...options }: S3Checkpo
     assertCheckpointName(name);
     return `${room.prefix}${ROOM}${name}`;
   };
-  const put = async (key: string, text: string): Promise<void> => {
+  const read = async (key: string): Promise<string> =>
+    readNote(room, key, (await oldestVersion(room, key)) ?? undefined);
+  const put = async (key: string, text: string): Promise<string | undefined> => {
     const lock = {
       ObjectLockMode: 'COMPLIANCE',
       ObjectLockRetainUntilDate: new Date(now() + lockDays * DAY_MS),
@@ -140,23 +161,26 @@ export const openS3Checkpoints = async ({ lockDays, now, ...options }: S3Checkpo
       IfNoneMatch: '*',
       ...(locking ? lock : {}),
     });
-    await onS3(room.client.send(command));
+    return (await onS3(room.client.send(command))).VersionId;
   };
   return {
     where: `s3://${room.bucket}/${room.prefix}${ROOM.slice(0, -1)}`,
     locking,
     keep: async (name: string, text: string): Promise<string> => {
       const key = keyOf(name);
+      // Where versions are kept, a server may take a conditional write all the same, as a version of its own.
+      const earlier = locking ? await oldestVersion(room, key) : null;
+      if (earlier !== null) return readNote(room, key, earlier);
       try {
-        await put(key, text);
-        return text;
+        const version = await put(key, text);
+        return version === undefined || version === 'null' ? text : await read(key);
       } catch (error) {
         if (!isAppError(error, 'conflict')) throw error;
-        return readNote(room, key);
+        return read(key);
       }
     },
     sizes: (from: number) => sizesFrom(room, from),
-    read: async (name: string): Promise<string> => readNote(room, keyOf(name)),
+    read: async (name: string): Promise<string> => read(keyOf(name)),
     close: async (): Promise<void> => room.client.destroy(),
   };
 };

@@ -230,6 +230,16 @@ test('bundles of wrapped keys: the newest two, and no version of an older one', 
   for (const key of made.slice(1)) await objects.delete(key);
 });
 
+test('H-5 checkpoints of the access log are locked in the bucket, which makes it a second place', async () => {
+  await until(async () => (await objects.checkpoints()).length > 0);
+  const [first] = await objects.checkpoints();
+  expect((await objects.head(first!)).ObjectLockMode).toBe('COMPLIANCE');
+  const { stdout } = await folder.cli('doctor');
+  expect(stdout).toContain(`checkpoint\ts3://${bucket}/checkpoints\t`);
+  expect(stdout).not.toContain('No second place');
+  expect(vault.output()).toContain(`access log: checkpoints in s3://${bucket}/checkpoints\n`);
+});
+
 describe('the store goes away and comes back', () => {
   test('uploads and playback answer 503, nothing is visible, and all is well again without a restart', async () => {
     const { id } = await byForm(generatedCall(20));

@@ -12,11 +12,13 @@ afterEach(async () => {
   for (const close of closers.splice(0)) await close();
 });
 
-/** Options for a server that answers HEAD and PUT with these. */
-const bucketWhere = async (head: number, put = 500) => {
+/** Options for a server that answers HEAD and PUT with these; `locked` is how it answers a PUT that asks for Object Lock. */
+const bucketWhere = async (head: number, put = 500, locked = put) => {
   const { endpoint, asked, close } = await createScriptedServer((request, response) => {
     request.resume().on('end', () => {
-      response.writeHead(request.method === 'HEAD' ? head : put, { connection: 'close' });
+      const asksForLock = request.headers['x-amz-bucket-object-lock-enabled'] === 'true';
+      const answer = asksForLock ? locked : put;
+      response.writeHead(request.method === 'HEAD' ? head : answer, { connection: 'close' });
       response.end();
     });
   });
@@ -59,6 +61,14 @@ describe('migrating', () => {
     const { options, asked } = await bucketWhere(404, 200);
     expect(await ensureS3Bucket(options)).toBe(true);
     expect(asked).toEqual(['HEAD /calls/', 'PUT /calls/']);
+  });
+
+  test('with Object Lock, or without it where the server has none', async () => {
+    const { options, asked } = await bucketWhere(404, 200, 501);
+    expect(await ensureS3Bucket(options)).toBe(true);
+    expect(asked.filter((one) => one.startsWith('PUT')).length).toBeGreaterThan(1);
+    const strict = await bucketWhere(404, 403, 200);
+    expect(await ensureS3Bucket(strict.options)).toBe(true);
   });
 
   test('leaves one that is there as it is', async () => {

@@ -9,17 +9,24 @@ import {
   PutBucketVersioningCommand,
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
-import { createS3Client, emptyBucket } from './s3-bucket.ts';
+import { createS3Client, emptyBucket, toleratesLocks } from './s3-bucket.ts';
+
+const CHECKPOINTS = 'checkpoints/';
 
 /** A bucket as somebody with its keys sees and changes it, past the vault. Holds fewer than a thousand objects. */
 export const createBucketView = (bucket: string) => {
   const client = createS3Client();
   const Bucket = bucket;
+  const names = async (): Promise<string[]> => {
+    const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket }));
+    return Contents.map(({ Key }) => Key as string);
+  };
   return {
-    keys: async (): Promise<readonly string[]> => {
-      const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket }));
-      return Contents.map(({ Key }) => Key as string);
-    },
+    /** All but checkpoints of the access log, which come by themselves. */
+    keys: async (): Promise<readonly string[]> =>
+      (await names()).filter((key) => !key.startsWith(CHECKPOINTS)),
+    checkpoints: async (): Promise<readonly string[]> =>
+      (await names()).filter((key) => key.startsWith(CHECKPOINTS)),
     head: (Key: string) => client.send(new HeadObjectCommand({ Bucket, Key })),
     read: async (Key: string): Promise<Buffer> => {
       const { Body } = await client.send(new GetObjectCommand({ Bucket, Key }));
@@ -42,7 +49,7 @@ export const createBucketView = (bucket: string) => {
     /** Removes the bucket with all that is in it, if it is there. */
     remove: async (): Promise<void> => {
       const isGone = (error: { readonly name?: string }): void => {
-        if (error.name !== 'NoSuchBucket') throw error;
+        if (error.name !== 'NoSuchBucket') toleratesLocks(error);
       };
       await emptyBucket(client, bucket).catch(isGone);
       await client.send(new DeleteBucketCommand({ Bucket })).catch(isGone);

@@ -117,6 +117,40 @@ test('no fault quotes a secret', () => {
   expect(said).not.toContain('canary');
 });
 
+describe('checkpoints', () => {
+  test('lie in no folder that is named, and are locked for five years', () => {
+    expect(accepted({})).toMatchObject({ checkpointDir: null, checkpointLockDays: 1827 });
+    expect(accepted({ ...S3, S3_REGION: 'x', S3_CHECKPOINT_LOCK_DAYS: '3653' }).checkpointLockDays).toBe(
+      3653,
+    );
+  });
+
+  test('have a folder of their own, which is not that of the data or the keys', () => {
+    expect(accepted({ CHECKPOINT_DIR: join(folder, 'elsewhere') }).checkpointDir).toBe(
+      join(folder, 'elsewhere'),
+    );
+    expect(accepted({ CHECKPOINT_DIR: join(folder, 'data', 'own') }).checkpointDir).toBe(
+      join(folder, 'data', 'own'),
+    );
+    for (const CHECKPOINT_DIR of ['data', 'data/.', 'data.keys', 'data.keys/keyring', 'other/../data'])
+      expect(faultsOf({ CHECKPOINT_DIR: join(folder, CHECKPOINT_DIR) }), CHECKPOINT_DIR).toEqual([
+        expect.stringMatching(/^CHECKPOINT_DIR is the folder of/),
+      ]);
+  });
+
+  test.each(['0', '-1', '36501', '1.5', 'a year'])('S3_CHECKPOINT_LOCK_DAYS=%s is refused', (days) => {
+    expect(faultsOf({ ...S3, S3_REGION: 'x', S3_CHECKPOINT_LOCK_DAYS: days })).toEqual([
+      'S3_CHECKPOINT_LOCK_DAYS must be a whole number from 1 to 36500',
+    ]);
+  });
+
+  test('a lock without a bucket is a fault: it would lock nothing', () => {
+    expect(faultsOf({ S3_CHECKPOINT_LOCK_DAYS: '3653' })).toContainEqual(
+      expect.stringMatching(/^S3_BUCKET is missing/),
+    );
+  });
+});
+
 describe('numbers and words', () => {
   test.each([
     '-1',
