@@ -34,7 +34,10 @@ const table = (name: string): string => `
   CREATE INDEX ON ${name} (actor, at, id) WHERE actor IS NOT NULL;
   CREATE INDEX ON ${name} (recording, at, id) WHERE recording IS NOT NULL;
   CREATE INDEX ON ${name} (subject, at, id) WHERE subject IS NOT NULL;
-  CREATE INDEX ON ${name} (action, outcome, at, id) WHERE outcome <> 'success';
+  CREATE INDEX ON ${name} (unit, at, id) WHERE unit IS NOT NULL;
+  CREATE INDEX ON ${name} (action, organisation, at, id) WHERE action NOT LIKE 'recording%' AND action NOT LIKE 'playback%';
+  CREATE INDEX ON ${name} (outcome, organisation, at, id) WHERE outcome <> 'success';
+  CREATE INDEX ON ${name} (purpose, organisation, at, id) WHERE purpose <> 'care';
   GRANT SELECT, INSERT ON ${name} TO callvault;
   GRANT USAGE ON SEQUENCE ${name}_id_seq TO callvault`;
 
