@@ -25,6 +25,7 @@ import { openApi } from './http/plugins/open-api.ts';
 import { sendProblem } from './http/problem.ts';
 import { adminRoutes } from './http/routes/admin.ts';
 import { auditRoutes } from './http/routes/audit.ts';
+import { auditCheckpointRoutes } from './http/routes/audit-checkpoint.ts';
 import { auditExportRoutes } from './http/routes/audit-export.ts';
 import { auditProofRoutes } from './http/routes/audit-proofs.ts';
 import { auditQuestionRoutes } from './http/routes/audit-questions.ts';
@@ -119,6 +120,7 @@ export const buildApp = async (deps: AppDeps): Promise<App> => {
   await app.register(auditRoutes, { prefix: '/v1/audit', services: deps.services });
   await app.register(auditQuestionRoutes, { prefix: '/v1/audit', services: deps.services });
   await app.register(auditExportRoutes, { prefix: '/v1/audit', services: deps.services });
+  await app.register(auditCheckpointRoutes, { prefix: '/v1/audit', services: deps.services });
   await app.register(auditProofRoutes, { prefix: '/v1/audit', services: deps.services });
   await app.register(adminRoutes, { prefix: '/v1/admin', services: deps.services });
   await app.ready();

@@ -25,8 +25,6 @@ export type CheckpointRows = LogProver & {
   /** Keeps the note unless there is one of that size; resolves to the one that is kept. */
   readonly keep: (size: number, note: string) => Promise<string>;
   readonly keepCosignature: (size: number, witness: string, line: string) => Promise<void>;
-  /** The newest checkpoint with the cosignatures under it; null before the first. */
-  readonly newestNote: () => Promise<KeptNote | null>;
   readonly positions: () => Promise<readonly WitnessPosition[]>;
   /** Safe to call twice. */
   readonly close: () => Promise<void>;
@@ -41,11 +39,6 @@ const STATE = `
   SELECT h.size, h.root, h.range, c.size AS kept, c.note FROM (SELECT) AS one
     LEFT JOIN (SELECT size, root, range FROM audit.batch ORDER BY first_seq DESC LIMIT 1) h ON true
     LEFT JOIN (SELECT size, note FROM audit.checkpoint ORDER BY size DESC LIMIT 1) c ON true`;
-const NEWEST = `
-  SELECT c.size, c.note || coalesce((SELECT string_agg(s.line, '' ORDER BY s.at, s.witness)
-                                       FROM audit.cosignature s WHERE s.size = c.size), '') AS note
-    FROM audit.checkpoint c ORDER BY c.size DESC LIMIT 1`;
-
 type StateRow = {
   readonly size: string | null;
   readonly root: Buffer;
@@ -118,10 +111,6 @@ export const createCheckpointRows = (options: Options): CheckpointRows => {
       (await one<{ kept: string }>('SELECT audit.keep_checkpoint($1, $2) AS kept', size, note))!.kept,
     keepCosignature: async (size, witness, line) => {
       await one('SELECT audit.keep_cosignature($1, $2, $3)', size, witness, line);
-    },
-    newestNote: async () => {
-      const row = await one<{ size: string; note: string }>(NEWEST);
-      return row === undefined ? null : { size: Number(row.size), note: row.note };
     },
     positions: async () => {
       const text = 'SELECT witness, max(size) AS size FROM audit.cosignature GROUP BY witness';

@@ -31,6 +31,7 @@ import { createLogQuestion, createRecordReading } from './log-question.ts';
 import { createOpenKey } from './open-key.ts';
 import { createOpenPlayback } from './open-playback.ts';
 import { createProveLog } from './prove-log.ts';
+import { createReadCheckpoint } from './read-checkpoint.ts';
 import { createReadLog } from './read-log.ts';
 import { createReadVerified } from './read-verified.ts';
 import type { Readiness } from './readiness.ts';
@@ -135,6 +136,7 @@ const logServices = (deps: ServiceDeps) => {
     readLog: createReadLog(shared),
     askLog: createAskLog(shared),
     exportLog: createExportLog(shared),
+    readCheckpoint: createReadCheckpoint(deps),
     proveLog: createProveLog(shared),
     exportEvidence: createExportEvidence(shared),
   };

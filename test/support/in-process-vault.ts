@@ -46,7 +46,7 @@ const appOn = (resources: Resources): Promise<App> => {
  * The vault within this process, on an embedded database and files of its own, serving on loopback: for tests that must
  * know what is registered. `routes` is everything that anybody registered, from the very beginning on.
  */
-export const startInProcess = async () => {
+export const startInProcess = async ({ checkpoint = true }: { readonly checkpoint?: boolean } = {}) => {
   const folder = await newVaultFolder(ROOMY);
   const resources = await openResources(readConfig(folder.env), 'serve', createLogger('silent'));
   const routes: FoundRoute[] = [];
@@ -58,6 +58,8 @@ export const startInProcess = async () => {
   const app = await withNextApp(collect, () => appOn(resources));
   const url = await app.listen({ host: '127.0.0.1', port: 0, listenTextResolver: () => 'listening' });
   await resources.announce(url);
+  // Nobody starts the rounds here.
+  if (checkpoint) await resources.checkpoints.round();
   const adminCreate: AdminCreate = async (email, organisation) => {
     const asked = { email, displayName: 'Administrator', ...(organisation === null ? {} : { organisation }) };
     const made = await resources.services.createFirstAdmin(asked);
@@ -67,6 +69,8 @@ export const startInProcess = async () => {
     url,
     routes,
     folder,
+    checkpoint: () => resources.checkpoints.round(),
+    logKey: resources.checkpoints.logKey,
     adminCreate,
     /** Another application on the same resources, to which `first` is done before anything else. */
     buildAnother: (first: (app: FastifyInstance) => void) => withNextApp(first, () => appOn(resources)),
