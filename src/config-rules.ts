@@ -138,6 +138,22 @@ export const migrationRules = (
     );
 };
 
+/** Who may remove old bodies of the log is nobody who writes it or changes its schema, on the same database. */
+export const retentionRules = (
+  retention: PostgresSettings | null,
+  [serving, migrating]: readonly [PostgresSettings | null, PostgresSettings | null],
+  report: Report,
+): void => {
+  if (retention === null) return;
+  if (retention.user === serving?.user || retention.user === migrating?.user)
+    report(
+      'RETENTION_DATABASE_URL',
+      'names the role of DATABASE_URL or MIGRATE_DATABASE_URL: who removes old bodies of the access log must be another',
+    );
+  if (serving?.database !== retention.database)
+    report('RETENTION_DATABASE_URL', 'names another database than DATABASE_URL: set it beside that one');
+};
+
 export type S3Settings = {
   /** Null: Amazon's own, by region. */
   readonly endpoint: string | null;

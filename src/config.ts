@@ -12,6 +12,7 @@ import {
   proxyRules,
   type Report,
   readTextFile,
+  retentionRules,
   type S3Settings,
   s3Rules,
   type TlsFiles,
@@ -36,6 +37,10 @@ export type Config = Folders & {
   readonly database: PostgresSettings | null;
   /** Used by `callvault migrate` alone. */
   readonly migrateDatabase: PostgresSettings | null;
+  /** Used by `callvault prune-log` alone, and made by `callvault migrate`. */
+  readonly retentionDatabase: PostgresSettings | null;
+  /** How long bodies of the access log are kept at least. */
+  readonly auditRetentionYears: number;
   /** Null: files in the data folder. */
   readonly s3: S3Settings | null;
   /** For how many days Object Lock keeps a checkpoint in the bucket. */
@@ -131,8 +136,10 @@ const s3Of = ({ values, broken }: Given, report: Report): S3Settings | null => {
 const databasesOf = (
   { values, broken }: Given,
   report: Report,
-): Pick<Config, 'database' | 'migrateDatabase'> => {
-  const settingsOf = (name: 'DATABASE_URL' | 'MIGRATE_DATABASE_URL'): PostgresSettings | null =>
+): Pick<Config, 'database' | 'migrateDatabase' | 'retentionDatabase'> => {
+  const settingsOf = (
+    name: 'DATABASE_URL' | 'MIGRATE_DATABASE_URL' | 'RETENTION_DATABASE_URL',
+  ): PostgresSettings | null =>
     values[name] === undefined ? null : databaseRules(name, values[name], report);
   if (
     values.MIGRATE_DATABASE_URL !== undefined &&
@@ -145,7 +152,9 @@ const databasesOf = (
     );
   const [database, migrateDatabase] = [settingsOf('DATABASE_URL'), settingsOf('MIGRATE_DATABASE_URL')];
   migrationRules(database, migrateDatabase, report);
-  return { database, migrateDatabase };
+  const retentionDatabase = settingsOf('RETENTION_DATABASE_URL');
+  retentionRules(retentionDatabase, [database, migrateDatabase], report);
+  return { database, migrateDatabase, retentionDatabase };
 };
 
 const networkOf = (
@@ -210,6 +219,7 @@ export const readConfig = (env: RawEnvironment): Config => {
     freeDiskFloor: values.FREE_DISK_FLOOR,
     uploadGraceSeconds: values.UPLOAD_GRACE_SECONDS,
     keysExportMinutes: values.KEYS_EXPORT_MINUTES,
+    auditRetentionYears: values.AUDIT_RETENTION_YEARS,
   });
 };
 

@@ -10,7 +10,6 @@ import { type AuditWriter, createAuditWriter } from './audit/writer.ts';
 import { type Checkpoints, openCheckpoints } from './checkpoints.ts';
 import type { Config } from './config.ts';
 import type { S3Settings } from './config-rules.ts';
-import type { Anchor, Verdict } from './core/audit/verify.ts';
 import type { PostgresSettings } from './core/postgres-settings.ts';
 import { createFieldEncryption } from './crypto/field-encryption.ts';
 import { createJwtKeys, type JwtKeys } from './crypto/jwt-keys.ts';
@@ -19,6 +18,7 @@ import { createKeyRing } from './crypto/key-ring.ts';
 import { INSTALLATION, wrongKey } from './crypto/key-store.ts';
 import { createPasswords } from './crypto/passwords.ts';
 import { type KeyFolder, openKeyFolder } from './keys/key-folder.ts';
+import { createLogUpkeep, type LogUpkeep } from './log-upkeep.ts';
 import { unmuted } from './logger.ts';
 import { createReadiness } from './services/readiness.ts';
 import { recordInstallation } from './services/record-installation.ts';
@@ -59,11 +59,8 @@ export type Resources = {
   readonly jwtKeys: JwtKeys;
   readonly checkpoints: Checkpoints;
   readonly installationId: string;
-  /** Re-derives the whole access log and compares it with what the database says, and with heads known from elsewhere. */
-  readonly verifyLog: (options: {
-    readonly anchors: readonly Anchor[];
-    readonly onProgress?: (seq: number, size: number) => void;
-  }) => Promise<Verdict>;
+  readonly upkeep: LogUpkeep;
+  readonly verifyLog: LogUpkeep['verify'];
   /** What was found and done while opening, for the lines a person reads at the start. */
   readonly opened: {
     readonly embedded: boolean;
@@ -299,6 +296,8 @@ const openAll = async (
   const objects = await openObjects(config);
   closers.add(() => objects.close());
   const readiness = readinessOf(config, { audit, log, database, objects, keyRing, logger });
+  const tables = tablesOf(database);
+  const upkeep = createLogUpkeep({ ...shared, audit, log, holds: tables.holds, now });
   const services = createServices({
     audit,
     log,
@@ -309,7 +308,7 @@ const openAll = async (
     objects,
     ...storageNames,
     installationId,
-    tables: tablesOf(database),
+    tables,
     readiness,
     maxUploadBytes: config.maxUploadBytes,
     lifetimes: { userMs: config.sessionHours * 3_600_000, sourceMs: config.accessTokenSeconds * 1000 },
@@ -324,11 +323,8 @@ const openAll = async (
     jwtKeys,
     checkpoints,
     installationId,
-    verifyLog: async (options) => {
-      // Loaded when asked for: the serving process has no use for it.
-      const { verifyLive } = await import('./audit/live-verify.ts');
-      return verifyLive({ postgres: postgres.settings, ...options });
-    },
+    upkeep,
+    verifyLog: upkeep.verify,
     opened: {
       embedded: config.database === null,
       did: postgres.embedded?.did ?? [],
@@ -360,16 +356,20 @@ export const openResources = async (config: Config, purpose: Purpose, logger: Lo
   }
 };
 
-/** `callvault migrate`: schema first, then the application's role. Returns in sentences what was done. */
+/** `callvault migrate`: schema first, then who may log in. Returns in sentences what was done. */
 export const migrateDatabase = async (
   owner: PostgresSettings,
   application: PostgresSettings,
+  retention: PostgresSettings | null,
 ): Promise<readonly string[]> => {
   const { applied } = await migrate(owner);
   const client = new pg.Client(owner);
   await client.connect();
   try {
-    const admitted = await ensureLoginRole(client, application);
+    const admitted = [
+      ...(await ensureLoginRole(client, application)),
+      ...(retention === null ? [] : await ensureLoginRole(client, retention, { kind: 'retention' })),
+    ];
     const schema =
       applied.length === 0 ? ['The schema is of this release.'] : applied.map((name) => `Applied ${name}.`);
     return [...schema, ...admitted];

@@ -11,6 +11,8 @@ export type LiveVerifyOptions = {
   readonly anchors?: readonly Anchor[];
   readonly onProgress?: (seq: number, size: number) => void;
   readonly signal?: AbortSignal;
+  /** Awaited after every page: whoever verifies beside other work makes room for it here. */
+  readonly pause?: () => Promise<void>;
 };
 
 const CONNECT_MS = 5_000;
@@ -18,12 +20,13 @@ const STATEMENT_MS = 60_000;
 
 const watched = async function* (
   log: LiveLog,
-  { onProgress, signal }: LiveVerifyOptions,
+  { onProgress, signal, pause }: LiveVerifyOptions,
 ): AsyncGenerator<LogRows> {
   for await (const rows of log.pages) {
     signal?.throwIfAborted();
     yield rows;
     onProgress?.(rows.to, log.size);
+    await pause?.();
   }
 };
 
@@ -35,6 +38,7 @@ const walk = async (client: pg.Client, options: LiveVerifyOptions): Promise<Verd
   return verifyLog({
     pages: watched(log, options),
     strays,
+    now: Date.now(),
     ...(options.anchors && { anchors: options.anchors }),
   });
 };

@@ -6,6 +6,7 @@ import { exportKeys } from './commands/export-keys.ts';
 import { logKey } from './commands/log-key.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { openKey } from './commands/open-key.ts';
+import { parseDay, pruneLog } from './commands/prune-log.ts';
 import { collectHead, verify } from './commands/verify.ts';
 import { exitCodes } from './exit-codes.ts';
 import { sayError } from './print.ts';
@@ -91,6 +92,15 @@ program
   )
   .option('--json', 'one line of JSON')
   .action(run(verify));
+
+program
+  .command('prune-log')
+  .description(
+    'remove bodies of the access log that are older than a day and than the legal floor, as the role of RETENTION_DATABASE_URL; what was committed to stays',
+  )
+  .requiredOption('--before <day>', 'such as 2021-12-31, UTC', parseDay)
+  .option('--json', 'one line of JSON')
+  .action(run(pruneLog));
 
 program
   .command('doctor')

@@ -97,6 +97,26 @@ export type EventDetails = {
     readonly first: number | null;
     readonly last: number | null;
   };
+  /** Bodies and salts of the entries [from, to) are removed, all of them older than `floor` years. */
+  'log.pruned': { readonly from: number; readonly to: number; readonly floor: number };
+  /**
+   * The log goes on although it is not the one that was anchored: somebody restored a backup, or a replica took over.
+   * Entries [lostFrom, lostTo) are gone, or others stand in their place. Roots in hex.
+   */
+  'log.epoch_opened': {
+    readonly epoch: number;
+    /** The newest checkpoint that is known from elsewhere. */
+    readonly anchoredSize: number;
+    readonly anchoredRoot: string;
+    /** The log as it was found, which this entry follows. */
+    readonly headSize: number;
+    readonly headRoot: string;
+    readonly lostFrom: number;
+    readonly lostTo: number;
+    readonly reason: string;
+    /** The two people who answer for it. */
+    readonly approvers: readonly string[];
+  };
 };
 
 export type AuditAction = keyof EventDetails;
@@ -158,6 +178,8 @@ export const eventScope: Record<AuditAction, 'organisation' | 'installation'> = 
   'log.verified': 'installation',
   'keys.exported': 'installation',
   'log.exported': 'organisation',
+  'log.pruned': 'installation',
+  'log.epoch_opened': 'installation',
 };
 
 /** The recordings whose sealed content a receipt for this event opens: the one it names, or the results of a search. */

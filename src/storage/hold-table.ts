@@ -40,6 +40,16 @@ export const createHoldTable = (prisma: PrismaClient) => ({
     });
   },
 
+  /** Ids of all recordings that must not be erased now. */
+  async heldRecordings(): Promise<readonly string[]> {
+    const rows = await prisma.hold.findMany({
+      where: { releasedAt: null },
+      select: { recordingId: true },
+      distinct: ['recordingId'],
+    });
+    return rows.map(({ recordingId }) => recordingId);
+  },
+
   /** An open hold of the recording; null when there is none by that id. */
   async findOpen(recordingId: string, id: string): Promise<HoldRow | null> {
     return prisma.hold.findFirst({ where: { id, recordingId, releasedAt: null } });

@@ -11,7 +11,45 @@ const REACHABLE = `reachable AS (
   SELECT oid, rolname, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication
     FROM pg_roles WHERE pg_has_role(session_user, oid, 'MEMBER') OR rolname IN (session_user, current_user))`;
 
-const QUESTIONS: readonly { readonly finds: string; readonly fault: (found: string) => string }[] = [
+/** What a process is, by the group role that it is a member of. */
+export type RoleKind = 'app' | 'retention';
+
+type Question = { readonly finds: string; readonly fault: (found: string) => string };
+
+/** A serving process writes the log, so it must not be able to remove any of it; and the other way round. */
+const foreignTo: Readonly<Record<RoleKind, readonly string[]>> = {
+  app: ['audit_owner', 'retention'],
+  retention: ['audit_owner', 'app', 'officer'],
+};
+
+const foreignNames = (kind: RoleKind): string =>
+  foreignTo[kind].map((name) => `'callvault_${name}_' || current_database()`).join(', ');
+
+const ofKind: Readonly<Record<RoleKind, readonly Question[]>> = {
+  app: [
+    {
+      finds: `SELECT DISTINCT p.oid::regprocedure::text AS found FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace, reachable r
+               WHERE n.nspname = 'audit' AND p.proname = 'prune' AND has_function_privilege(r.oid, p.oid, 'EXECUTE')`,
+      fault: (found) => `it may remove bodies of the access log, by ${found}`,
+    },
+  ],
+  retention: [
+    {
+      finds: `SELECT DISTINCT p.oid::regprocedure::text AS found FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace, reachable r
+               WHERE n.nspname = 'audit' AND p.proname <> 'prune' AND has_function_privilege(r.oid, p.oid, 'EXECUTE')`,
+      fault: (found) => `it may write to the access log, by ${found}`,
+    },
+    {
+      finds: `SELECT DISTINCT c.oid::regclass::text AS found FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, reachable r
+               WHERE n.nspname IN ('audit', 'public') AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+                 AND (has_table_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE')
+                      OR has_any_column_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE'))`,
+      fault: (found) => `it may read or change ${found}`,
+    },
+  ],
+};
+
+const questionsFor = (kind: RoleKind): readonly Question[] => [
   {
     finds: `SELECT rolname AS found FROM reachable WHERE rolsuper`,
     fault: (found) =>
@@ -26,8 +64,9 @@ const QUESTIONS: readonly { readonly finds: string; readonly fault: (found: stri
   },
   {
     finds: `SELECT rolname AS found FROM reachable
-             WHERE rolname LIKE 'pg\\_%' OR rolname IN ('callvault_audit_owner_' || current_database(), 'callvault_retention_' || current_database())`,
-    fault: (found) => `it is a member of ${found}, which goes beyond serving`,
+             WHERE rolname LIKE 'pg\\_%' OR rolname IN (${foreignNames(kind)})`,
+    fault: (found) =>
+      `it is a member of ${found}, which goes beyond ${kind === 'app' ? 'serving' : 'removing what is old'}`,
   },
   {
     finds: `SELECT 'database ' || datname AS found FROM pg_database WHERE datname = current_database() AND datdba IN (SELECT oid FROM reachable)
@@ -67,54 +106,64 @@ const QUESTIONS: readonly { readonly finds: string; readonly fault: (found: stri
              WHERE EXISTS (SELECT FROM reachable r WHERE has_parameter_privilege(r.oid, 'session_replication_role', 'SET'))`,
     fault: (found) => `it may set ${found}, which switches triggers off`,
   },
+  ...ofKind[kind],
 ];
 
 const OLDEST_SERVER = 160_000;
 
-const ask = async (client: Pick<pg.Client, 'query'>): Promise<readonly string[]> => {
+const ask = async (client: Pick<pg.Client, 'query'>, kind: RoleKind): Promise<readonly string[]> => {
   const faults: string[] = [];
-  for (const { finds, fault } of QUESTIONS) {
+  const questions = questionsFor(kind);
+  for (const { finds, fault } of questions) {
     const { rows } = await client.query<{ found: string }>(`WITH ${REACHABLE} ${finds} ORDER BY 1 LIMIT 5`);
     if (rows.length > 0) faults.push(fault(rows.map(({ found }) => found).join(', ')));
     // A superuser is everything else as well; saying so once is clearer.
-    if (faults.length === 1 && fault === QUESTIONS[0]?.fault) break;
+    if (faults.length === 1 && fault === questions[0]?.fault) break;
   }
   return faults;
 };
 
 /**
- * Throws `config_invalid`, naming everything that is wrong, unless the connected role is fit to serve: PostgreSQL 16 or
- * newer, a member of the application's group role, and unable, also through memberships, to own, create or rewrite what
- * the access log stands on. Run on the connection settings that the process will serve with.
+ * Throws `config_invalid`, naming everything that is wrong, unless the connected role is fit for its work: PostgreSQL 16 or
+ * newer, a member of the group role of its kind, and unable, also through memberships, to own, create or rewrite what
+ * the access log stands on. Run on the connection settings that the process will work with.
  */
-export const assertLeastPrivilege = async (client: Pick<pg.Client, 'query'>): Promise<void> => {
+export const assertLeastPrivilege = async (
+  client: Pick<pg.Client, 'query'>,
+  kind: RoleKind = 'app',
+): Promise<void> => {
   const { rows } = await client.query<{
     version: number;
     shown: string;
     role: string;
     member: boolean | null;
-    app: string;
+    group: string;
   }>(
     `SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS shown,
-            session_user::text AS role, 'callvault_app_' || current_database() AS app,
-            (SELECT pg_has_role(session_user, oid, 'USAGE') FROM pg_roles WHERE rolname = 'callvault_app_' || current_database()) AS member`,
+            session_user::text AS role, 'callvault_${kind}_' || current_database() AS group,
+            (SELECT pg_has_role(session_user, oid, 'USAGE') FROM pg_roles WHERE rolname = 'callvault_${kind}_' || current_database()) AS member`,
   );
-  const { version, shown, role, member, app } = rows[0] as (typeof rows)[0];
+  const { version, shown, role, member, group } = rows[0] as (typeof rows)[0];
   if (version < OLDEST_SERVER)
     throw new AppError(
       'config_invalid',
       `The database server is PostgreSQL ${shown}: Callvault needs 16 or newer.`,
     );
-  const faults = [...(await ask(client))];
+  const faults = [...(await ask(client, kind))];
   if (faults.length === 0 && member !== true)
     throw new AppError(
       'config_invalid',
-      `The role ${role} is not a member of ${app}: run "callvault migrate".`,
+      `The role ${role} is not a member of ${group}: run "callvault migrate".`,
     );
   if (faults.length > 0)
     throw new AppError(
       'config_invalid',
-      `The role ${role} can do too much to serve with: ${faults.join('; ')}. Use a role made by "callvault migrate".`,
-      { faults: faults.map((fault) => ({ where: 'DATABASE_URL', fault })) },
+      `The role ${role} can do too much ${kind === 'app' ? 'to serve with' : 'for removing what is old'}: ${faults.join('; ')}. Use a role made by "callvault migrate".`,
+      {
+        faults: faults.map((fault) => ({
+          where: kind === 'app' ? 'DATABASE_URL' : 'RETENTION_DATABASE_URL',
+          fault,
+        })),
+      },
     );
 };

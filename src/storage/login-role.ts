@@ -2,6 +2,7 @@ import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { AppError } from '../core/errors.ts';
 import type { PostgresSettings } from '../core/postgres-settings.ts';
+import type { RoleKind } from './least-privilege.ts';
 
 const ITERATIONS = 4096;
 
@@ -26,7 +27,7 @@ const setPassword = async (
   if (!/^[\x20-\x7e]*$/.test(login.password))
     throw new AppError(
       'config_invalid',
-      'The password of the application role has characters beyond ASCII: choose another.',
+      'The password of a database role has characters beyond ASCII: choose another.',
     );
   // Without one the role can only come in where the server knows its people otherwise (peer, certificate).
   const password = login.password === '' ? 'NULL' : pg.escapeLiteral(scramVerifier(login.password));
@@ -36,7 +37,7 @@ const setPassword = async (
 const forbidden = (error: unknown): boolean => error instanceof pg.DatabaseError && error.code === '42501';
 
 /**
- * Sees to it that the role `login` names can log in and is a member of the application's group role. `client` is the
+ * Sees to it that the role `login` names can log in and is a member of the group role of its kind. `client` is the
  * migrating role on the migrated database. An existing role keeps its password unless `renew`. Returns, in sentences, what
  * was done; empty when all was there. Throws `database_unavailable` with the statements for an administrator when the
  * migrating role may not do it.
@@ -44,12 +45,12 @@ const forbidden = (error: unknown): boolean => error instanceof pg.DatabaseError
 export const ensureLoginRole = async (
   client: pg.Client,
   login: PostgresSettings,
-  { renew = false }: { readonly renew?: boolean } = {},
+  { renew = false, kind = 'app' }: { readonly renew?: boolean; readonly kind?: RoleKind } = {},
 ): Promise<readonly string[]> => {
   const { rows } = await client.query<{ group: string; there: boolean; member: boolean }>(
-    `SELECT 'callvault_app_' || current_database() AS "group", r.oid IS NOT NULL AS there,
+    `SELECT 'callvault_${kind}_' || current_database() AS "group", r.oid IS NOT NULL AS there,
             coalesce((SELECT bool_or(m.inherit_option) FROM pg_auth_members m
-                       WHERE m.member = r.oid AND m.roleid = to_regrole(quote_ident('callvault_app_' || current_database()))), false) AS member
+                       WHERE m.member = r.oid AND m.roleid = to_regrole(quote_ident('callvault_${kind}_' || current_database()))), false) AS member
        FROM (VALUES ($1::name)) AS wanted (name) LEFT JOIN pg_roles r ON r.rolname = wanted.name`,
     [login.user],
   );

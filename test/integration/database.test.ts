@@ -90,6 +90,16 @@ const onTheLog: Case[] = [
 
 const others: Case[] = [
   [
+    'removing bodies of the log',
+    ['GRANT EXECUTE ON FUNCTION audit.prune(bigint, int) TO callvault'],
+    /may remove bodies of the access log, by audit\.prune/,
+  ],
+  [
+    'removing bodies of the log, as everybody may',
+    ['GRANT EXECUTE ON FUNCTION audit.prune(bigint, int) TO PUBLIC'],
+    /may remove bodies of the access log/,
+  ],
+  [
     'superuser',
     ['ALTER ROLE callvault SUPERUSER'],
     /superuser callvault/,

@@ -56,9 +56,24 @@ const details: { readonly [A in AuditAction]: EventDetails[A] } = {
   'log.verified': { size: 1000, ok: true },
   'keys.exported': { place: 'store', count: 1000, sha256: digest('c') },
   'log.exported': { format: 'csv', criteria: ['actor', 'from'], count: 50, first: 1, last: 50 },
+  'log.pruned': { from: 0, to: 1_048_576, floor: 5 },
+  'log.epoch_opened': {
+    epoch: 2,
+    anchoredSize: 1200,
+    anchoredRoot: digest('d'),
+    headSize: 1100,
+    headRoot: digest('e'),
+    lostFrom: 1100,
+    lostTo: 1200,
+    reason: 'Restored from the backup of the night',
+    approvers: [fixedId(21), fixedId(22)],
+  },
 };
 
 export const everyAction = Object.keys(details) as AuditAction[];
+
+/** Those that may stand anywhere in a log; a verifier compares an epoch with what lies before it. */
+export const ordinaryActions = everyAction.filter((action) => action !== 'log.epoch_opened');
 
 /** An event of this action with fixed ids; what differs is given. */
 export const fixedEvent = <A extends AuditAction>(

@@ -23,6 +23,13 @@ const QUESTIONS: Readonly<Record<string, string>> = {
   functions: `SELECT format(E'owner %s, grants %s\\n%s', pg_get_userbyid(proowner), proacl, pg_get_functiondef(oid)) AS line
                 FROM pg_proc WHERE pronamespace = 'audit'::regnamespace`,
   policies: `SELECT format('%s', p) AS line FROM pg_policies p WHERE schemaname = 'audit'`,
+  roles: `SELECT format('%s login %s, superuser %s, createdb %s, createrole %s, replication %s, bypassrls %s, inherits %s, settings %s',
+            rolname, rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls, rolinherit, rolconfig) AS line
+            FROM pg_roles WHERE rolname LIKE 'callvault%'`,
+  memberships: `SELECT format('%s of %s, inherit %s, set %s, admin %s', member::regrole, roleid::regrole, inherit_option, set_option, admin_option) AS line
+                  FROM pg_auth_members WHERE member::regrole::text LIKE 'callvault%'`,
+  database: `SELECT format('%s grants %s', datname, datacl) AS line FROM pg_database WHERE datname = current_database()`,
+  'parameter grants': `SELECT format('%s', p) AS line FROM pg_parameter_acl p`,
   rules: `SELECT format('%s', r) AS line FROM pg_rules r WHERE schemaname = 'audit'`,
   'default privileges': `SELECT format('%s', d) AS line FROM pg_default_acl d`,
 };

@@ -12,7 +12,7 @@ import {
   type TreeNode,
 } from '../../src/core/audit/merkle.ts';
 import type { AuditEvent } from '../../src/core/events.ts';
-import { everyAction, fixedEvent, fixedId } from './audit-events.ts';
+import { fixedEvent, fixedId, ordinaryActions } from './audit-events.ts';
 
 /** A whole log in memory, as a database would hold it. Lists may be changed to see what a verifier finds. */
 export type MemoryLog = {
@@ -36,7 +36,7 @@ export const storedLeaf = (entry: StoredEntry): StoredLeaf => ({
 });
 
 export const eventAt = (seq: number): AuditEvent =>
-  fixedEvent(everyAction[seq % everyAction.length]!, {
+  fixedEvent(ordinaryActions[seq % ordinaryActions.length]!, {
     id: fixedId(1000 + seq),
     at: 1_763_719_200_000 + seq,
   } as never);

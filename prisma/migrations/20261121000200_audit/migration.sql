@@ -111,7 +111,7 @@ CREATE INDEX entry_purpose ON audit.entry (((facts).purpose), ((facts).organisat
 CREATE INDEX entry_installation ON audit.entry (((facts).at), seq)
   WHERE (facts).organisation IS NULL OR (facts).action IN (
     'installation.created', 'session.refused', 'organisation.changed', 'key.rotated', 'log.verified',
-    'keys.exported');
+    'keys.exported', 'log.pruned', 'log.epoch_opened');
 
 CREATE FUNCTION audit.refuse() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -145,6 +145,9 @@ $$;
 CREATE FUNCTION audit.partition_of(seq bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
   RETURN seq >> 20;
 
+CREATE FUNCTION audit.partition_start(number bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
+  RETURN number << 20;
+
 CREATE FUNCTION audit.partition_name(parent text, number bigint) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
   RETURN parent || '_' || lpad(number::text, 6, '0');
 
@@ -163,7 +166,7 @@ BEGIN
     EXECUTE format('CREATE TABLE audit.%I (LIKE audit.%I INCLUDING ALL)', child, parent);
     PERFORM audit.guard_truncate(child);
     EXECUTE format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I FOR VALUES FROM (%s) TO (%s)',
-      parent, child, number << 20, (number + 1) << 20);
+      parent, child, audit.partition_start(number), audit.partition_start(number + 1));
   END LOOP;
 END
 $$;
@@ -176,7 +179,7 @@ CREATE FUNCTION audit.make_room(first bigint, size bigint) RETURNS void LANGUAGE
   SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   needed bigint := audit.partition_of(size - 1);
-  ahead bigint := audit.partition_of(size - 1 + (1 << 19));
+  ahead bigint := audit.partition_of(size - 1 + audit.partition_start(1) / 2);
 BEGIN
   FOR number IN audit.partition_of(first) .. ahead LOOP
     CONTINUE WHEN audit.has_partitions(number);
@@ -246,7 +249,7 @@ BEGIN
       FROM audit.leaf l WHERE l.seq >= known_size AND l.seq < previous_size;
   END IF;
   size := previous_size + cardinality(bodies);
-  IF NOT audit.has_partitions(audit.partition_of(size - 1 + (1 << 19))) THEN
+  IF NOT audit.has_partitions(audit.partition_of(size - 1 + audit.partition_start(1) / 2)) THEN
     PERFORM audit.make_room(previous_size, size);
   END IF;
 

@@ -4,14 +4,18 @@ import { migrateDatabase, prepareBucket } from '../../resources.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printData } from '../print.ts';
 
-const databaseOf = async ({ database, migrateDatabase: owner }: Config): Promise<readonly string[]> => {
+const databaseOf = async ({
+  database,
+  migrateDatabase: owner,
+  retentionDatabase,
+}: Config): Promise<readonly string[]> => {
   if (database === null) return ['The embedded database is brought up to date at every start.'];
   if (owner === null)
     throw new AppError(
       'config_invalid',
       'Set MIGRATE_DATABASE_URL: the database of DATABASE_URL as the role that owns it and may create roles.',
     );
-  return migrateDatabase(owner, database);
+  return migrateDatabase(owner, database, retentionDatabase);
 };
 
 /**

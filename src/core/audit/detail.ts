@@ -74,4 +74,16 @@ export const detailFields: { readonly [A in AuditAction]: Field<EventDetails[A]>
     first: nullable(count),
     last: nullable(count),
   }),
+  'log.pruned': record({ from: count, to: count, floor: count }),
+  'log.epoch_opened': record({
+    epoch: count,
+    anchoredSize: count,
+    anchoredRoot: sha256Hex,
+    headSize: count,
+    headRoot: sha256Hex,
+    lostFrom: count,
+    lostTo: count,
+    reason: words,
+    approvers: list(uuid, 2),
+  }),
 };

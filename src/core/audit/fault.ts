@@ -3,7 +3,8 @@
  * `form`: a body is no entry of ours. `columns`: what is searched by differs from the body. `batch`: the record of appends
  * has a hole. `tree`: root, range or node is not what the leaves give. `anchor`: the log does not contain a head that is
  * known from elsewhere. `beyond`: rows outside the log. `signature`: a checkpoint is not signed by those who should have
- * signed it. `export`: a file is not, or not all of, what the vault wrote.
+ * signed it. `export`: a file is not, or not all of, what the vault wrote. `early_prune`: bodies were removed before the legal
+ * period was out.
  */
 export const faultKinds = [
   'leaf',
@@ -16,6 +17,7 @@ export const faultKinds = [
   'beyond',
   'signature',
   'export',
+  'early_prune',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -40,12 +42,17 @@ export type FaultList = {
 export const createFaultList = (): FaultList => {
   const kept: Fault[] = [];
   let count = 0;
+  const sorted = (): readonly Fault[] =>
+    kept.toSorted((a, b) => (a.index ?? Infinity) - (b.index ?? Infinity) || 0);
   return {
     add: (kind, index, message) => {
       count += 1;
-      if (kept.length < KEPT) kept.push({ kind, index, message });
+      // Some are known at the end of a walk only, and the first bad index is what is asked for.
+      if (kept.length >= KEPT && (index ?? Infinity) >= (sorted().at(-1)?.index ?? Infinity)) return;
+      if (kept.length >= KEPT) kept.splice(kept.indexOf(sorted().at(-1)!), 1);
+      kept.push({ kind, index, message });
     },
     count: () => count,
-    sorted: () => kept.toSorted((a, b) => (a.index ?? Infinity) - (b.index ?? Infinity) || 0),
+    sorted,
   };
 };

@@ -1,6 +1,8 @@
+import { createEpochs, type Epoch, type Epochs } from './epochs.ts';
 import type { Fault } from './fault.ts';
 import type { LogRows, StoredBatch, Stray } from './log-rows.ts';
 import { rangeBytes, rootOf, type TreeNode } from './merkle.ts';
+import { createMissingBodies, type MissingBodies } from './pruned.ts';
 import {
   type Anchor,
   type Anchors,
@@ -8,6 +10,7 @@ import {
   checkBody,
   createAnchors,
   createWalk,
+  differs,
   type Walk as EntryWalk,
 } from './walk.ts';
 
@@ -24,12 +27,23 @@ export type Verdict = {
   readonly root: string;
   /** Bodies that were checked. */
   readonly bodies: number;
+  /** Bodies that are missing rightly: older than the floor of an entry `log.pruned` that tells of them. */
+  readonly pruned: number;
+  /** New beginnings after a restore or failover, that the log tells of itself. To be shown to whoever asked, always. */
+  readonly epochs: readonly Epoch[];
   /** All that was found; `faults` keeps the first of them, beginning with the first bad index. */
   readonly faultCount: number;
   readonly faults: readonly Fault[];
 };
 
-type Walk = EntryWalk & { batchedTo: number; readonly anchors: Anchors };
+type Walk = EntryWalk & {
+  batchedTo: number;
+  readonly anchors: Anchors;
+  /** Known heads that the log does not contain; an epoch may explain them. */
+  readonly differing: Anchor[];
+  readonly epochs: Epochs;
+  readonly missing: MissingBodies;
+};
 
 const checkBatch = (walk: Walk, batch: StoredBatch): void => {
   const { firstSeq, size } = batch;
@@ -86,8 +100,10 @@ const walkPage = (walk: Walk, page: LogRows): void => {
   for (let seq = page.from; seq < page.to; seq += 1) {
     const leaf = leafAt(seq);
     const entry = entryAt(seq);
+    const before = walk.range;
     addLeaf(walk, seq, leaf, (node) => nodes.push(node));
-    if (leaf !== undefined) checkBody(walk, leaf, entry);
+    const event = leaf === undefined ? null : checkBody(walk, leaf, entry);
+    if (event !== null) walk.epochs.meet(seq, event, before, walk.faults);
     for (let batch = batchOf(seq + 1); batch !== undefined; batch = batchOf(seq + 1)) checkBatch(walk, batch);
     walk.anchors.check(walk, seq + 1);
   }
@@ -101,10 +117,38 @@ export type LogVerifier = {
   readonly finish: (strays: readonly Stray[]) => Verdict;
 };
 
-/** `anchors`: heads the log must contain, in any order. */
-export const createVerifier = (anchors: readonly Anchor[] = []): LogVerifier => {
+const startWalk = (known: readonly Anchor[]): Walk => {
+  const missing = createMissingBodies();
+  const differing: Anchor[] = [];
+  const anchors = createAnchors(known, (anchor) => differing.push(anchor));
+  return {
+    ...createWalk(undefined, missing),
+    missing,
+    batchedTo: 0,
+    anchors,
+    differing,
+    epochs: createEpochs(),
+  };
+};
+
+/** Known heads that neither the log nor one of its epochs accounts for. */
+const checkAnchors = ({ anchors, differing, epochs, faults }: Walk, walked: number): void => {
+  for (const anchor of differing) if (!epochs.explains(anchor)) faults.add('anchor', null, differs(anchor));
+  for (const anchor of anchors.rest()) {
+    const { size, from } = anchor;
+    if (epochs.explains(anchor)) continue;
+    faults.add(
+      'anchor',
+      null,
+      `The log has ${walked} entries, but ${size} are known to have been in it${from === undefined ? '' : ` ${from}`}: its tail is missing, entries ${walked} to ${size - 1}.`,
+    );
+  }
+};
+
+/** `anchors`: heads the log must contain, in any order. `now`: the verifier's clock, milliseconds since 1970. */
+export const createVerifier = (anchors: readonly Anchor[] = [], now?: number): LogVerifier => {
   let walked = 0;
-  const walk: Walk = { ...createWalk(), batchedTo: 0, anchors: createAnchors(anchors) };
+  const walk = startWalk(anchors);
   return {
     page: (rows) => {
       if (rows.from !== walked || rows.to < rows.from)
@@ -121,12 +165,8 @@ export const createVerifier = (anchors: readonly Anchor[] = []): LogVerifier => 
         );
       for (const { table, seq } of strays)
         walk.faults.add('beyond', seq, `A row of ${table} at ${seq} lies outside of the log.`);
-      for (const { size, from } of walk.anchors.rest())
-        walk.faults.add(
-          'anchor',
-          null,
-          `The log has ${walked} entries, but ${size} are known to have been in it${from === undefined ? '' : ` ${from}`}: its tail is missing, entries ${walked} to ${size - 1}.`,
-        );
+      checkAnchors(walk, walked);
+      const pruned = walk.missing.settle(walk.faults, now);
       const root = rootOf(walk.range).toString('hex');
       const { count, sorted } = walk.faults;
       return {
@@ -134,6 +174,8 @@ export const createVerifier = (anchors: readonly Anchor[] = []): LogVerifier => 
         size: walked,
         root,
         bodies: walk.bodies,
+        pruned,
+        epochs: walk.epochs.told(),
         faultCount: count(),
         faults: sorted(),
       };
@@ -146,8 +188,9 @@ export const verifyLog = async (source: {
   readonly pages: AsyncIterable<LogRows> | Iterable<LogRows>;
   readonly strays?: () => Promise<readonly Stray[]>;
   readonly anchors?: readonly Anchor[];
+  readonly now?: number;
 }): Promise<Verdict> => {
-  const verifier = createVerifier(source.anchors);
+  const verifier = createVerifier(source.anchors, source.now);
   for await (const rows of source.pages) verifier.page(rows);
   return verifier.finish((await source.strays?.()) ?? []);
 };

@@ -6,6 +6,7 @@ import { differingFacts } from './facts.ts';
 import { createFaultList, type FaultList } from './fault.ts';
 import type { StoredEntry, StoredLeaf } from './log-rows.ts';
 import { type CompactRange, emptyRange, extendRange, HASH_BYTES, rootOf, type TreeNode } from './merkle.ts';
+import type { MissingBodies } from './pruned.ts';
 
 /** A head known from elsewhere: a writer's, or a checkpoint's. */
 export type Anchor = {
@@ -24,13 +25,16 @@ export type Walk = {
   /** Bodies that were checked. */
   bodies: number;
   readonly faults: FaultList;
+  /** Where a missing body may have been removed rightly, as the end of the walk tells; null where none may be missing. */
+  readonly missing: MissingBodies | null;
 };
 
-export const createWalk = (range: CompactRange = emptyRange): Walk => ({
+export const createWalk = (range: CompactRange = emptyRange, missing: MissingBodies | null = null): Walk => ({
   range,
   treeBroken: false,
   bodies: 0,
   faults: createFaultList(),
+  missing,
 });
 
 const checkForm = ({ faults }: Walk, leaf: StoredLeaf, entry: StoredEntry): AuditEvent | null => {
@@ -51,22 +55,30 @@ const checkForm = ({ faults }: Walk, leaf: StoredLeaf, entry: StoredEntry): Audi
 export const faultyColumns = (faults: FaultList, seq: number, names: readonly string[]): void =>
   faults.add('columns', seq, `Entry ${seq} is found by what its body does not say: ${names.join(', ')}.`);
 
+const checkPresent = (walk: Walk, leaf: StoredLeaf, entry: StoredEntry): AuditEvent | null => {
+  const { seq, commitment } = leaf;
+  walk.bodies += 1;
+  if (entry.salt.length === SALT_BYTES && commitmentOf(entry.salt, entry.body).equals(commitment))
+    return checkForm(walk, leaf, entry);
+  walk.faults.add('body', seq, `The body of entry ${seq} is not the one that was committed to.`);
+  return null;
+};
+
 /** What the body says, when it is the one that was committed to and one of ours. */
 export const checkBody = (
   walk: Walk,
   leaf: StoredLeaf,
   entry: StoredEntry | undefined,
 ): AuditEvent | null => {
-  const { seq, commitment } = leaf;
+  const { seq } = leaf;
   if (entry === undefined) {
-    walk.faults.add('body', seq, `The body of entry ${seq} is missing.`);
+    if (walk.missing === null) walk.faults.add('body', seq, `The body of entry ${seq} is missing.`);
+    else walk.missing.absent(seq);
     return null;
   }
-  walk.bodies += 1;
-  if (entry.salt.length === SALT_BYTES && commitmentOf(entry.salt, entry.body).equals(commitment))
-    return checkForm(walk, leaf, entry);
-  walk.faults.add('body', seq, `The body of entry ${seq} is not the one that was committed to.`);
-  return null;
+  const event = checkPresent(walk, leaf, entry);
+  walk.missing?.present(seq, event);
+  return event;
 };
 
 export const addLeaf = (
@@ -98,10 +110,11 @@ export type Anchors = {
   readonly rest: () => readonly Anchor[];
 };
 
-const differs = ({ size, from }: Anchor): string =>
+export const differs = ({ size, from }: Anchor): string =>
   `The first ${size} entries are not those of the known head of that size${from === undefined ? '' : ` ${from}`}.`;
 
-export const createAnchors = (known: readonly Anchor[]): Anchors => {
+/** `onDiffering`: takes what would be a fault, where it may be explained later. */
+export const createAnchors = (known: readonly Anchor[], onDiffering?: (anchor: Anchor) => void): Anchors => {
   const sorted = known.filter(({ size }) => size > 0).sort((a, b) => a.size - b.size);
   let next = 0;
   return {
@@ -110,7 +123,8 @@ export const createAnchors = (known: readonly Anchor[]): Anchors => {
       for (; sorted[next]?.size === size; next += 1) {
         const anchor = sorted[next]!;
         const same = rootOf(walk.range).toString('hex') === anchor.root;
-        if (!same) walk.faults.add('anchor', index ?? null, differs(anchor));
+        if (!same && onDiffering !== undefined) onDiffering(anchor);
+        else if (!same) walk.faults.add('anchor', index ?? null, differs(anchor));
         agrees = same && agrees !== false;
       }
       return agrees;

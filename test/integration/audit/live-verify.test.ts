@@ -73,6 +73,8 @@ test('a sound log: every entry and body, progress to the end, the head the write
     size: SIZE,
     root: known.root,
     bodies: SIZE,
+    pruned: 0,
+    epochs: [],
     faultCount: 0,
     faults: [],
   });

@@ -5,7 +5,7 @@ import { createAuditWriter } from '../../../src/audit/writer.ts';
 import { encodeEvent } from '../../../src/core/audit/entry.ts';
 import { extendByCommitments } from '../../../src/core/audit/head.ts';
 import { emptyRange, rangeBytes, rootOf } from '../../../src/core/audit/merkle.ts';
-import { everyAction, fixedId, freshEvent } from '../../support/audit-events.ts';
+import { fixedId, freshEvent, ordinaryActions } from '../../support/audit-events.ts';
 import { createTestWriters, outcomesOf, verdictOf } from '../../support/audit-writers.ts';
 import { startTestDatabase, type TestDatabase } from '../../support/postgres.ts';
 
@@ -29,7 +29,7 @@ describe('append', () => {
   test('every action becomes the next entry, readable as it was meant, with a receipt of its own', async () => {
     const writer = writers.open();
     const before = await sizeNow();
-    const events = everyAction.map((action) => freshEvent({ action }));
+    const events = ordinaryActions.map((action) => freshEvent({ action }));
     for (const [i, event] of events.entries()) {
       const receipt = await writer.append(event);
       expect(receipt).toMatchObject({ eventId: event.id, seq: before + i, action: event.action });

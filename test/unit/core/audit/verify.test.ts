@@ -64,6 +64,8 @@ describe('a sound log', () => {
       size: SIZE,
       root: root.toString('hex'),
       bodies: SIZE,
+      pruned: 0,
+      epochs: [],
       faultCount: 0,
       faults: [],
     });
