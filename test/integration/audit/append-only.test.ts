@@ -39,13 +39,16 @@ test('tables, constraints, triggers, functions and grants are the ones that were
   }
 });
 
-type Outcome = 'allowed' | 'denied' | 'refused' | 'generated';
+/** `kept`: audit.prune finds it too young; `behind`: audit.append was reached, and finds its caller's size wrong. */
+type Outcome = 'allowed' | 'denied' | 'refused' | 'generated' | 'kept' | 'behind';
 
 const outcomeOf = (error: unknown): Outcome => {
   if (!(error instanceof pg.DatabaseError)) throw error;
   if (/append-only/.test(error.message)) return 'refused';
   if (error.code === '42501') return 'denied';
   if (error.code === '428C9') return 'generated';
+  if (error.code === 'CV002') return 'kept';
+  if (error.code === 'CV001') return 'behind';
   throw error;
 };
 
@@ -139,6 +142,79 @@ describe.each(tables)('H-5 audit.%s', (table) => {
       ])
         expect([role, statement, await attempt(role, statement)]).toEqual([role, statement, 'denied']);
     }
+  });
+});
+
+/** Every operation that could thin out the log, for everybody there is. What is allowed is what the tree is for. */
+describe('H-5 who may do what', () => {
+  const everybody = [app, officer, retention, owner, 'postgres'];
+  const denied = { [app]: 'denied', [officer]: 'denied', [retention]: 'denied' };
+  const matrix: [string, string[], Record<string, Outcome>][] = [
+    [
+      'INSERT a commitment',
+      [`INSERT INTO audit.leaf VALUES (900000, sha256(''), gen_random_uuid())`],
+      { [owner]: 'allowed', postgres: 'allowed' },
+    ],
+    [
+      'INSERT, or else UPDATE',
+      [
+        `INSERT INTO audit.leaf SELECT * FROM audit.leaf LIMIT 1 ON CONFLICT (seq) DO UPDATE SET commitment = sha256('')`,
+      ],
+      { [owner]: 'refused', postgres: 'refused' },
+    ],
+    [
+      'UPDATE with triggers for replicas only',
+      ['SET LOCAL session_replication_role = replica', `UPDATE audit.leaf SET commitment = sha256('')`],
+      { [owner]: 'denied', postgres: 'refused' },
+    ],
+    [
+      'UPDATE what is searched by',
+      ['UPDATE audit.entry SET facts = facts'],
+      {
+        [app]: 'generated',
+        [officer]: 'generated',
+        [retention]: 'generated',
+        [owner]: 'generated',
+        postgres: 'generated',
+      },
+    ],
+    [
+      'switch a trigger off',
+      ['ALTER TABLE audit.entry DISABLE TRIGGER refuse_change'],
+      { [owner]: 'allowed', postgres: 'allowed' },
+    ],
+    ['DROP a partition', ['DROP TABLE audit.entry_000000'], { [owner]: 'allowed', postgres: 'allowed' }],
+    [
+      'DETACH a partition',
+      ['ALTER TABLE audit.entry DETACH PARTITION audit.entry_000000'],
+      { [owner]: 'allowed', postgres: 'allowed' },
+    ],
+    [
+      'prune a young partition',
+      ['SELECT audit.prune(0, 5)'],
+      { [retention]: 'kept', [owner]: 'kept', postgres: 'kept' },
+    ],
+    [
+      'prune with a floor below the law',
+      ['SELECT audit.prune(0, 4)'],
+      { [retention]: 'kept', [owner]: 'kept', postgres: 'kept' },
+    ],
+    [
+      'append',
+      [`SELECT audit.append('w', 9000000, ARRAY[sha256('')], ARRAY[''])`],
+      { [app]: 'behind', [owner]: 'behind', postgres: 'behind' },
+    ],
+    [
+      'SELECT bodies',
+      ['SELECT body FROM audit.entry LIMIT 1'],
+      { [app]: 'allowed', [officer]: 'allowed', [owner]: 'allowed', postgres: 'allowed' },
+    ],
+  ];
+
+  test.each(matrix)('%s', async (_, statements, expected) => {
+    const outcomes: Record<string, Outcome> = {};
+    for (const role of everybody) outcomes[role] = await attempt(role, ...statements);
+    expect(outcomes).toEqual({ ...denied, ...expected });
   });
 });
 
