@@ -7,9 +7,10 @@ import { logKey } from './commands/log-key.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { openKey } from './commands/open-key.ts';
 import { parseDay, pruneLog } from './commands/prune-log.ts';
-import { collectHead, verify } from './commands/verify.ts';
+import { verify } from './commands/verify.ts';
 import { exitCodes } from './exit-codes.ts';
 import { sayError } from './print.ts';
+import { collectHead, collectKey, collectWitness, quorumOf } from './verify-options.ts';
 
 /** Commands resolve to their exit code. stdout is data, stderr is talk. */
 const program = new Command('callvault')
@@ -82,8 +83,14 @@ program
 program
   .command('verify')
   .description(
-    're-derive the whole access log of this installation and compare it with what the database says',
+    're-derive the whole access log of this installation and compare it with what the database says; or verify exports of a log, or the log of a running vault, without the installation',
   )
+  .argument('[files...]', 'exports of a log (- for the standard input): neither database nor network is used')
+  .option('--live <url>', 'a running vault, as an officer sees it; her access token in CALLVAULT_TOKEN or on the standard input')
+  .option('--against <folder>', 'checkpoints that were kept elsewhere, which the log must contain')
+  .option('--key <key>', 'a key of the log that is trusted, as NAME+ID+KEY; can be given several times', collectKey, [])
+  .option('--witness <key>', 'a witness that is trusted; can be given several times', collectWitness, [])
+  .option('--quorum <number>', 'how many of the witnesses must have seen a checkpoint; without it all', quorumOf)
   .option(
     '--head <size:root>',
     'a head that was written down elsewhere, which the log must contain; can be given several times',

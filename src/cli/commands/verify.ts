@@ -1,21 +1,18 @@
-import { InvalidArgumentError } from 'commander';
-import { parseKnownHead } from '../../core/audit/known-head.ts';
-import type { Anchor, Verdict } from '../../core/audit/verify.ts';
+import type { ExportVerdict } from '../../core/audit/export-verify.ts';
+import type { Fault } from '../../core/audit/fault.ts';
+import type { KeptNotes } from '../../core/audit/kept-notes.ts';
+import { parseNoteKey } from '../../core/audit/note.ts';
+import type { Trust } from '../../core/audit/trust.ts';
+import type { Verdict } from '../../core/audit/verify.ts';
 import { isAppError } from '../../core/errors.ts';
 import type { Services } from '../../services/services.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { printData, say } from '../print.ts';
+import { keptNotesIn } from '../kept-notes.ts';
+import { printData, say, sayError } from '../print.ts';
+import { verifyFiles } from '../verify-files.ts';
+import { readToken, verifyVault } from '../verify-live.ts';
+import { trustOf, type VerifyOptions } from '../verify-options.ts';
 import { withResources } from '../with-resources.ts';
-
-/** `--head`, which may be given several times. */
-export const collectHead = (text: string, known: readonly Anchor[]): readonly Anchor[] => {
-  const head = parseKnownHead(text);
-  if (head === null)
-    throw new InvalidArgumentError(
-      'A head is SIZE:ROOT, such as 12:6e34…: the number of entries, and 32 bytes in hex or base64.',
-    );
-  return [...known, head];
-};
 
 /** Long work shows progress on a terminal and stays silent in a pipe. */
 const progress = (): ((seq: number, size: number) => void) | undefined => {
@@ -39,27 +36,123 @@ const entered = async ({ recordVerification }: Services, verdict: Verdict): Prom
   }
 };
 
-/** Exit code 1 and the first bad index when anything does not agree. */
-export const verify = async ({
-  json = false,
-  head: anchors,
-}: {
-  json?: boolean;
-  head: readonly Anchor[];
-}): Promise<number> =>
-  withResources(async ({ verifyLog, services }) => {
+const printFaults = (faults: readonly Fault[]): void => {
+  for (const { index, kind, message } of faults) printData(`${index ?? '-'}\t${kind}\t${message}`);
+};
+
+const nothingKept: KeptNotes = { anchors: [], notes: 0, faultCount: 0, faults: [] };
+
+const keptIn = async (folder: string | undefined, trust: Trust): Promise<KeptNotes> => {
+  if (folder === undefined) return nothingKept;
+  const kept = await keptNotesIn(folder, trust);
+  say(`${folder} holds ${kept.notes} checkpoints.`);
+  return kept;
+};
+
+type Findings = Pick<Verdict, 'ok' | 'faultCount' | 'faults'>;
+
+/** What is wrong with the checkpoints themselves counts as what is wrong with the log. */
+const withKept = <V extends Findings>(verdict: V, { faultCount, faults }: KeptNotes): V => ({
+  ...verdict,
+  ok: verdict.ok && faultCount === 0,
+  faultCount: verdict.faultCount + faultCount,
+  faults: [...verdict.faults, ...faults],
+});
+
+const codeOf = (ok: boolean): number => (ok ? exitCodes.clean : exitCodes.findings);
+
+const verifyDatabase = (options: VerifyOptions): Promise<number> =>
+  withResources(async ({ verifyLog, services, checkpoints }) => {
+    const own = parseNoteKey(checkpoints.logKey);
+    const trust = trustOf(options.key.length === 0 && own !== null ? { ...options, key: [own] } : options);
+    if (options.against !== undefined && options.key.length === 0)
+      say(
+        'Without --key the key that this installation has now is trusted; whoever could replace it could sign.',
+      );
+    const kept = await keptIn(options.against, trust);
     const onProgress = progress();
-    const verdict = await verifyLog({ anchors, ...(onProgress && { onProgress }) });
+    const anchors = [...options.head, ...kept.anchors];
+    const verdict = withKept(await verifyLog({ anchors, ...(onProgress && { onProgress }) }), kept);
     const entry = await entered(services, verdict);
-    if (json) printData(JSON.stringify({ ...verdict, entry }));
+    if (options.json) printData(JSON.stringify({ ...verdict, entry }));
     else {
       printData(`${verdict.ok ? 'ok' : 'NOT OK'}\t${verdict.size} entries\troot ${verdict.root}`);
-      for (const { index, kind, message } of verdict.faults)
-        printData(`${index ?? '-'}\t${kind}\t${message}`);
+      printFaults(verdict.faults);
     }
     if (!verdict.ok)
       say(
         `The log does not agree with ${verdict.faults.every(({ kind }) => kind === 'anchor') ? 'a head that is known' : 'itself'}. Keep this database as it is and call your security officer.`,
       );
-    return verdict.ok ? exitCodes.clean : exitCodes.findings;
+    return codeOf(verdict.ok);
   });
+
+const signedBy = ({ checkpointSize, signed, witnesses }: ExportVerdict): string => {
+  if (checkpointSize === 0) return 'no checkpoint';
+  const who = signed ? 'signed' : 'signature not asked for (--key)';
+  return `checkpoint of ${checkpointSize} ${who}${witnesses === 0 ? '' : `, seen by ${witnesses}`}`;
+};
+
+const printExport = (name: string, verdict: ExportVerdict): void => {
+  const { ok, kind, from, to, entries, bodies, size, root } = verdict;
+  const what = kind === 'range' ? `entries ${from} to ${to}` : `${entries} entries, each proven by itself`;
+  printData(
+    `${ok ? 'ok' : 'NOT OK'}\t${name}\t${kind === null ? 'no export' : `${what} of ${size}, ${bodies} bodies`}\troot ${root}\t${signedBy(verdict)}`,
+  );
+  printFaults(verdict.faults);
+};
+
+/** What the verdict does not say by itself. */
+const sayLimits = ({ ok, kind, size, checkpointSize, uncompared }: ExportVerdict): void => {
+  if (ok && checkpointSize < size)
+    say(`Entries from ${checkpointSize} on were not yet under a checkpoint when this was made.`);
+  if (ok && kind === 'selection')
+    say('Of entries chosen by what they are about nobody can show that none is left out.');
+  if (uncompared > 0) say(`${uncompared} known heads are of trees that this file says nothing about.`);
+};
+
+const verifyExports = async (files: readonly string[], options: VerifyOptions): Promise<number> => {
+  const trust = trustOf(options);
+  const kept = await keptIn(options.against, trust);
+  const verdicts = await verifyFiles(files, { trust, anchors: [...options.head, ...kept.anchors] });
+  const ok = kept.faultCount === 0 && verdicts.every((verdict) => verdict.ok);
+  if (options.json) printData(JSON.stringify({ ok, files: verdicts, checkpoints: kept.faults }));
+  else {
+    for (const verdict of verdicts) printExport(verdict.file, verdict);
+    printFaults(kept.faults);
+  }
+  for (const verdict of verdicts) sayLimits(verdict);
+  return codeOf(ok);
+};
+
+const verifyRunning = async (address: string, options: VerifyOptions): Promise<number> => {
+  const trust = trustOf(options);
+  const kept = await keptIn(options.against, trust);
+  const anchors = [...options.head, ...kept.anchors];
+  try {
+    const token = await readToken(process.stdin);
+    const verdict = withKept(await verifyVault({ url: address, token, trust, anchors }), kept);
+    if (options.json) printData(JSON.stringify(verdict));
+    else printExport(address, verdict);
+    sayLimits(verdict);
+    return codeOf(verdict.ok);
+  } catch (error) {
+    if (isAppError(error, 'config_invalid')) {
+      sayError(error);
+      return exitCodes.usage;
+    }
+    if (!isAppError(error, 'integrity_failure')) throw error;
+    if (options.json) printData(JSON.stringify({ ok: false, fault: error.message }));
+    else printData(`NOT OK\t${address}\t${error.message}`);
+    return exitCodes.findings;
+  }
+};
+
+/** Exit code 1 and the first bad index when anything does not agree. */
+export const verify = async (files: readonly string[], options: VerifyOptions): Promise<number> => {
+  if (options.live !== undefined && files.length > 0) {
+    say('Either files or --live.');
+    return exitCodes.usage;
+  }
+  if (options.live !== undefined) return verifyRunning(options.live, options);
+  return files.length > 0 ? verifyExports(files, options) : verifyDatabase(options);
+};

@@ -1,0 +1,63 @@
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { MAX_LINE_BYTES, parseHeader } from '../core/audit/export-format.ts';
+import { headsOf } from '../core/audit/export-heads.ts';
+import {
+  createExportVerifier,
+  type ExportExpectations,
+  type ExportVerdict,
+} from '../core/audit/export-verify.ts';
+import type { Anchor } from '../core/audit/verify.ts';
+
+/** Read at a time. */
+const PIECE_BYTES = 256 * 1024;
+const STDIN = '-';
+
+/** The verdict over bytes from anywhere, in constant memory. */
+export const verifyBytes = async (
+  pieces: AsyncIterable<Buffer>,
+  expected: ExportExpectations,
+): Promise<ExportVerdict> => {
+  const verifier = createExportVerifier(expected);
+  for await (const piece of pieces) verifier.push(piece);
+  return verifier.finish();
+};
+
+type Header = ReturnType<typeof parseHeader>;
+
+const headerOf = async (path: string): Promise<Header> => {
+  await using file = await open(path);
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(MAX_LINE_BYTES), 0, MAX_LINE_BYTES, 0);
+  const end = buffer.subarray(0, bytesRead).indexOf('\n');
+  return end === -1 ? null : parseHeader(buffer.toString('utf8', 0, end));
+};
+
+/** Heads that the other files say this log had: two exports of one log must not contradict each other. */
+const headsInOthers = async (files: readonly string[]): Promise<(file: string) => readonly Anchor[]> => {
+  const headers = new Map<string, Header>();
+  for (const file of files) if (file !== STDIN && files.length > 1) headers.set(file, await headerOf(file));
+  return (file) => {
+    const origin = headers.get(file)?.origin ?? null;
+    if (origin === null) return [];
+    return [...headers].flatMap(([name, header]) =>
+      name === file || header?.origin !== origin ? [] : headsOf(header, `in ${name}`),
+    );
+  };
+};
+
+export type FileVerdict = ExportVerdict & { readonly file: string };
+
+/** One after the other, each against what is expected and against the others. Throws what the system throws. */
+export const verifyFiles = async (
+  files: readonly string[],
+  expected: ExportExpectations,
+): Promise<readonly FileVerdict[]> => {
+  const others = await headsInOthers([...new Set(files)]);
+  const verdicts: FileVerdict[] = [];
+  for (const file of new Set(files)) {
+    const source = file === STDIN ? process.stdin : createReadStream(file, { highWaterMark: PIECE_BYTES });
+    const anchors = [...(expected.anchors ?? []), ...others(file)];
+    verdicts.push({ file, ...(await verifyBytes(source, { ...expected, anchors })) });
+  }
+  return verdicts;
+};
