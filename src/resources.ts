@@ -302,6 +302,7 @@ const openAll = async (
     audit,
     log,
     evidence,
+    checkpointNow: () => checkpoints.round(),
     keyRing,
     fields,
     passwords: await createPasswords(),

@@ -18,9 +18,11 @@ import { AppError } from '../core/errors.ts';
 import { eventBase } from './event-base.ts';
 import { runLines, selectedLines } from './export-lines.ts';
 import { audienceOf, type LogQuery, type LogQuestion } from './log-question.ts';
+import { type CheckpointNow, signedNow } from './signed-now.ts';
 
 export type ExportEvidenceDeps = {
   readonly evidence: LogEvidence;
+  readonly checkpointNow: CheckpointNow;
   readonly log: Pick<AuditReader, 'count'>;
   readonly audit: Pick<AuditWriter, 'append'>;
   readonly logQuestion: LogQuestion;
@@ -45,7 +47,8 @@ type Tree = Pick<ExportHeader, 'origin' | 'size' | 'root' | 'checkpoint'> & {
   readonly signedSize: number;
 };
 
-const treeOf = async (evidence: LogEvidence): Promise<Tree> => {
+const treeOf = async ({ evidence, checkpointNow }: ExportEvidenceDeps): Promise<Tree> => {
+  await signedNow(checkpointNow);
   const { size, root } = await evidence.head();
   const checkpoint = await evidence.checkpoint(size);
   const opened = checkpoint === null ? null : parseCheckpoint(parseNote(checkpoint)?.text ?? '');
@@ -167,7 +170,7 @@ const prepare = async (
   actor: UserActor,
   asked: EvidenceAsked,
 ): Promise<Prepared> => {
-  const tree = await treeOf(deps.evidence);
+  const tree = await treeOf(deps);
   if (asked.by === 'matching') return prepareMatching(deps, actor, tree, asked.query);
   const timed = asked.by === 'time';
   const run = timed

@@ -7,9 +7,11 @@ import { decodeBody } from '../core/audit/entry.ts';
 import { parseNote } from '../core/audit/note.ts';
 import { AppError } from '../core/errors.ts';
 import { audienceOf, type RecordReading } from './log-question.ts';
+import { type CheckpointNow, signedNow } from './signed-now.ts';
 
 export type ProveLogDeps = {
   readonly evidence: Pick<LogEvidence, 'head' | 'raw' | 'root' | 'inclusion' | 'consistency' | 'checkpoint'>;
+  readonly checkpointNow: CheckpointNow;
   readonly recordReading: RecordReading;
 };
 
@@ -71,15 +73,21 @@ const readable = (raw: RawEntry | null, actor: UserActor): ReadableEntry | null 
  * Proofs about the log. A bare proof is hashes and sizes, which say nothing about anybody, so whoever may read the log at all
  * is given one for any entry and none is written down; body and salt are reading, and are an entry like all reading.
  */
-export const createProveLog = ({ evidence, recordReading }: ProveLogDeps) => {
-  /** The tree that the newest checkpoint signs when the entry is in it, else the present one. */
-  const treeFor = async (seq: number) => {
-    const { size } = await evidence.head();
+export const createProveLog = ({ evidence, checkpointNow, recordReading }: ProveLogDeps) => {
+  const newestCheckpoint = async (size: number) => {
     const note = await evidence.checkpoint(size);
     const signed = note === null ? null : parseCheckpoint(parseNote(note)?.text ?? '');
-    return signed !== null && seq < signed.size
-      ? { size: signed.size, checkpoint: note }
-      : { size, checkpoint: null };
+    return signed && { size: signed.size, checkpoint: note };
+  };
+
+  /** The tree that the newest checkpoint signs, made now for an entry that is in none; else the present one. */
+  const treeFor = async (seq: number) => {
+    const { size } = await evidence.head();
+    const kept = await newestCheckpoint(size);
+    if (kept !== null && seq < kept.size) return kept;
+    await signedNow(checkpointNow);
+    const made = await newestCheckpoint(size);
+    return made !== null && seq < made.size ? made : { size, checkpoint: null };
   };
 
   const prove = async (seq: number, size: number, commitment: Buffer): Promise<InclusionProof> => ({

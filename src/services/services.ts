@@ -55,6 +55,8 @@ export type ServiceDeps = {
   readonly audit: AuditWriter;
   readonly log: AuditReader;
   readonly evidence: LogEvidence;
+  /** Signs what the log has now, unless that is done already. */
+  readonly checkpointNow: () => Promise<void>;
   readonly keyRing: KeyRing;
   readonly fields: FieldEncryption;
   readonly passwords: Passwords;

@@ -3,6 +3,7 @@ import { request } from 'node:http';
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createExportVerifier, type ExportExpectations } from '../../src/core/audit/export-verify.ts';
+import { parseNoteKey } from '../../src/core/audit/note.ts';
 import { createHttpClient, type HttpClient, jsonOf, type Reply } from '../support/http-client.ts';
 import { type InProcessVault, startInProcess } from '../support/in-process-vault.ts';
 import { expectProblem } from '../support/problems.ts';
@@ -380,6 +381,21 @@ test('whoever stops reading ends it: nothing is held, and the vault goes on', as
     outgoing.end();
   });
   expect(jsonOf(await http.get('/v1/audit/proof/inclusion?seq=0', { token }), 200)).toBeTruthy();
+});
+
+test('everything in it is under a checkpoint, made when it was asked for', async () => {
+  const note = parseNoteKey(vault.logKey);
+  const trust = { keys: note === null ? [] : [note], witnesses: [], quorum: 0 };
+  const size = await sizeNow();
+  expect(verdictOf(await ask(''), { trust })).toMatchObject({
+    ok: true,
+    size,
+    checkpointSize: size,
+    signed: true,
+  });
+  const { text } = await ask(`?recording=${scene.own.recording.id}`);
+  const [header] = text.split('\n', 1);
+  expect((JSON.parse(header ?? '') as Header).checkpoint?.split('\n')[1]).toBe(String(size + 1));
 });
 
 test('the last line is a digest of all before it', async () => {
