@@ -41,6 +41,8 @@ export type Config = Folders & {
   readonly retentionDatabase: PostgresSettings | null;
   /** How long bodies of the access log are kept at least. */
   readonly auditRetentionYears: number;
+  /** When the service verifies the whole access log each night, local time. */
+  readonly verifyAtHour: number;
   /** Null: files in the data folder. */
   readonly s3: S3Settings | null;
   /** For how many days Object Lock keeps a checkpoint in the bucket. */
@@ -220,6 +222,7 @@ export const readConfig = (env: RawEnvironment): Config => {
     uploadGraceSeconds: values.UPLOAD_GRACE_SECONDS,
     keysExportMinutes: values.KEYS_EXPORT_MINUTES,
     auditRetentionYears: values.AUDIT_RETENTION_YEARS,
+    verifyAtHour: values.VERIFY_AT_HOUR,
   });
 };
 

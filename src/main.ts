@@ -11,6 +11,7 @@ import { type Config, readConfig, readEnvironment } from './config.ts';
 import { type TlsFiles, tlsRules } from './config-rules.ts';
 import { AppError } from './core/errors.ts';
 import { openMetricsServer } from './http/metrics-server.ts';
+import { observeCheckpoints } from './http/plugins/checkpoint-metrics.ts';
 import { createMetrics } from './http/plugins/metrics.ts';
 import { createLogger } from './logger.ts';
 import { openResources, type Resources } from './resources.ts';
@@ -125,6 +126,32 @@ const checkpointLine = ({ places, secondPlace }: Checkpoints): string => {
     : `checkpoints in ${said.join(' and ')}: no second place, so a database superuser could cut it unnoticed; see CHECKPOINT_DIR`;
 };
 
+/** Whether the nightly verification of the log is due is looked at this often; a vault that was off at night makes up for it. */
+const VERIFY_LOOK_MS = 10 * 60_000;
+
+const startNightly = ({ upkeep }: Resources, logger: Logger): (() => Promise<void>) => {
+  const stop = new AbortController();
+  let running: Promise<void> | null = null;
+  const look = async (): Promise<void> => {
+    try {
+      const verdict = await upkeep.nightly.whenDue(stop.signal);
+      if (verdict?.ok) logger.info({ size: verdict.size, root: verdict.root }, 'the access log was verified');
+    } catch (error) {
+      if (!stop.signal.aborted)
+        logger.error({ err: error }, 'the access log could not be verified; it is tried again');
+    }
+    running = null;
+  };
+  const timer = setInterval(() => {
+    running ??= look();
+  }, VERIFY_LOOK_MS);
+  return async () => {
+    clearInterval(timer);
+    stop.abort();
+    await running;
+  };
+};
+
 /** What a person reads at the first start: what was made, what to back up, what to do next. */
 const greeting = (
   config: Config,
@@ -139,7 +166,8 @@ const greeting = (
 ];
 
 const listen = async (config: Config, resources: Resources, logger: Logger) => {
-  const metrics = createMetrics(resources.services.readiness);
+  const metrics = createMetrics(resources.services.readiness, resources.upkeep.nightly.status);
+  observeCheckpoints(metrics.registry, resources.checkpoints.status);
   const app = await buildApp({
     services: resources.services,
     accessTokens: {
@@ -237,12 +265,14 @@ export const serve = async (): Promise<void> => {
   const stopWatching = watchTls(config, served.app, logger);
   const stopSweeper = startSweeper(resources, config, logger);
   const stopKeyExports = startKeyExports(resources, config, logger);
+  const stopNightly = startNightly(resources, logger);
   // The last checkpoint is made when the resources close, behind the last entry.
   resources.checkpoints.start();
   closeGracefully(served, resources, logger, async () => {
     stopWatching();
     stopSweeper();
     await stopKeyExports();
+    await stopNightly();
   });
   await resources.announce(served.address);
   for (const did of resources.opened.did) logger.info(did);

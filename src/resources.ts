@@ -215,6 +215,7 @@ const readinessOf = (
     database,
     objects,
     keyRing,
+    upkeep,
     logger,
   }: {
     audit: AuditWriter;
@@ -222,6 +223,7 @@ const readinessOf = (
     database: Database;
     objects: ObjectStore;
     keyRing: { check(): Promise<void> };
+    upkeep: LogUpkeep;
     logger: Logger;
   },
 ) => {
@@ -242,11 +244,14 @@ const readinessOf = (
       },
       { name: 'objects', run: () => objects.check() },
       { name: 'keys', run: () => keyRing.check() },
+      { name: 'verification', run: () => upkeep.nightly.assertSound(), advisory: true },
     ],
     rooms: [{ freeBytes: dataFree, floorBytes: config.freeDiskFloor }],
     tell: (ready, findings) => {
-      if (ready) logger.info({ ready }, 'ready');
-      else logger.error({ ready, findings: findings.filter(({ fault }) => fault !== null) }, 'not ready');
+      const found = findings.filter(({ fault }) => fault !== null);
+      if (!ready) logger.error({ ready, findings: found }, 'not ready');
+      else if (found.length > 0) logger.error({ ready, findings: found }, 'ready, but something was found');
+      else logger.info({ ready }, 'ready');
     },
   });
 };
@@ -295,9 +300,9 @@ const openAll = async (
     );
   const objects = await openObjects(config);
   closers.add(() => objects.close());
-  const readiness = readinessOf(config, { audit, log, database, objects, keyRing, logger });
   const tables = tablesOf(database);
   const upkeep = createLogUpkeep({ ...shared, audit, log, holds: tables.holds, now });
+  const readiness = readinessOf(config, { audit, log, database, objects, keyRing, upkeep, logger });
   const services = createServices({
     audit,
     log,

@@ -99,14 +99,14 @@ const straysBeyond = async (client: Client, size: number): Promise<readonly Stra
   return rows.map(({ table, seq }) => ({ table, seq: Number(seq) }));
 };
 
-/** Opens the log as one snapshot sees it; call within a transaction that keeps one. */
-export const openLiveLog = async (client: Client): Promise<LiveLog> => {
+/** Opens the log as one snapshot sees it; call within a transaction that keeps one. `page`: entries looked at at a time. */
+export const openLiveLog = async (client: Client, page = PAGE): Promise<LiveLog> => {
   const size = await sizeOf(client);
   // A batch belongs to the page in which it ends, and is read with the page in which it begins.
   let open: readonly StoredBatch[] = [];
 
   const readPage = async (from: number): Promise<LogRows> => {
-    const to = Math.min(from + PAGE, size);
+    const to = Math.min(from + page, size);
     const leaves = await leavesOf(client, from, to);
     const entries = await entriesOf(client, from, to);
     const begun = [...open, ...(await batchesOf(client, from, to))].sort((a, b) => a.size - b.size);
@@ -118,7 +118,7 @@ export const openLiveLog = async (client: Client): Promise<LiveLog> => {
   return {
     size,
     pages: (async function* () {
-      for (let from = 0; from < size; from += PAGE) yield await readPage(from);
+      for (let from = 0; from < size; from += page) yield await readPage(from);
     })(),
     strays: async () => [
       ...(await straysBeyond(client, size)),

@@ -13,6 +13,8 @@ export type LiveVerifyOptions = {
   readonly signal?: AbortSignal;
   /** Awaited after every page: whoever verifies beside other work makes room for it here. */
   readonly pause?: () => Promise<void>;
+  /** Entries looked at at a time, which is how long others wait for this process; 2048. */
+  readonly pageEntries?: number;
 };
 
 const CONNECT_MS = 5_000;
@@ -33,7 +35,7 @@ const watched = async function* (
 const walk = async (client: pg.Client, options: LiveVerifyOptions): Promise<Verdict> => {
   // One snapshot: what is appended meanwhile is not looked at, and what is looked at belongs together.
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-  const log = await openLiveLog(client);
+  const log = await openLiveLog(client, options.pageEntries);
   const { strays } = log;
   return verifyLog({
     pages: watched(log, options),
@@ -48,7 +50,25 @@ const walk = async (client: pg.Client, options: LiveVerifyOptions): Promise<Verd
  * commitments against the roots and nodes of the tree, and that nothing is missing or left over. Reads only, and does not
  * stop anybody from appending. Rejects with `log_unavailable` when the database cannot be read.
  */
-export const verifyLive = async (options: LiveVerifyOptions): Promise<Verdict> => {
+export const verifyLive = (options: LiveVerifyOptions): Promise<Verdict> =>
+  withClient(options, (client) => walk(client, options));
+
+/** One verification of the whole log at a time, in whatever process; ends with its session. */
+const VERIFY_LOCK = '4850752217034121217';
+
+/** The same unless somebody else does it in this way just now: then null, at once. */
+export const verifyLiveAlone = (options: LiveVerifyOptions): Promise<Verdict | null> =>
+  withClient(options, async (client) => {
+    const { rows } = await client.query<{ alone: boolean }>('SELECT pg_try_advisory_lock($1) AS alone', [
+      VERIFY_LOCK,
+    ]);
+    return rows[0]!.alone ? walk(client, options) : null;
+  });
+
+const withClient = async <T>(
+  options: LiveVerifyOptions,
+  use: (client: pg.Client) => Promise<T>,
+): Promise<T> => {
   const client = new pg.Client({
     ...options.postgres,
     application_name: 'callvault log verifier',
@@ -61,7 +81,7 @@ export const verifyLive = async (options: LiveVerifyOptions): Promise<Verdict> =
   client.on('error', () => undefined);
   try {
     await client.connect();
-    return await walk(client, options);
+    return await use(client);
   } catch (cause) {
     options.signal?.throwIfAborted();
     throw logUnavailable('The access log cannot be read now.', cause);

@@ -92,7 +92,7 @@ export const createLogBodies = (postgres: PostgresSettings): LogBodies => {
 };
 
 /** Raised by audit.prune for what it does not remove. */
-const REFUSED = 'CV002';
+const REFUSED = 'CV003';
 const BUSY = '55P03';
 
 const pruneFault = (cause: unknown): unknown => {

@@ -1,7 +1,12 @@
 import { AppError } from '../core/errors.ts';
 
-export type Check = { readonly name: string; readonly run: () => Promise<void> };
-export type Finding = { readonly name: string; readonly fault: string | null };
+export type Check = {
+  readonly name: string;
+  readonly run: () => Promise<void>;
+  /** For the operator alone: the vault does its work all the same. */
+  readonly advisory?: true;
+};
+export type Finding = { readonly name: string; readonly fault: string | null; readonly advisory?: true };
 
 /** A finding is believed this long, so that a stranger's polling costs nothing. */
 const FRESH_MS = 5_000;
@@ -50,16 +55,17 @@ export const createReadiness = ({
       },
     ];
     const findings = await Promise.all(
-      all.map(async ({ name, run }): Promise<Finding> => {
+      all.map(async ({ name, run, advisory }): Promise<Finding> => {
+        const own = advisory === undefined ? { name } : { name, advisory };
         try {
           await run();
-          return { name, fault: null };
+          return { ...own, fault: null };
         } catch (error) {
-          return { name, fault: error instanceof AppError ? error.code : 'internal' };
+          return { ...own, fault: error instanceof AppError ? error.code : 'internal' };
         }
       }),
     );
-    const ready = findings.every(({ fault }) => fault === null);
+    const ready = findings.every(({ fault, advisory }) => fault === null || advisory === true);
     const summary = JSON.stringify(findings);
     if (summary !== told) tell(ready, findings);
     told = summary;

@@ -18,7 +18,7 @@ CREATE FUNCTION audit.oldest_bodies() RETURNS bigint LANGUAGE sql STABLE SET sea
 --   floor_years  five or more: every entry of it, and the first one behind it, must be older, by what the entry says of
 --           itself, and its append by the clock of the database (so that an entry dated back is not removed early)
 -- An entry log.pruned that tells of it, from the beginning of the log, must be in the log already.
--- Returns how many bodies were removed. SQLSTATE CV002: refused, and nothing was changed. 55P03: somebody reads the log;
+-- Returns how many bodies were removed. SQLSTATE CV003: refused, and nothing was changed. 55P03: somebody reads the log;
 -- try again later.
 CREATE FUNCTION audit.prune(number bigint, floor_years int) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '250ms' AS $$
@@ -33,10 +33,10 @@ DECLARE
   removed bigint;
 BEGIN
   IF floor_years IS NULL OR floor_years < 5 THEN
-    RAISE EXCEPTION 'bodies of the access log are kept five years or longer' USING ERRCODE = 'CV002';
+    RAISE EXCEPTION 'bodies of the access log are kept five years or longer' USING ERRCODE = 'CV003';
   END IF;
   IF number IS DISTINCT FROM audit.oldest_bodies() THEN
-    RAISE EXCEPTION 'partition % is not the oldest that is left', number USING ERRCODE = 'CV002';
+    RAISE EXCEPTION 'partition % is not the oldest that is left', number USING ERRCODE = 'CV003';
   END IF;
   -- What tells of it stays in a later partition; the latest of them counts, by its own clock or ours, whichever is behind.
   SELECT max((e.facts).at) INTO told FROM audit.entry e
@@ -45,7 +45,7 @@ BEGIN
      AND (e.body::jsonb #>> '{detail,to}')::bigint = beyond
      AND (e.body::jsonb #>> '{detail,floor}')::int = floor_years;
   IF told IS NULL THEN
-    RAISE EXCEPTION 'no entry of the access log tells that the entries before % are removed', beyond USING ERRCODE = 'CV002';
+    RAISE EXCEPTION 'no entry of the access log tells that the entries before % are removed', beyond USING ERRCODE = 'CV003';
   END IF;
   told := least(told, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint);
   young := floor(extract(epoch FROM (to_timestamp(told / 1000.0) AT TIME ZONE 'UTC' - years) AT TIME ZONE 'UTC') * 1000)::bigint;
@@ -57,7 +57,7 @@ BEGIN
     SELECT floor(extract(epoch FROM max(b.at)) * 1000)::bigint FROM audit.batch b WHERE b.first_seq >= first AND b.first_seq < beyond
   ) AS times;
   IF newest IS NULL OR newest > young THEN
-    RAISE EXCEPTION 'partition % has entries younger than % years', number, floor_years USING ERRCODE = 'CV002';
+    RAISE EXCEPTION 'partition % has entries younger than % years', number, floor_years USING ERRCODE = 'CV003';
   END IF;
   IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
     PERFORM set_config('synchronous_commit', 'on', true);

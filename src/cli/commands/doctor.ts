@@ -67,6 +67,6 @@ export const doctor = async ({
       if (kept !== null) for (const line of linesOf(kept)) printData(line);
       for (const note of notes) printData(`note\t${note}`);
     }
-    return fine ? exitCodes.clean : exitCodes.findings;
+    return fine && findings.every(({ fault }) => fault === null) ? exitCodes.clean : exitCodes.findings;
   });
 };

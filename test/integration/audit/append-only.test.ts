@@ -47,7 +47,7 @@ const outcomeOf = (error: unknown): Outcome => {
   if (/append-only/.test(error.message)) return 'refused';
   if (error.code === '42501') return 'denied';
   if (error.code === '428C9') return 'generated';
-  if (error.code === 'CV002') return 'kept';
+  if (error.code === 'CV003') return 'kept';
   if (error.code === 'CV001') return 'behind';
   throw error;
 };

@@ -72,7 +72,7 @@ test('H-5 an old partition goes, whole and alone; commitments, nodes and appends
   // What is gone is not made again, and cannot be removed twice.
   await append(3, OLD);
   expect(await bodies()).toEqual([1, 2]);
-  await expect(asRole(retention, 0, 5)).rejects.toMatchObject({ code: 'CV002' });
+  await expect(asRole(retention, 0, 5)).rejects.toMatchObject({ code: 'CV003' });
 });
 
 describe('H-5 refused, whoever asks', () => {
@@ -80,7 +80,7 @@ describe('H-5 refused, whoever asks', () => {
   const refused = async (number: number, floor: number | null, why: RegExp): Promise<void> => {
     for (const role of roles)
       await expect(asRole(role, number, floor)).rejects.toMatchObject({
-        code: 'CV002',
+        code: 'CV003',
         message: expect.stringMatching(why),
       });
     expect(await bodies()).toEqual([0, 1, 2]);
@@ -158,7 +158,7 @@ test('the newest partition stays, whatever its age', async () => {
   await append(3, OLD);
   await datedBack(superuser, OLD);
   await tell({ from: 0, to: SMALL, floor: 5 }, OLD);
-  await expect(asRole('postgres', 0, 5)).rejects.toMatchObject({ code: 'CV002' });
+  await expect(asRole('postgres', 0, 5)).rejects.toMatchObject({ code: 'CV003' });
 });
 
 test('who serves and who reads may not ask at all', async () => {

@@ -203,7 +203,7 @@ describe('the role that removes', () => {
       'CREATE TEMPORARY TABLE x ()',
     ])
       await expect(client.query(statement)).rejects.toMatchObject({ code: '42501' });
-    await expect(client.query('SELECT audit.prune(0, 5)')).rejects.toMatchObject({ code: 'CV002' });
+    await expect(client.query('SELECT audit.prune(0, 5)')).rejects.toMatchObject({ code: 'CV003' });
   });
 });
 
