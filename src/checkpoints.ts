@@ -3,9 +3,12 @@ import type { Logger } from 'pino';
 import type { CheckpointPlace } from './audit/checkpoint-place.ts';
 import { createCheckpointRows } from './audit/checkpoint-rows.ts';
 import { type Checkpointer, createCheckpointer } from './audit/checkpointer.ts';
+import { askWitness, type WitnessAddress } from './audit/witness-client.ts';
+import { createWitnessFollowers } from './audit/witness-followers.ts';
 import type { AuditWriter } from './audit/writer.ts';
 import type { Config } from './config.ts';
-import { formatNoteKey } from './core/audit/note.ts';
+import { witnessName } from './core/audit/cosignature.ts';
+import { formatNoteKey, type NoteKey, parseNoteKey } from './core/audit/note.ts';
 import { isAppError } from './core/errors.ts';
 import type { PostgresSettings } from './core/postgres-settings.ts';
 import type { KeyCache } from './crypto/key-cache.ts';
@@ -19,11 +22,15 @@ export type CheckpointStatus = {
   /** Entries of the log, and of the newest checkpoint in the database. */
   readonly size: number;
   readonly kept: number;
+  /** When that was kept, in seconds since 1970; null before the first. */
+  readonly keptAt: number | null;
   readonly places: readonly {
     readonly where: string;
     readonly size: number;
     readonly weakness: string | null;
   }[];
+  /** Of how many entries each has cosigned a checkpoint. */
+  readonly witnesses: readonly { readonly name: string; readonly size: number }[];
 };
 
 export type Checkpoints = Checkpointer & {
@@ -77,6 +84,12 @@ const compare = async ({ resume }: Checkpointer, purpose: 'serve' | 'command'): 
   }
 };
 
+const witnessesOf = ({ config }: CheckpointOptions): readonly WitnessAddress[] =>
+  config.witnesses.flatMap(({ key: text, url }) => {
+    const key = parseNoteKey(text);
+    return key === null ? [] : [{ key, url }];
+  });
+
 /**
  * Opens the places of checkpoints and compares the log with what they and the database keep, before anything is appended.
  * Rejects for a vault that is to serve with `log_halted` when they contradict each other, and with `log_unavailable` or
@@ -89,7 +102,13 @@ export const openCheckpoints = async (options: CheckpointOptions): Promise<Check
   const rows = createCheckpointRows({ postgres, log: logger });
   const { verifiedHead, halt } = audit;
   const places = judged.map(({ place }) => place);
-  const checkpointer = createCheckpointer({ rows, signer, places, verifiedHead, halt, log: logger });
+  const named = witnessesOf(options);
+  const followed = { rows, places, witnesses: named, ask: askWitness, log: logger };
+  const witnesses = createWitnessFollowers({ ...followed, now: () => performance.now() });
+  const checkpointer = createCheckpointer({
+    ...{ rows, signer, places, verifiedHead, halt, witnesses },
+    log: logger,
+  });
   try {
     await compare(checkpointer, purpose);
     const logKey = formatNoteKey(await signer.key());
@@ -100,11 +119,17 @@ export const openCheckpoints = async (options: CheckpointOptions): Promise<Check
       secondPlace: judged.some(({ weakness }) => weakness === null),
       status: async () => {
         const { head, newest } = await rows.state();
-        const copies = checkpointer.copies();
+        const positions = await rows.positions();
+        const seenBy = (key: NoteKey): number =>
+          positions.find(({ witness }) => witness === witnessName(key))?.size ?? 0;
         return {
           size: head.size,
           kept: newest?.size ?? 0,
-          places: copies.map((copy, i) => ({ ...copy, weakness: judged[i]?.weakness ?? null })),
+          keptAt: newest?.at ?? null,
+          places: checkpointer
+            .copies()
+            .map((copy, i) => ({ ...copy, weakness: judged[i]?.weakness ?? null })),
+          witnesses: named.map(({ key }) => ({ name: key.name, size: seenBy(key) })),
         };
       },
     };

@@ -1,6 +1,7 @@
 import { lstatSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { createSecureContext } from 'node:tls';
+import { keyTypes, parseNoteKey } from './core/audit/note.ts';
 import { isLoopbackHost, proxyRangeFault } from './core/network-address.ts';
 import type { PostgresSettings } from './core/postgres-settings.ts';
 import { type PostgresUrl, parsePostgresUrl } from './core/postgres-url.ts';
@@ -183,6 +184,42 @@ export const s3Rules = (settings: S3Settings, report: Report): void => {
   if (fault !== null) report('S3_ENDPOINT', fault);
   const weak = settings.secretAccessKey === '' ? null : weakness(settings.secretAccessKey);
   if (weak !== null) report('S3_SECRET_ACCESS_KEY', `${weak}: let the object store make one`);
+};
+
+/** A witness of the access log: its key as it prints it, and the address below which it takes checkpoints. */
+export type WitnessAddress = { readonly key: string; readonly url: string };
+
+const witnessUrlFault = (text: string): string | null => {
+  if (/[\p{Cc}\\]/u.test(text) || !URL.canParse(text)) return 'has no URL behind it';
+  const url = new URL(text);
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') return 'is neither at https:// nor at http://';
+  if (url.username !== '' || url.password !== '')
+    return 'has a user name or password in its URL: take it out';
+  if (url.search !== '' || url.hash !== '') return 'has a query or fragment in its URL: take it out';
+  if (url.protocol === 'http:' && !isLoopbackHost(url.hostname.replace(/^\[(.*)\]$/, '$1')))
+    return 'is on another machine in plain text: use https://';
+  return null;
+};
+
+/** `key url`, several separated by commas. */
+export const witnessRules = (text: string | undefined, report: Report): readonly WitnessAddress[] => {
+  const witnesses: WitnessAddress[] = [];
+  for (const one of text === undefined ? [] : text.split(',')) {
+    const [vkey = '', url = '', ...rest] = one.trim().split(/ +/);
+    const key = parseNoteKey(vkey);
+    const which = key?.name ?? vkey.slice(0, 40);
+    if (key?.type !== keyTypes.cosignature || rest.length > 0)
+      report(
+        'WITNESSES',
+        `is not a list of "key url", separated by commas, at "${which}": take the key as the witness prints it`,
+      );
+    else if (witnessUrlFault(url) !== null)
+      report('WITNESSES', `names ${which}, which ${witnessUrlFault(url)}`);
+    else if (witnesses.some((other) => other.key === vkey))
+      report('WITNESSES', `names ${which} twice: keep one`);
+    else witnesses.push({ key: vkey, url: url.replace(/\/+$/, '') });
+  }
+  return witnesses;
 };
 
 export type TlsFiles = { readonly certFile: string; readonly keyFile: string };

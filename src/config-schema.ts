@@ -41,6 +41,7 @@ export const environmentSchema = Type.Object({
   // audit.prune refuses less than five years, whatever stands here.
   AUDIT_RETENTION_YEARS: whole(5, 100, 5),
   VERIFY_AT_HOUR: whole(0, 23, 3),
+  WITNESSES: Type.Optional(text('must be a list of keys and addresses', '^[^\\x00-\\x1f\\x7f]{1,20000}$')),
   S3_ENDPOINT: Type.Optional(text('must be a URL', '^.{1,2000}$')),
   S3_REGION: Type.Optional(text('must be a region name such as eu-north-1', '^[a-z0-9-]{1,64}$')),
   S3_BUCKET: Type.Optional(text('must be a bucket name', '^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$')),

@@ -17,6 +17,8 @@ import {
   s3Rules,
   type TlsFiles,
   tlsRules,
+  type WitnessAddress,
+  witnessRules,
 } from './config-rules.ts';
 import { type Environment, names, type Rule, rules } from './config-schema.ts';
 import { AppError } from './core/errors.ts';
@@ -47,6 +49,8 @@ export type Config = Folders & {
   readonly s3: S3Settings | null;
   /** For how many days Object Lock keeps a checkpoint in the bucket. */
   readonly checkpointLockDays: number;
+  /** Who are shown checkpoints of the access log. */
+  readonly witnesses: readonly WitnessAddress[];
   readonly maxUploadBytes: number;
   readonly accessTokenSeconds: number;
   readonly sessionHours: number;
@@ -206,7 +210,12 @@ export const readConfig = (env: RawEnvironment): Config => {
     },
     report,
   );
-  const parts = { ...networkOf(values, report), ...databasesOf(given, report), s3: s3Of(given, report) };
+  const parts = {
+    ...networkOf(values, report),
+    ...databasesOf(given, report),
+    s3: s3Of(given, report),
+    witnesses: witnessRules(values.WITNESSES, report),
+  };
   if (faults.length > 0 || folders === null) throw invalid(faults);
   return deepFreeze({
     ...folders,

@@ -10,6 +10,8 @@ import type { Statement } from './search.ts';
 
 /** A checkpoint as it is kept: a note, of which nothing is checked yet. */
 export type KeptNote = { readonly size: number; readonly note: string };
+/** `at`: seconds since 1970, by the clock of the database. */
+type DatedNote = KeptNote & { readonly at: number };
 
 /** How far a witness has come, by the cosignatures that are kept. */
 export type WitnessPosition = { readonly witness: string; readonly size: number };
@@ -20,7 +22,7 @@ export type WitnessPosition = { readonly witness: string; readonly size: number 
  */
 export type CheckpointRows = LogProver & {
   /** Head and newest checkpoint as one snapshot sees them: a checkpoint in it is never ahead of an honest head. */
-  readonly state: () => Promise<{ readonly head: StatedHead; readonly newest: KeptNote | null }>;
+  readonly state: () => Promise<{ readonly head: StatedHead; readonly newest: DatedNote | null }>;
   readonly commitments: (from: number, to: number) => Promise<readonly Buffer[]>;
   /** Keeps the note unless there is one of that size; resolves to the one that is kept. */
   readonly keep: (size: number, note: string) => Promise<string>;
@@ -36,15 +38,16 @@ const CONNECT_MS = 5_000;
 const CONNECTIONS = 2;
 
 const STATE = `
-  SELECT h.size, h.root, h.range, c.size AS kept, c.note FROM (SELECT) AS one
+  SELECT h.size, h.root, h.range, c.size AS kept, c.note, extract(epoch FROM c.at)::float8 AS at FROM (SELECT) AS one
     LEFT JOIN (SELECT size, root, range FROM audit.batch ORDER BY first_seq DESC LIMIT 1) h ON true
-    LEFT JOIN (SELECT size, note FROM audit.checkpoint ORDER BY size DESC LIMIT 1) c ON true`;
+    LEFT JOIN (SELECT size, note, at FROM audit.checkpoint ORDER BY size DESC LIMIT 1) c ON true`;
 type StateRow = {
   readonly size: string | null;
   readonly root: Buffer;
   readonly range: Buffer;
   readonly kept: string | null;
   readonly note: string;
+  readonly at: number;
 };
 
 const emptyHead: StatedHead = { size: 0, root: rootOf(emptyRange), range: rangeBytes(emptyRange) };
@@ -97,10 +100,10 @@ export const createCheckpointRows = (options: Options): CheckpointRows => {
     ...createLogProver(ask),
     state: async () => {
       const row = (await one<StateRow>(STATE))!;
-      const { size, root, range, kept, note } = row;
+      const { size, root, range, kept, note, at } = row;
       return {
         head: size === null ? emptyHead : { size: Number(size), root, range },
-        newest: kept === null ? null : { size: Number(kept), note },
+        newest: kept === null ? null : { size: Number(kept), note, at },
       };
     },
     commitments: async (from, to) => {

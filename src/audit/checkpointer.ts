@@ -14,6 +14,7 @@ import {
 import type { CheckpointPlace } from './checkpoint-place.ts';
 import type { CheckpointRows, KeptNote } from './checkpoint-rows.ts';
 import type { AuditHead, AuditLogger } from './reader.ts';
+import type { WitnessFollowers } from './witness-followers.ts';
 
 /** What signs checkpoints; its name is the log's. */
 export type CheckpointSigner = {
@@ -31,8 +32,8 @@ export type CheckpointerDeps = {
   /** Stops the writer of this process for good. */
   readonly halt: (error: AppError) => void;
   readonly log: AuditLogger;
-  /** Told every checkpoint that this process knows to be kept, newest last. */
-  readonly onKept?: (kept: KeptNote) => void;
+  /** Who are shown every checkpoint that is kept. */
+  readonly witnesses?: Pick<WitnessFollowers, 'offer' | 'close'>;
 };
 
 export type Checkpointer = {
@@ -179,7 +180,7 @@ const round = async (machine: Machine): Promise<void> => {
   if (range.size === 0) return;
   const kept = newest?.size === range.size ? newest : await sign(machine, range, known);
   machine.kept = kept;
-  machine.onKept?.(kept);
+  machine.witnesses?.offer(kept);
   await copy(machine, range, kept, known);
 };
 
@@ -207,6 +208,7 @@ const close = async (machine: Machine, lastRound: boolean): Promise<void> => {
   machine.timer = null;
   await machine.running?.catch(() => undefined);
   if (last) await quietRound(machine);
+  await machine.witnesses?.close();
   for (const place of machine.places) await place.close();
   await machine.rows.close();
 };

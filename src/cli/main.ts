@@ -8,6 +8,7 @@ import { migrateCommand } from './commands/migrate.ts';
 import { openKey } from './commands/open-key.ts';
 import { parseDay, pruneLog } from './commands/prune-log.ts';
 import { verify } from './commands/verify.ts';
+import { collectLog, parseListen, witness } from './commands/witness.ts';
 import { exitCodes } from './exit-codes.ts';
 import { sayError } from './print.ts';
 import { collectHead, collectKey, collectWitness, quorumOf } from './verify-options.ts';
@@ -128,6 +129,23 @@ const main = async (): Promise<void> => {
     process.exitCode = exitCodes.couldNotRun;
   }
 };
+program
+  .command('witness')
+  .description(
+    'witness access logs of other installations: cosign what continues what was seen, refuse the rest',
+  )
+  .requiredOption('--state <file>', 'what it remembers; one file, one witness')
+  .requiredOption('--key <file>', 'its own key; made, with the state, when there is none')
+  .option('--name <name>', 'under which a new witness signs, such as compliance.example.org/w1')
+  .option(
+    '--log <key>',
+    'a log, as "callvault log-key" prints it; can be given several times',
+    collectLog,
+    [],
+  )
+  .requiredOption('--listen <host:port>', 'where logs reach it, without TLS', parseListen)
+  .action(run(witness));
+
 
 // Whoever reads has heard enough (`callvault … | head`): the work goes on, and nothing is wrong.
 for (const stream of [process.stdout, process.stderr])

@@ -17,7 +17,17 @@ const law: Record<string, Law> = {
   http: { values: ['http', 'core'], types: ['services'] },
   cli: {
     // The last three: docs/decisions/0010.
-    values: ['cli', 'services', 'core', 'resources.ts', 'config.ts', 'logger.ts', 'version.ts', 'main.ts'],
+    values: [
+      'cli',
+      'services',
+      'core',
+      'resources.ts',
+      'config.ts',
+      'logger.ts',
+      'version.ts',
+      'main.ts',
+      'witness.ts',
+    ],
     types: [],
   },
   'config.ts': { values: ['core', 'config-rules.ts', 'config-schema.ts'], types: [] },
@@ -27,7 +37,7 @@ const law: Record<string, Law> = {
   'version.ts': { values: [], types: [] },
 };
 /** These compose everything. */
-const composers = ['main.ts', 'app.ts', 'resources.ts', 'checkpoints.ts', 'log-upkeep.ts'];
+const composers = ['main.ts', 'app.ts', 'resources.ts', 'checkpoints.ts', 'witness.ts', 'log-upkeep.ts'];
 
 const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.ts') && !name.startsWith(`storage${sep}prisma${sep}`))

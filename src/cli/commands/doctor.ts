@@ -34,12 +34,13 @@ const statusOf = async (checkpoints: Checkpoints): Promise<Status | null> => {
   }
 };
 
-const linesOf = ({ size, kept, places }: Status): readonly string[] => [
+const linesOf = ({ size, kept, places, witnesses }: Status): readonly string[] => [
   `checkpoint\tdatabase\t${kept} of ${size} entries`,
   ...places.map(
     (place) =>
       `checkpoint\t${place.where}\t${place.size} of ${size} entries${place.weakness === null ? '' : `\t${place.weakness}`}`,
   ),
+  ...witnesses.map((witness) => `witness\t${witness.name}\t${witness.size} of ${size} entries`),
 ];
 
 /** What works and what does not, part by part; exit code 1 when something does not. */

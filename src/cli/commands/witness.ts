@@ -1,0 +1,52 @@
+import { once } from 'node:events';
+import { InvalidArgumentError } from 'commander';
+import { keyTypes, type NoteKey, parseNoteKey } from '../../core/audit/note.ts';
+import { AppError } from '../../core/errors.ts';
+import { openWitness } from '../../witness.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { printData, say } from '../print.ts';
+
+/** `--log`, which may be given several times. */
+export const collectLog = (text: string, known: readonly NoteKey[]): readonly NoteKey[] => {
+  const key = parseNoteKey(text);
+  if (key?.type !== keyTypes.ed25519)
+    throw new InvalidArgumentError('A log is named by its key, as "callvault log-key" prints it.');
+  return [...known, key];
+};
+
+/** `--listen HOST:PORT`; an IPv6 address in brackets. */
+export const parseListen = (text: string): { readonly host: string; readonly port: number } => {
+  const [, host = '', port = ''] = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(\d{1,5})$/.exec(text) ?? [];
+  if (host === '' || Number(port) > 65_535)
+    throw new InvalidArgumentError('Say where to listen as HOST:PORT, such as 127.0.0.1:8181.');
+  return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
+};
+
+type Options = {
+  readonly state: string;
+  readonly key: string;
+  readonly name?: string;
+  readonly log: readonly NoteKey[];
+  readonly listen: { readonly host: string; readonly port: number };
+};
+
+/** Runs until a signal. Needs no vault, no database and no configuration. */
+export const witness = async ({ state, key, name, log, listen }: Options): Promise<number> => {
+  if (log.length === 0)
+    throw new AppError('invalid_request', 'Name at least one log to witness: --log, with its key.');
+  const running = await openWitness({
+    stateFile: state,
+    keyFile: key,
+    ...(name === undefined ? {} : { name }),
+    logs: log,
+    ...listen,
+    onError: (error) => say(`A request failed: ${error instanceof Error ? error.name : 'unknown'}.`),
+  });
+  printData(running.key);
+  say(`Witnessing ${log.map((one) => one.name).join(', ')} on http://${listen.host}:${running.port}`);
+  const signals = new AbortController();
+  await Promise.race(['SIGINT', 'SIGTERM'].map((name) => once(process, name, { signal: signals.signal })));
+  signals.abort();
+  await running.close();
+  return exitCodes.clean;
+};
