@@ -206,7 +206,7 @@ async function* written(header: ExportHeader, lines: AsyncIterable<ExportLine>):
 }
 
 /**
- * The log as a file that a stranger can verify (docs/audit-log.md §10). Proofs are made first, so that a log that cannot
+ * The log as a file that a stranger can verify (docs/audit-log.md, Exports). Proofs are made first, so that a log that cannot
  * prove itself is a clear refusal; then the entry that this was taken is committed, and only then is anything given.
  */
 export const createExportEvidence =

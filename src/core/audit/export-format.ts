@@ -14,7 +14,7 @@ import { HASH_BYTES } from './merkle.ts';
 import { MAX_NOTE_BYTES } from './note.ts';
 
 /**
- * An export of the log (docs/audit-log.md §10): NDJSON of one header, entries, and one end. Every line has one spelling, so
+ * An export of the log (docs/audit-log.md, Exports): NDJSON of one header, entries, and one end. Every line has one spelling, so
  * that a changed byte is a changed line; a body comes last on its line and as it was committed to, byte for byte.
  */
 export const EXPORT_FORMAT = 'callvault-log-export';

@@ -82,7 +82,7 @@ export const auditProofRoutes: FastifyPluginAsync<Options> = async (app, { servi
         tags: ['audit'],
         operationId: 'proveEntry',
         summary: 'One entry with salt, commitment and proof, to the newest checkpoint that has it',
-        description: 'docs/audit-log.md §9 says how to check it without this vault.',
+        description: 'docs/audit-log.md (A proof of one entry) says how to check it without this vault.',
         params: SeqParams,
         response: { 200: EntryProofSchema, ...problems(404) },
       },
