@@ -271,6 +271,23 @@ const openLog = (postgres: PostgresSettings, purpose: Purpose, logger: Logger, c
   return { log, audit, evidence };
 };
 
+const foundIn = (
+  config: Config,
+  { embedded }: OpenedPostgres,
+  { rootKeyFile, keyringFolder }: KeyFolder,
+): Omit<Resources['opened'], 'newInstallation'> => ({
+  embedded: config.database === null,
+  did: embedded?.did ?? [],
+  rootKeyFile,
+  keyringFolder,
+  alone: embedded !== null,
+});
+
+const lossOf = async ({ embedded }: OpenedPostgres): Promise<string> => {
+  await (embedded === null ? new Promise(() => undefined) : embedded.exited);
+  return 'the embedded PostgreSQL ended';
+};
+
 const openAll = async (
   config: Config,
   purpose: Purpose,
@@ -332,17 +349,10 @@ const openAll = async (
     upkeep,
     verifyLog: upkeep.verify,
     opened: {
-      embedded: config.database === null,
-      did: postgres.embedded?.did ?? [],
+      ...foundIn(config, postgres, keyFolder),
       newInstallation: known === null,
-      rootKeyFile: keyFolder.rootKeyFile,
-      keyringFolder: keyFolder.keyringFolder,
-      alone: postgres.embedded !== null,
     },
-    lost:
-      postgres.embedded === null
-        ? new Promise(() => undefined)
-        : postgres.embedded.exited.then(() => 'the embedded PostgreSQL ended'),
+    lost: lossOf(postgres),
     announce: postgres.announce,
     close: () => closers.closeAll(),
   };

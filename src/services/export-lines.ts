@@ -24,9 +24,12 @@ const eventOf = (body: string): AuditEvent | null => {
 const isCommitted = ({ salt, body, commitment }: RawEntry): boolean =>
   salt?.length === SALT_BYTES && body !== null && commitmentOf(salt, body).equals(commitment);
 
+/** Without these nobody could tell why a body is missing or a head was lost; they are about the log, and no person's data. */
+const aboutTheLog: ReadonlySet<AuditAction> = new Set(['log.pruned', 'log.epoch_opened']);
+
 /** Of a body that says nothing any more, what the database finds it by still says whose it was. */
 const belongsTo = (audience: Audience, event: AuditEvent | null, { facts }: RawRow): boolean => {
-  if (event !== null) return isFor(audience, event);
+  if (event !== null) return aboutTheLog.has(event.action) || isFor(audience, event);
   return (
     facts !== null &&
     isFor(audience, { organisation: facts.organisation, action: facts.action as AuditAction })

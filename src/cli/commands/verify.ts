@@ -40,6 +40,15 @@ const printFaults = (faults: readonly Fault[]): void => {
   for (const { index, kind, message } of faults) printData(`${index ?? '-'}\t${kind}\t${message}`);
 };
 
+/** What is no fault, and must not be overlooked either. */
+const sayHistory = ({ pruned, epochs }: Pick<Verdict, 'pruned' | 'epochs'>): void => {
+  if (pruned > 0) say(`${pruned} bodies were removed when their time was out, and the log tells of it.`);
+  for (const { seq, epoch, lostFrom, lostTo } of epochs)
+    say(
+      `Entry ${seq} opened epoch ${epoch}: entries ${lostFrom} to ${lostTo - 1} of the log before it were lost.`,
+    );
+};
+
 const nothingKept: KeptNotes = { anchors: [], notes: 0, faultCount: 0, faults: [] };
 
 const keptIn = async (folder: string | undefined, trust: Trust): Promise<KeptNotes> => {
@@ -63,8 +72,8 @@ const codeOf = (ok: boolean): number => (ok ? exitCodes.clean : exitCodes.findin
 
 const verifyDatabase = (options: VerifyOptions): Promise<number> =>
   withResources(async ({ verifyLog, services, checkpoints }) => {
-    const own = parseNoteKey(checkpoints.logKey);
-    const trust = trustOf(options.key.length === 0 && own !== null ? { ...options, key: [own] } : options);
+    const own = checkpoints.logKeys.map(parseNoteKey).filter((key) => key !== null);
+    const trust = trustOf(options.key.length === 0 ? { ...options, key: own } : options);
     if (options.against !== undefined && options.key.length === 0)
       say(
         'Without --key the key that this installation has now is trusted; whoever could replace it could sign.',
@@ -79,6 +88,7 @@ const verifyDatabase = (options: VerifyOptions): Promise<number> =>
       printData(`${verdict.ok ? 'ok' : 'NOT OK'}\t${verdict.size} entries\troot ${verdict.root}`);
       printFaults(verdict.faults);
     }
+    sayHistory(verdict);
     if (!verdict.ok)
       say(
         `The log does not agree with ${verdict.faults.every(({ kind }) => kind === 'anchor') ? 'a head that is known' : 'itself'}. Keep this database as it is and call your security officer.`,
@@ -102,7 +112,9 @@ const printExport = (name: string, verdict: ExportVerdict): void => {
 };
 
 /** What the verdict does not say by itself. */
-const sayLimits = ({ ok, kind, size, checkpointSize, uncompared }: ExportVerdict): void => {
+const sayLimits = (verdict: ExportVerdict): void => {
+  const { ok, kind, size, checkpointSize, uncompared } = verdict;
+  sayHistory(verdict);
   if (ok && checkpointSize < size)
     say(`Entries from ${checkpointSize} on were not yet under a checkpoint when this was made.`);
   if (ok && kind === 'selection')

@@ -154,14 +154,16 @@ const quoted = (texts: readonly string[]): string => texts.map((text) => `"${tex
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones that a body may not hold.
 const PRINTABLE = /^\{[^\x00-\x1f\u2028\u2029]*\}$/;
 
+const fitsIntoLine = ({ salt, body }: { readonly salt: Buffer; readonly body: string }): boolean =>
+  salt.length === HASH_BYTES && body.isWellFormed() && PRINTABLE.test(body);
+
 /** The line of an entry, without its line feed. */
 export const formatLine = ({ seq, commitment, columns, proof, content }: ExportLine): string => {
   const found = columns.length === 0 ? '' : `,"columns":[${quoted(columns)}]`;
   const path = proof === null ? '' : `,"proof":[${quoted(proof.map(base64))}]`;
   const start = `{"seq":${seq},"commitment":"${base64(commitment)}"${found}${path}`;
   if (content === 'withheld') return `${start}}`;
-  if (content === 'missing' || !content.body.isWellFormed() || !PRINTABLE.test(content.body))
-    return `${start},"body":null}`;
+  if (content === 'missing' || !fitsIntoLine(content)) return `${start},"body":null}`;
   return `${start},"salt":"${base64(content.salt)}","body":${content.body}}`;
 };
 

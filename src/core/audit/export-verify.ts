@@ -7,18 +7,18 @@ import {
   parseHeader,
   parseLine,
 } from './export-format.ts';
-import { createRangeWalk, createSelectionWalk, type ExportWalk } from './export-walk.ts';
+import { createRangeWalk, createSelectionWalk, type ExportFindings, type ExportWalk } from './export-walk.ts';
 import { createFaultList, type Fault, type FaultKind } from './fault.ts';
 import { createLineSplitter } from './line-splitter.ts';
 import { isConsistent } from './proof.ts';
 import { openSigned, type SignedCheckpoint, type Trust, trustNobody } from './trust.ts';
-import { type Anchor, createAnchors } from './walk.ts';
+import type { Anchor } from './walk.ts';
 
 /**
  * The verifier of exports: the file alone, without the vault, its database or a network. Pure, synchronous and in constant
  * memory; it is given the bytes in pieces of any size. Everything in them is attacker-controlled.
  */
-export type ExportVerdict = {
+export type ExportVerdict = ExportFindings & {
   readonly ok: boolean;
   /** Null when the file is no export. */
   readonly kind: ExportHeader['kind'] | null;
@@ -158,11 +158,11 @@ const begin = (state: State, line: string | null, expected: ExportExpectations, 
   if (opened !== null) checkBeginning(header, opened, add);
   checkSize(header, expected, add);
   const compared = anchorsFor(header, opened, expected.anchors ?? [], add);
-  const anchors = createAnchors(compared.anchors);
   state.header = header;
   state.opened = opened;
   state.uncompared = compared.uncompared;
-  state.walk = header.kind === 'range' ? createRangeWalk(header, anchors) : createSelectionWalk(header);
+  state.walk =
+    header.kind === 'range' ? createRangeWalk(header, compared.anchors) : createSelectionWalk(header);
 };
 
 const takeLine = (state: State, line: string | null, expected: ExportExpectations, add: Add): void => {
@@ -224,7 +224,7 @@ export const createExportVerifier = (expected: ExportExpectations = {}): ExportV
     finish: () => {
       const rest = splitter.finish();
       if (state.lines === 0 && rest.rest !== 'too long') add('export', null, 'The file holds no export.');
-      state.walk?.finish();
+      const findings = state.walk?.finish() ?? { pruned: 0, epochs: [] };
       checkEnd(state, rest, add);
       const { header, opened } = state;
       const walked = state.walk?.walk.faults;
@@ -237,6 +237,7 @@ export const createExportVerifier = (expected: ExportExpectations = {}): ExportV
         to: header?.kind === 'range' ? header.to : null,
         entries: state.entries,
         bodies: state.walk?.walk.bodies ?? 0,
+        ...findings,
         size: header?.size ?? 0,
         root: header === null ? '' : hexOf(header.root),
         checkpointSize: opened?.checkpoint.size ?? 0,

@@ -1,5 +1,6 @@
 import type { AuditEvent } from '../events.ts';
 import { leafOf } from './commitment.ts';
+import { createEpochs, type Epoch, type Epochs } from './epochs.ts';
 import {
   bytesOf,
   type ExportFilter,
@@ -9,7 +10,17 @@ import {
 } from './export-format.ts';
 import { parseRange, rootOf } from './merkle.ts';
 import { isConsistent, rootFromInclusion } from './proof.ts';
-import { type Anchors, addLeaf, checkBody, createWalk, faultyColumns, type Walk } from './walk.ts';
+import { createMissingBodies, type MissingBodies } from './pruned.ts';
+import {
+  type Anchor,
+  addLeaf,
+  checkBody,
+  createAnchors,
+  createWalk,
+  differs,
+  faultyColumns,
+  type Walk,
+} from './walk.ts';
 
 /** The entries of one export, line by line; what is wrong goes to the walk's faults. */
 export type ExportWalk = {
@@ -18,12 +29,19 @@ export type ExportWalk = {
   readonly line: (line: ExportLine) => void;
   /** A line that could not: it stands where an entry should. */
   readonly unreadable: (number: number) => void;
-  readonly finish: () => void;
+  readonly finish: () => ExportFindings;
 };
+
+/** What a run tells besides faults. */
+export type ExportFindings = { readonly pruned: number; readonly epochs: readonly Epoch[] };
+const noFindings: ExportFindings = { pruned: 0, epochs: [] };
 
 const checkContent = (walk: Walk, { seq, commitment, columns, content }: ExportLine): AuditEvent | null => {
   if (columns.length > 0) faultyColumns(walk.faults, seq, columns);
-  if (content === 'withheld') return null;
+  if (content === 'withheld') {
+    walk.missing?.withheld();
+    return null;
+  }
   const entry = content === 'missing' ? undefined : { seq, ...content, facts: null };
   return checkBody(walk, { seq, commitment, eventId: null }, entry);
 };
@@ -44,9 +62,21 @@ type Run = {
   next: number;
   sound: number;
   suspect: number | null;
+  /** The first place that may be wrong, for each known head that the run does not contain; an epoch may explain one. */
+  readonly differing: { readonly anchor: Anchor; readonly index: number }[];
+  readonly missing: MissingBodies;
+  readonly epochs: Epochs;
 };
 
-const finishRun = (run: Run): void => {
+/** What follows from one wrong place is not said again. */
+const checkDiffering = ({ walk, differing, epochs }: Run): void => {
+  const wrong = differing.find(({ anchor }) => !epochs.explains(anchor));
+  if (wrong === undefined) return;
+  walk.faults.add('anchor', wrong.index, differs(wrong.anchor));
+  walk.treeBroken = true;
+};
+
+const finishTree = (run: Run): void => {
   const { walk, header, next } = run;
   if (next < header.to) sayMissing(walk, next, header.to, `the export ends before ${header.to}`);
   if (walk.treeBroken) return;
@@ -59,20 +89,47 @@ const finishRun = (run: Run): void => {
   );
 };
 
-/** A contiguous run: begins at the tree's edge before it, and must end in the tree that the header names. */
-export const createRangeWalk = (header: RangeHeader, anchors: Anchors): ExportWalk => {
+const finishRun = (run: Run): ExportFindings => {
+  checkDiffering(run);
+  finishTree(run);
+  return { pruned: run.missing.settle(run.walk.faults), epochs: run.epochs.told() };
+};
+
+const startRun = (header: RangeHeader): { readonly run: Run; readonly possible: boolean } => {
   const edge = parseRange(header.from, Buffer.concat(bytesOf(header.before)));
-  const walk = createWalk(edge ?? undefined);
-  const run: Run = { walk, header, next: header.from, sound: header.from, suspect: null };
-  if (edge === null || header.from > header.to || header.to > header.size) {
+  const missing = createMissingBodies();
+  const walk = createWalk(edge ?? undefined, missing);
+  const { from, to, size } = header;
+  const rest = { next: from, sound: from, suspect: null, differing: [], missing, epochs: createEpochs() };
+  return { run: { walk, header, ...rest }, possible: edge !== null && from <= to && to <= size };
+};
+
+/** A contiguous run: begins at the tree's edge before it, and must end in the tree that the header names. */
+export const createRangeWalk = (header: RangeHeader, known: readonly Anchor[]): ExportWalk => {
+  const { run, possible } = startRun(header);
+  const { walk } = run;
+  const place = (): number => run.suspect ?? run.sound;
+  const anchors = createAnchors(known, (anchor) => run.differing.push({ anchor, index: place() }));
+  if (possible) {
+    run.sound = 0;
+    anchors.check(walk, header.from);
+    run.sound = header.from;
+  } else {
     walk.treeBroken = true;
     walk.faults.add('export', header.from, 'The header does not describe a run of entries in a tree.');
-  } else anchors.check(walk, header.from, 0);
+  }
+
+  const takeContent = (line: ExportLine): void => {
+    const faults = walk.faults.count();
+    const event = checkContent(walk, line);
+    if (walk.faults.count() > faults) run.suspect ??= line.seq;
+    if (event !== null && !walk.treeBroken) run.epochs.meet(line.seq, event, walk.range, walk.faults);
+  };
 
   return {
     walk,
     line: (line) => {
-      const { seq } = line;
+      const { seq, commitment } = line;
       if (seq < run.next || seq >= header.to) {
         const why = seq < run.next ? 'comes twice, or out of order' : `lies beyond ${header.to}`;
         walk.faults.add('export', seq, `Entry ${seq} ${why}.`);
@@ -82,14 +139,10 @@ export const createRangeWalk = (header: RangeHeader, anchors: Anchors): ExportWa
       run.next = seq + 1;
       if (line.proof !== null)
         walk.faults.add('export', seq, `Entry ${seq} has a proof of its own, which a run has not.`);
-      const faults = walk.faults.count();
-      checkContent(walk, line);
-      if (walk.faults.count() > faults) run.suspect ??= seq;
+      takeContent(line);
       if (walk.treeBroken) return;
-      addLeaf(walk, seq, { seq, commitment: line.commitment, eventId: null });
-      const agrees = anchors.check(walk, run.next, run.suspect ?? run.sound);
-      if (agrees === true) [run.sound, run.suspect] = [run.next, null];
-      if (agrees === false) walk.treeBroken = true;
+      addLeaf(walk, seq, { seq, commitment, eventId: null });
+      if (anchors.check(walk, run.next) === true) [run.sound, run.suspect] = [run.next, null];
     },
     unreadable: (number) => {
       walk.faults.add('export', run.next, `Line ${number} is not one that the vault writes.`);
@@ -141,6 +194,6 @@ export const createSelectionWalk = (header: SelectionHeader): ExportWalk => {
     unreadable: (number) => {
       walk.faults.add('export', null, `Line ${number} is not one that the vault writes.`);
     },
-    finish: () => undefined,
+    finish: () => noFindings,
   };
 };

@@ -31,6 +31,8 @@ export type MissingBodies = {
   readonly absent: (seq: number) => void;
   /** `event` is null for a body that is none. */
   readonly present: (seq: number, event: AuditEvent | null) => void;
+  /** A body that is there and not shown (an export): whether what is missing before it was old enough cannot be told. */
+  readonly withheld: () => void;
   /**
    * Adds what is missing without an entry that tells of it (`body`), and what was removed too early (`early_prune`).
    * Returns how many bodies are missing rightly. `now`: the verifier's clock, where it has one.
@@ -88,6 +90,12 @@ export const createMissingBodies = (): MissingBodies => {
         last.nextAt ??= event?.at ?? null;
       }
       if (event !== null) excuse(seq, event);
+    },
+    withheld: () => {
+      const last = gaps.at(-1);
+      if (last?.closed !== false) return;
+      last.closed = true;
+      last.nextAt = 0;
     },
     settle: (faults, now = Number.MAX_SAFE_INTEGER - SKEW_MS) => {
       if (beyond !== null)

@@ -44,7 +44,10 @@ export const auditExportRoutes: FastifyPluginAsync<Options> = async (app, { serv
       .send(Readable.from(pieces, { objectMode: false, highWaterMark: 65_536 }));
   };
   const response = {
-    200: bytes('application/x-ndjson', 'docs/audit-log.md (Exports); cut unless its last line begins with {"end":'),
+    200: bytes(
+      'application/x-ndjson',
+      'docs/audit-log.md (Exports); cut unless its last line begins with {"end":',
+    ),
     ...problems(502),
   };
   const description =

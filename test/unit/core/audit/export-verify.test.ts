@@ -9,6 +9,7 @@ import {
 } from '../../../../src/core/audit/export-format.ts';
 import { createExportVerifier, type ExportExpectations } from '../../../../src/core/audit/export-verify.ts';
 import { keyTypes } from '../../../../src/core/audit/note.ts';
+import { fixedEvent, fixedId } from '../../../support/audit-events.ts';
 import {
   fileOf,
   lineAt,
@@ -83,6 +84,8 @@ describe('a sound export', () => {
       to,
       entries: to - from,
       bodies: to - from,
+      pruned: 0,
+      epochs: [],
       size: SIZE,
       root: treeOf(log).root(SIZE).toString('hex'),
       checkpointSize: SIZE,
@@ -492,14 +495,111 @@ describe('what is said of it', () => {
   });
 
   test('of many faults the first are kept', () => {
-    const hostile = rangeFile(log, { change: (line) => ({ ...line, content: 'missing' }) });
+    const hostile = rangeFile(log, { change: (line) => ({ ...line, columns: ['actor'] }) });
     const { faultCount, faults } = verdictOf(hostile);
     expect([faultCount, faults.length, faults[0]?.index]).toEqual([SIZE, 20, 0]);
   });
 });
 
+const YEAR_MS = 366 * 86_400_000;
+
+/** A log whose entry 250 tells that bodies [0, to) were removed, so many years after they were written. */
+const prunedLog = (to: number, years: number): MemoryLog =>
+  changedLog((copy) => {
+    for (let seq = 249; seq < SIZE; seq += 1) {
+      const at = eventAt(seq).at + years * YEAR_MS;
+      const event =
+        seq === 250
+          ? fixedEvent('log.pruned', { id: eventAt(seq).id, at, detail: { from: 0, to, floor: 5 } })
+          : { ...eventAt(seq), at };
+      const entry = storedEntry(seq, event);
+      copy.entries[seq] = entry;
+      copy.leaves[seq] = storedLeaf(entry);
+    }
+  });
+
+describe('H-5 bodies that are not there any more', () => {
+  const missing = (to: number) => (line: ExportLine) =>
+    line.seq < to ? { ...line, content: 'missing' as const } : line;
+  const verdict = (from: MemoryLog, to: number, withheld: (seq: number) => boolean = () => false) =>
+    verdictOf(rangeFile(from, { change: missing(to), withheld }));
+
+  test('removed after the time was out, and an entry tells of it', () => {
+    expect(verdict(prunedLog(100, 6), 100)).toMatchObject({ ok: true, pruned: 100, bodies: 200 });
+  });
+
+  test('the same where what stands behind is somebody else’s', () => {
+    expect(verdict(prunedLog(100, 6), 100, (seq) => seq >= 100 && seq < 249)).toMatchObject({
+      ok: true,
+      pruned: 100,
+    });
+  });
+
+  test.each<[string, MemoryLog, number, { kind: string; index: number }]>([
+    ['removed too early', prunedLog(100, 4), 100, { kind: 'early_prune', index: 0 }],
+    ['more than was told', prunedLog(100, 6), 120, { kind: 'body', index: 100 }],
+    ['without an entry that tells of it', log, 100, { kind: 'body', index: 0 }],
+  ])('%s', (_what, from, to, expected) => {
+    expect(verdict(from, to).faults[0]).toMatchObject(expected);
+  });
+});
+
+describe('H-5 a new beginning after a restore', () => {
+  /** The log as it was found had 100 entries; checkpoints of up to 150 are known. Entry 100 declares it. */
+  const lost = forgedAt(99);
+  const declared = (approvers: string[]): MemoryLog =>
+    changedLog((copy) => {
+      copy.entries[100] = storedEntry(
+        100,
+        fixedEvent('log.epoch_opened', {
+          id: eventAt(100).id,
+          detail: {
+            epoch: 2,
+            anchoredSize: 150,
+            anchoredRoot: anchorAt(150, lost).root,
+            headSize: 100,
+            headRoot: anchorAt(100).root,
+            lostFrom: 99,
+            lostTo: 150,
+            reason: 'restore',
+            approvers,
+          },
+        }),
+      );
+      copy.leaves[100] = storedLeaf(copy.entries[100]);
+    });
+  const anchors = [anchorAt(50), anchorAt(100, lost), anchorAt(150, lost)];
+
+  test('explains the heads of what was lost, and is told', () => {
+    const verdict = verdictOf(rangeFile(declared([fixedId(1), fixedId(2)])), { anchors });
+    expect(verdict).toMatchObject({ ok: true, epochs: [{ seq: 100, epoch: 2, lostFrom: 99, lostTo: 150 }] });
+  });
+
+  test('without two people it explains nothing', () => {
+    expect(found(rangeFile(declared([fixedId(1), fixedId(1)])), { anchors })).toEqual({
+      ok: false,
+      kind: 'anchor',
+      index: 50,
+    });
+  });
+
+  test('what it does not tell of is found', () => {
+    const more = { anchors: [...anchors, anchorAt(200, lost)] };
+    expect(found(rangeFile(declared([fixedId(1), fixedId(2)])), more)).toEqual({
+      ok: false,
+      kind: 'anchor',
+      index: 50,
+    });
+  });
+});
+
 describe('a body that would break out of its line is not shown', () => {
   const line = lineAt(log, 70);
+  test('nor one beside a salt of another length', () => {
+    const content = { salt: Buffer.alloc(31), body: '{}' };
+    expect(formatLine({ ...line, content })).toMatch(/,"body":null\}$/);
+  });
+
   test.each([
     '{"a":"\n"}',
     '{"a":"\r"}',
