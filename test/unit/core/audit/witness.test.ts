@@ -200,6 +200,7 @@ describe('what a log takes for a cosignature', () => {
     ['of another witness', lineOf(text, newKey('witness.example/w1', keyTypes.cosignature))],
     ['without its end', lineOf().slice(0, -1)],
     ['with a text of its own before it', `x\n\n${lineOf()}`],
+    ['over such a text', `x\n\n${lineOf(`${text}\nx\n`)}`],
     ['that is the log’s own', note.slice(note.indexOf('\n\n') + 2)],
     [
       'with another time',
