@@ -1,18 +1,25 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { logHalted } from './audit/append-failure.ts';
+import type { LogKeys } from './audit/checkpoint-check.ts';
 import type { CheckpointPlace } from './audit/checkpoint-place.ts';
-import { createCheckpointRows } from './audit/checkpoint-rows.ts';
+import { type CheckpointRows, createCheckpointRows } from './audit/checkpoint-rows.ts';
 import { type Checkpointer, createCheckpointer } from './audit/checkpointer.ts';
+import { type Contradiction, findContradiction } from './audit/contradiction.ts';
+import { type EpochEntry, readEpochs } from './audit/epoch-entries.ts';
+import type { AuditReader } from './audit/reader.ts';
 import { askWitness, type WitnessAddress } from './audit/witness-client.ts';
 import { createWitnessFollowers } from './audit/witness-followers.ts';
 import type { AuditWriter } from './audit/writer.ts';
 import type { Config } from './config.ts';
+import { epochOrigin, openCheckpoint } from './core/audit/checkpoint.ts';
 import { witnessName } from './core/audit/cosignature.ts';
 import { formatNoteKey, type NoteKey, parseNoteKey } from './core/audit/note.ts';
 import { isAppError } from './core/errors.ts';
 import type { PostgresSettings } from './core/postgres-settings.ts';
 import type { KeyCache } from './crypto/key-cache.ts';
-import { createNoteSigner } from './crypto/note-signer.ts';
+import { createNoteSigner, type NoteSigner } from './crypto/note-signer.ts';
+import type { DeclareEpochDeps } from './services/declare-epoch.ts';
 import { isOnAnotherFileSystem, openCheckpointFolder } from './storage/checkpoint-folder.ts';
 
 /** A place where checkpoints are kept besides the database, and what keeps it from being a second place, if anything. */
@@ -36,6 +43,10 @@ export type CheckpointStatus = {
 export type Checkpoints = Checkpointer & {
   /** Public half of the log's key, as those who verify want it. */
   readonly logKey: string;
+  /** The same key under the name of every epoch of this log so far, newest last. */
+  readonly logKeys: readonly string[];
+  /** What a declaration of a new epoch asks and does; opens what it needs and closes it. */
+  readonly epochs: DeclareEpochDeps['epochs'];
   /** Whether checkpoints are beyond the reach of whoever has the database's superuser. */
   readonly secondPlace: boolean;
   readonly places: readonly { readonly where: string; readonly weakness: string | null }[];
@@ -49,38 +60,140 @@ export type CheckpointOptions = {
   readonly installationId: string;
   readonly keys: KeyCache;
   readonly audit: Pick<AuditWriter, 'verifiedHead' | 'halt'>;
+  readonly log: Pick<AuditReader, 'search'>;
   readonly logger: Logger;
 };
 
-const openFolder = async ({ dataDir }: Config, folder: string): Promise<JudgedPlace> => {
+/** Each epoch has a room of its own: sizes begin anew behind the part that the epochs share. */
+const openFolder = async ({ dataDir }: Config, folder: string, epoch: number): Promise<JudgedPlace> => {
   const apart = await isOnAnotherFileSystem(folder, dataDir);
-  const place = await openCheckpointFolder(folder, Date.now());
+  const own = epoch === 1 ? folder : join(folder, `epoch-${epoch}`);
+  const place = await openCheckpointFolder(own, Date.now());
   return { place, weakness: apart ? null : 'on the same file system as the data' };
 };
 
-const openBucket = async ({ s3, checkpointLockDays }: Config): Promise<JudgedPlace | null> => {
+const openBucket = async ({ s3, checkpointLockDays }: Config, epoch: number): Promise<JudgedPlace | null> => {
   if (s3 === null) return null;
   const { openS3Checkpoints } = await import('./storage/s3-checkpoints.ts');
-  const place = await openS3Checkpoints({ ...s3, lockDays: checkpointLockDays, now: Date.now });
+  const place = await openS3Checkpoints({ ...s3, epoch, lockDays: checkpointLockDays, now: Date.now });
   return { place, weakness: place.locking ? null : 'without Object Lock' };
 };
 
 /** A command goes on without a bucket that is away: it may be about what needs none. */
-const openPlaces = async ({ config, purpose }: CheckpointOptions): Promise<readonly JudgedPlace[]> => {
-  const bucket = await openBucket(config).catch((error: unknown) => {
+const openPlaces = async (
+  { config, purpose }: Pick<CheckpointOptions, 'config' | 'purpose'>,
+  epoch: number,
+): Promise<readonly JudgedPlace[]> => {
+  const bucket = await openBucket(config, epoch).catch((error: unknown) => {
     if (purpose === 'command' && isAppError(error, 'storage_unavailable')) return null;
     throw error;
   });
   const folder = config.checkpointDir ?? (config.s3 === null ? join(config.dataDir, 'checkpoints') : null);
-  return [bucket, folder === null ? null : await openFolder(config, folder)].filter((one) => one !== null);
+  return [bucket, folder === null ? null : await openFolder(config, folder, epoch)].filter(
+    (one) => one !== null,
+  );
+};
+
+type LogSigner = NoteSigner & { readonly earlier: () => Promise<readonly LogKeys[]> };
+
+const keysOf = async ({ name, keys }: NoteSigner): Promise<LogKeys> => ({ origin: name, keys: await keys() });
+
+/** Signs under the name of this epoch, and knows the names before. */
+const signerOf = async (
+  { keys, installationId }: CheckpointOptions,
+  epoch: number,
+): Promise<{ readonly signer: LogSigner; readonly all: readonly NoteSigner[] }> => {
+  const all: NoteSigner[] = [];
+  for (let n = 1; n <= epoch; n += 1)
+    all.push(await createNoteSigner(keys, epochOrigin(`callvault.${installationId}`, n)));
+  const earlier = (): Promise<readonly LogKeys[]> => Promise.all(all.slice(0, -1).map(keysOf));
+  return { signer: { ...all.at(-1)!, earlier }, all };
+};
+
+/** Whether this installation's keys stand for the last epoch that the log tells of: the database alone could make one up. */
+const isSealed = async (
+  rows: Pick<CheckpointRows, 'state'>,
+  signer: NoteSigner,
+  entries: readonly EpochEntry[],
+): Promise<boolean> => {
+  const last = entries.at(-1);
+  if (last === undefined) return true;
+  const { newest } = await rows.state();
+  return (
+    newest !== null && newest.size > last.seq && openCheckpoint(newest.note, await keysOf(signer)) !== null
+  );
+};
+
+const assertSealed = (sealed: boolean): void => {
+  if (!sealed)
+    throw logHalted(
+      'The access log tells of a new epoch that nobody with the keys of this installation has opened: finish "callvault restore --declare", or keep this database as it is and call your security officer.',
+    );
+};
+
+/** The first checkpoint of an epoch, in the database and in every place that can be reached. */
+const sealEpoch = async (options: CheckpointOptions, epoch: number): Promise<void> => {
+  const { signer } = await signerOf(options, epoch);
+  const judged = await openPlaces(options, epoch);
+  const checkpointer = createCheckpointer({
+    rows: createCheckpointRows({ postgres: options.postgres, log: options.logger }),
+    signer,
+    places: judged.map(({ place }) => place),
+    verifiedHead: () => null,
+    // Told by the round's own rejection; this process appends nothing.
+    halt: () => undefined,
+    log: options.logger,
+  });
+  try {
+    await checkpointer.round();
+  } finally {
+    await checkpointer.close();
+  }
+};
+
+/** A place that cannot be asked now is no place without a contradiction: here it is waited for. */
+const findIn = async (
+  options: CheckpointOptions,
+  rows: CheckpointRows,
+  signer: LogSigner,
+  epoch: number,
+): Promise<Contradiction | null> => {
+  const judged = await openPlaces({ ...options, purpose: 'serve' }, epoch);
+  try {
+    const known = { ...(await keysOf(signer)), earlier: await signer.earlier() };
+    return await findContradiction(
+      rows,
+      judged.map(({ place }) => place),
+      known,
+    );
+  } finally {
+    for (const { place } of judged) await place.close();
+  }
 };
 
 /** A log that contradicts its checkpoints stops the start; a command may look at it, with a writer that is halted. */
-const compare = async ({ resume }: Checkpointer, purpose: 'serve' | 'command'): Promise<void> => {
+const compare = async (
+  { resume }: Checkpointer,
+  sealed: () => Promise<boolean>,
+  { purpose, audit }: CheckpointOptions,
+): Promise<void> => {
   try {
+    assertSealed(await sealed());
     await resume();
   } catch (error) {
     if (purpose === 'serve' || !isAppError(error)) throw error;
+    if (error.code === 'log_halted') audit.halt(error);
+  }
+};
+
+/** Nobody knows the epoch of a log that cannot be read; a command goes on, about what needs no log. */
+const epochsOf = async ({ log, purpose, audit }: CheckpointOptions): Promise<readonly EpochEntry[]> => {
+  try {
+    return await readEpochs(log);
+  } catch (error) {
+    if (purpose === 'serve' || !isAppError(error)) throw error;
+    if (error.code === 'log_halted') audit.halt(error);
+    return [];
   }
 };
 
@@ -96,9 +209,11 @@ const witnessesOf = ({ config }: CheckpointOptions): readonly WitnessAddress[] =
  * `storage_unavailable` when that cannot be known.
  */
 export const openCheckpoints = async (options: CheckpointOptions): Promise<Checkpoints> => {
-  const { purpose, postgres, installationId, keys, audit, logger } = options;
-  const signer = await createNoteSigner(keys, `callvault.${installationId}`);
-  const judged = await openPlaces(options);
+  const { postgres, audit, logger } = options;
+  const entries = await epochsOf(options);
+  const epoch = entries.length + 1;
+  const { signer, all } = await signerOf(options, epoch);
+  const judged = await openPlaces(options, epoch);
   const rows = createCheckpointRows({ postgres, log: logger });
   const { verifiedHead, halt } = audit;
   const places = judged.map(({ place }) => place);
@@ -110,11 +225,18 @@ export const openCheckpoints = async (options: CheckpointOptions): Promise<Check
     log: logger,
   });
   try {
-    await compare(checkpointer, purpose);
-    const logKey = formatNoteKey(await signer.key());
+    const sealed = (): Promise<boolean> => isSealed(rows, signer, entries);
+    await compare(checkpointer, sealed, options);
+    const logKeys = await Promise.all(all.map(async ({ key }) => formatNoteKey(await key())));
     return {
       ...checkpointer,
-      logKey,
+      logKey: logKeys.at(-1)!,
+      logKeys,
+      epochs: {
+        opened: async () => ({ entries, sealed: await sealed() }),
+        contradiction: () => findIn(options, rows, signer, epoch),
+        seal: (number) => sealEpoch(options, number),
+      },
       places: judged.map(({ place, weakness }) => ({ where: place.where, weakness })),
       secondPlace: judged.some(({ weakness }) => weakness === null),
       status: async () => {

@@ -1,18 +1,24 @@
+import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { LiveVerifyOptions } from './audit/live-verify.ts';
 import { createLogBodies, createPrune } from './audit/log-bodies.ts';
 import type { AuditReader } from './audit/reader.ts';
-import type { AuditWriter } from './audit/writer.ts';
+import { type AuditWriter, createAuditWriter } from './audit/writer.ts';
+import type { Checkpoints } from './checkpoints.ts';
 import type { Config } from './config.ts';
 import type { Verdict } from './core/audit/verify.ts';
 import type { PostgresSettings } from './core/postgres-settings.ts';
+import type { Passwords } from './crypto/passwords.ts';
+import { createDeclareEpoch, type DeclareEpoch } from './services/declare-epoch.ts';
 import { createPruneLog, type PruneLog } from './services/prune-log.ts';
 import { createRecordVerification } from './services/record-verification.ts';
 import { createVerifyNightly, type VerifyNightly } from './services/verify-nightly.ts';
 import type { HoldTable } from './storage/hold-table.ts';
 import { assertLeastPrivilege } from './storage/least-privilege.ts';
+import type { UserTable } from './storage/user-table.ts';
 
 export type LogUpkeep = {
+  readonly declareEpoch: DeclareEpoch;
   /** Re-derives the whole access log and compares it with what the database says, and with heads known from elsewhere. */
   readonly verify: (options: Omit<LiveVerifyOptions, 'postgres'>) => Promise<Verdict>;
   readonly nightly: VerifyNightly;
@@ -22,7 +28,10 @@ export type LogUpkeep = {
 
 export type LogUpkeepOptions = {
   readonly config: Pick<Config, 'auditRetentionYears' | 'verifyAtHour'>;
-  readonly logger: Pick<Logger, 'error'>;
+  readonly logger: Logger;
+  readonly checkpoints: Pick<Checkpoints, 'epochs'>;
+  readonly users: UserTable;
+  readonly passwords: Passwords;
   readonly postgres: PostgresSettings;
   readonly audit: AuditWriter;
   readonly log: AuditReader;
@@ -60,6 +69,14 @@ export const createLogUpkeep = (options: LogUpkeepOptions): LogUpkeep => {
   const { config, postgres, holds, ...shared } = options;
   return {
     nightly: nightlyOf(options),
+    declareEpoch: createDeclareEpoch({
+      users: options.users,
+      passwords: options.passwords,
+      epochs: options.checkpoints.epochs,
+      openWriter: () =>
+        createAuditWriter({ postgres, writer: `declare-${process.pid}`, randomBytes, log: options.logger }),
+      now: options.now,
+    }),
     verify: async (asked) => {
       // Loaded when asked for: it is needed once a day.
       const { verifyLive } = await import('./audit/live-verify.ts');

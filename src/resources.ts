@@ -306,7 +306,7 @@ const openAll = async (
   const { id: installationId } =
     known ?? (await installation.create(config.installationName, keyFolder.keyId));
   const shared = { config, purpose, postgres: postgres.settings, logger };
-  const checkpoints = await openCheckpoints({ ...shared, installationId, keys, audit });
+  const checkpoints = await openCheckpoints({ ...shared, installationId, keys, audit, log });
   // What a command alone has appended waits for no vault to start.
   closers.add(() => checkpoints.close({ lastRound: purpose === 'command' && postgres.alone }));
   // At every start, for the last one may have been killed in between. A command leaves it to that.
@@ -318,7 +318,8 @@ const openAll = async (
   const objects = await openObjects(config);
   closers.add(() => objects.close());
   const tables = tablesOf(database);
-  const upkeep = createLogUpkeep({ ...shared, audit, log, holds: tables.holds, now });
+  const passwords = await createPasswords();
+  const upkeep = createLogUpkeep({ ...shared, ...tables, audit, log, checkpoints, passwords, now });
   const readiness = readinessOf(config, { audit, log, database, objects, keyRing, upkeep, logger });
   const services = createServices({
     audit,
@@ -327,7 +328,7 @@ const openAll = async (
     checkpointNow: () => checkpoints.round(),
     keyRing,
     fields,
-    passwords: await createPasswords(),
+    passwords,
     objects,
     ...storageNames,
     installationId,

@@ -12,15 +12,22 @@ import { readUpTo } from './tip.ts';
  * The comparisons of the checkpointer: the log as it lies in the database with what is known of it from elsewhere. All throw
  * `log_halted` when the two contradict each other.
  */
-export type LogKeys = { readonly origin: string; readonly keys: readonly NoteKey[] };
+export type LogKeys = {
+  readonly origin: string;
+  readonly keys: readonly NoteKey[];
+  /** The same for the epochs before: what was signed then still tells of the part that the epochs share. */
+  readonly earlier?: readonly LogKeys[];
+};
 
 /** A size of the log whose root is known, and from where (ends a sentence). */
 export type KnownRoot = { readonly size: number; readonly root: Buffer; readonly from: string };
 
 /** What is kept as a checkpoint must be one of this log: whoever could put something else there could also take it away. */
 export const ownCheckpoint = (kept: KeptNote, where: string, known: LogKeys): Checkpoint => {
-  const checkpoint = openCheckpoint(kept.note, known);
-  if (checkpoint?.size === kept.size) return checkpoint;
+  for (const one of [known, ...(known.earlier ?? [])]) {
+    const checkpoint = openCheckpoint(kept.note, one);
+    if (checkpoint?.size === kept.size) return checkpoint;
+  }
   throw logHalted(
     `What is kept as the checkpoint of ${kept.size} entries in ${where} is not one of this log.`,
   );

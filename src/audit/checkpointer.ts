@@ -21,6 +21,8 @@ export type CheckpointSigner = {
   readonly name: string;
   readonly keys: () => Promise<readonly NoteKey[]>;
   readonly sign: (text: string) => Promise<NoteSignature>;
+  /** Names and keys of the epochs before this one. */
+  readonly earlier?: () => Promise<readonly LogKeys[]>;
 };
 
 export type CheckpointerDeps = {
@@ -72,6 +74,7 @@ type Machine = CheckpointerDeps & {
 const keysOf = async ({ signer }: Machine): Promise<LogKeys> => ({
   origin: signer.name,
   keys: await signer.keys(),
+  earlier: (await signer.earlier?.()) ?? [],
 });
 
 const IN_DATABASE = 'the database';

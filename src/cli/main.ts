@@ -7,6 +7,7 @@ import { logKey } from './commands/log-key.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { openKey } from './commands/open-key.ts';
 import { parseDay, pruneLog } from './commands/prune-log.ts';
+import { collectApprover, restore } from './commands/restore.ts';
 import { verify } from './commands/verify.ts';
 import { collectLog, parseListen, witness } from './commands/witness.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -87,11 +88,23 @@ program
     're-derive the whole access log of this installation and compare it with what the database says; or verify exports of a log, or the log of a running vault, without the installation',
   )
   .argument('[files...]', 'exports of a log (- for the standard input): neither database nor network is used')
-  .option('--live <url>', 'a running vault, as an officer sees it; her access token in CALLVAULT_TOKEN or on the standard input')
+  .option(
+    '--live <url>',
+    'a running vault, as an officer sees it; her access token in CALLVAULT_TOKEN or on the standard input',
+  )
   .option('--against <folder>', 'checkpoints that were kept elsewhere, which the log must contain')
-  .option('--key <key>', 'a key of the log that is trusted, as NAME+ID+KEY; can be given several times', collectKey, [])
+  .option(
+    '--key <key>',
+    'a key of the log that is trusted, as NAME+ID+KEY; can be given several times',
+    collectKey,
+    [],
+  )
   .option('--witness <key>', 'a witness that is trusted; can be given several times', collectWitness, [])
-  .option('--quorum <number>', 'how many of the witnesses must have seen a checkpoint; without it all', quorumOf)
+  .option(
+    '--quorum <number>',
+    'how many of the witnesses must have seen a checkpoint; without it all',
+    quorumOf,
+  )
   .option(
     '--head <size:root>',
     'a head that was written down elsewhere, which the log must contain; can be given several times',
@@ -111,24 +124,26 @@ program
   .action(run(pruneLog));
 
 program
+  .command('restore')
+  .description(
+    'after a backup of the database was restored, or a replica took over: open a new epoch of the access log, which two administrators or compliance officers answer for; their passwords are asked for, or read from the standard input, one a line',
+  )
+  .requiredOption(
+    '--declare',
+    'say in the log what was lost; the data itself is restored before, by your own means',
+  )
+  .requiredOption('--reason <text>', 'a sentence for whoever reads the log')
+  .requiredOption('--approver <email>', 'how one of the two signs in; given twice', collectApprover, [])
+  .option('--json', 'one line of JSON')
+  .action(run(restore));
+
+program
   .command('doctor')
   .description('say what works and what does not')
   .option('--ready', 'only ask the running vault whether it is ready; for health checks')
   .option('--json', 'one line of JSON')
   .action(run(doctor));
 
-const main = async (): Promise<void> => {
-  try {
-    await program.parseAsync(process.argv);
-  } catch (error) {
-    if (error instanceof CommanderError) {
-      process.exitCode = error.exitCode === 0 ? exitCodes.clean : exitCodes.usage;
-      return;
-    }
-    sayError(error);
-    process.exitCode = exitCodes.couldNotRun;
-  }
-};
 program
   .command('witness')
   .description(
@@ -146,6 +161,18 @@ program
   .requiredOption('--listen <host:port>', 'where logs reach it, without TLS', parseListen)
   .action(run(witness));
 
+const main = async (): Promise<void> => {
+  try {
+    await program.parseAsync(process.argv);
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? exitCodes.clean : exitCodes.usage;
+      return;
+    }
+    sayError(error);
+    process.exitCode = exitCodes.couldNotRun;
+  }
+};
 
 // Whoever reads has heard enough (`callvault … | head`): the work goes on, and nothing is wrong.
 for (const stream of [process.stdout, process.stderr])

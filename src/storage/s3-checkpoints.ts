@@ -72,8 +72,8 @@ const listNames = async (room: S3Room, prefix: string, after: string): Promise<L
   return { keys, last: keys.at(-1), more: page.IsTruncated === true };
 };
 
-async function* sizesFrom(room: S3Room, from: number): AsyncGenerator<number, void, void> {
-  const prefix = `${room.prefix}${ROOM}`;
+async function* sizesFrom(room: S3Room, folder: string, from: number): AsyncGenerator<number, void, void> {
+  const prefix = `${room.prefix}${folder}`;
   let after: string | undefined = from > 0 ? `${prefix}${String(from - 1).padStart(16, '0')}~` : prefix;
   let told = 0;
   while (after !== undefined) {
@@ -124,6 +124,8 @@ const readNote = async (room: S3Room, key: string, VersionId: string | undefined
 };
 
 export type S3CheckpointOptions = S3ObjectStoreOptions & {
+  /** Of which epoch of the log; 1. The second and later have a folder each. */
+  readonly epoch?: number;
   /** For how long nobody can remove a checkpoint, the owner of the bucket included. */
   readonly lockDays: number;
   /** Milliseconds since 1970. */
@@ -134,7 +136,8 @@ export type S3CheckpointOptions = S3ObjectStoreOptions & {
  * Checkpoints in a bucket, under Object Lock in COMPLIANCE mode where it was made with it (`locking`). Throws
  * `storage_unavailable` when the bucket cannot be asked, RangeError for a name that is none.
  */
-export const openS3Checkpoints = async ({ lockDays, now, ...options }: S3CheckpointOptions) => {
+export const openS3Checkpoints = async ({ lockDays, now, epoch = 1, ...options }: S3CheckpointOptions) => {
+  const folder = epoch === 1 ? ROOM : `${ROOM}epoch-${epoch}/`;
   const room = createS3Room({ timeouts: TIMEOUTS, ...options });
   const locking = await isLocking(room).catch((error: unknown) => {
     room.client.destroy();
@@ -142,7 +145,7 @@ export const openS3Checkpoints = async ({ lockDays, now, ...options }: S3Checkpo
   });
   const keyOf = (name: string): string => {
     assertCheckpointName(name);
-    return `${room.prefix}${ROOM}${name}`;
+    return `${room.prefix}${folder}${name}`;
   };
   const read = async (key: string): Promise<string> =>
     readNote(room, key, (await oldestVersion(room, key)) ?? undefined);
@@ -164,7 +167,7 @@ export const openS3Checkpoints = async ({ lockDays, now, ...options }: S3Checkpo
     return (await onS3(room.client.send(command))).VersionId;
   };
   return {
-    where: `s3://${room.bucket}/${room.prefix}${ROOM.slice(0, -1)}`,
+    where: `s3://${room.bucket}/${room.prefix}${folder.slice(0, -1)}`,
     locking,
     keep: async (name: string, text: string): Promise<string> => {
       const key = keyOf(name);
@@ -179,7 +182,7 @@ export const openS3Checkpoints = async ({ lockDays, now, ...options }: S3Checkpo
         return read(key);
       }
     },
-    sizes: (from: number) => sizesFrom(room, from),
+    sizes: (from: number) => sizesFrom(room, folder, from),
     read: async (name: string): Promise<string> => read(keyOf(name)),
     close: async (): Promise<void> => room.client.destroy(),
   };

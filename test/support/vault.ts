@@ -21,6 +21,8 @@ export type VaultFolder = {
   readonly env: NodeJS.ProcessEnv;
   /** Runs `callvault …` on this installation. */
   cli(...args: string[]): Promise<Ran>;
+  /** The same with this on its standard input. */
+  cliTold(input: string, ...args: string[]): Promise<Ran>;
   /** Starts `callvault serve`; resolves when it listens. */
   start(env?: Readonly<Record<string, string>>, wrapper?: readonly string[]): Promise<RunningVault>;
   remove(): Promise<void>;
@@ -98,6 +100,24 @@ const startVault = async (
   };
 };
 
+const runCli = (
+  where: { readonly cwd: string; readonly env: NodeJS.ProcessEnv },
+  args: readonly string[],
+  input?: string,
+): Promise<Ran> =>
+  new Promise((resolve) => {
+    const child = execFile(
+      process.execPath,
+      [LAUNCHER, ...args],
+      { ...where, maxBuffer: 64e6 },
+      (error, stdout, stderr) =>
+        resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr }),
+    );
+    // A command that ends without reading is no fault of the test's.
+    child.stdin?.on('error', () => undefined);
+    if (input !== undefined) child.stdin?.end(input);
+  });
+
 /** A new, empty installation in a folder of its own, on a free port. */
 export const newVaultFolder = async (extra: Readonly<Record<string, string>> = {}): Promise<VaultFolder> => {
   const home = await mkdtemp(join(tmpdir(), 'cva-'));
@@ -110,16 +130,8 @@ export const newVaultFolder = async (extra: Readonly<Record<string, string>> = {
     dataDir,
     keysDir,
     env,
-    cli: (...args) =>
-      new Promise((resolve) => {
-        execFile(
-          process.execPath,
-          [LAUNCHER, ...args],
-          { cwd: home, env, maxBuffer: 64e6 },
-          (error, stdout, stderr) =>
-            resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr }),
-        );
-      }),
+    cli: (...args) => runCli({ cwd: home, env }, args),
+    cliTold: (input, ...args) => runCli({ cwd: home, env }, args, input),
     async start(more = {}, wrapper = []) {
       const vault = await startVault({ ...env, ...more }, home, wrapper);
       running.add(vault);

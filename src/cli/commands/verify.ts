@@ -72,8 +72,8 @@ const codeOf = (ok: boolean): number => (ok ? exitCodes.clean : exitCodes.findin
 
 const verifyDatabase = (options: VerifyOptions): Promise<number> =>
   withResources(async ({ verifyLog, services, checkpoints }) => {
-    const own = parseNoteKey(checkpoints.logKey);
-    const trust = trustOf(options.key.length === 0 && own !== null ? { ...options, key: [own] } : options);
+    const own = checkpoints.logKeys.map(parseNoteKey).filter((key) => key !== null);
+    const trust = trustOf(options.key.length === 0 ? { ...options, key: own } : options);
     if (options.against !== undefined && options.key.length === 0)
       say(
         'Without --key the key that this installation has now is trusted; whoever could replace it could sign.',

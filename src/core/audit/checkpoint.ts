@@ -32,6 +32,16 @@ export const parseCheckpoint = (text: string): Checkpoint | null => {
   return { origin, size: Number(size), root };
 };
 
+/** What a log calls itself in its first, second … epoch: the suffix keeps a witness from taking a restored log for the old one. */
+export const epochOrigin = (log: string, epoch: number): string =>
+  epoch === 1 ? log : `${log}/epoch-${epoch}`;
+
+/** The log and the epoch that an origin names; anything without a suffix of ours is a first epoch. */
+export const parseOrigin = (origin: string): { readonly log: string; readonly epoch: number } => {
+  const [, log, epoch] = /^(.+)\/epoch-([2-9]|[1-9]\d{1,5})$/.exec(origin) ?? [];
+  return log === undefined ? { log: origin, epoch: 1 } : { log, epoch: Number(epoch) };
+};
+
 const NAME_DIGITS = 16;
 
 /** Under which name a checkpoint is kept elsewhere: names in order are checkpoints in order. */

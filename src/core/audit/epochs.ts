@@ -49,10 +49,10 @@ export const createEpochs = (): Epochs => {
       if (fault !== null) faults.add('anchor', seq, `Entry ${seq}, which opens an epoch, ${fault}.`);
       else if (epochs.length < MOST) epochs.push(epoch);
     },
-    explains: ({ size, root }) =>
+    explains: ({ size, root, epoch: of = 1 }) =>
       epochs.some(
-        ({ lostFrom, lostTo, anchoredRoot }) =>
-          size > lostFrom && (size < lostTo || (size === lostTo && root === anchoredRoot)),
+        ({ epoch, lostFrom, lostTo, anchoredRoot }) =>
+          of < epoch && size > lostFrom && (size < lostTo || (size === lostTo && root === anchoredRoot)),
       ),
     told: () => epochs,
   };

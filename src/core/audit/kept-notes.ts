@@ -1,4 +1,4 @@
-import { sizeOfCheckpointName } from './checkpoint.ts';
+import { parseOrigin, sizeOfCheckpointName } from './checkpoint.ts';
 import { createFaultList, type Fault } from './fault.ts';
 import { openSigned, type SignedCheckpoint, type Trust } from './trust.ts';
 import type { Anchor } from './walk.ts';
@@ -40,7 +40,11 @@ const withCosignatures = (files: readonly KeptFile[]): readonly KeptFile[] => {
   return notes.map((note) => ({ ...note, text: note.text + (lines.get(note.name) ?? '') }));
 };
 
+const epochOf = ({ checkpoint }: Opened): number => parseOrigin(checkpoint.origin).epoch;
+
+/** An epoch's checkpoints follow each other; those of the next may be of the same sizes again. */
 const byAge = (a: Opened, b: Opened): number =>
+  epochOf(a) - epochOf(b) ||
   a.checkpoint.size - b.checkpoint.size ||
   a.writtenAt - b.writtenAt ||
   (a.name < b.name ? -1 : Number(a.name > b.name));
@@ -61,17 +65,22 @@ export const readKeptNotes = (files: readonly KeptFile[], trust: Trust): KeptNot
     else opened.push({ ...found, name, writtenAt });
   }
   const oldest = opened.toSorted(byAge);
-  const origin = oldest[0]?.checkpoint.origin;
+  const log = oldest[0] && parseOrigin(oldest[0].checkpoint.origin).log;
   const anchors: Anchor[] = [];
   let last: Opened | null = null;
   for (const one of oldest) {
     const { checkpoint, name } = one;
-    if (checkpoint.origin !== origin)
-      faults.add('signature', null, `${name} is of another log than the others.`);
-    else if (last?.checkpoint.size !== checkpoint.size) {
+    const { log: own, epoch } = parseOrigin(checkpoint.origin);
+    if (own !== log) faults.add('signature', null, `${name} is of another log than the others.`);
+    else if (last?.checkpoint.size !== checkpoint.size || epochOf(last) !== epoch) {
       last = one;
       if (checkpoint.size > 0)
-        anchors.push({ size: checkpoint.size, root: checkpoint.root.toString('hex'), from: `in ${name}` });
+        anchors.push({
+          size: checkpoint.size,
+          root: checkpoint.root.toString('hex'),
+          from: `in ${name}`,
+          ...(epoch === 1 ? {} : { epoch }),
+        });
     } else if (!last.checkpoint.root.equals(checkpoint.root))
       faults.add(
         'anchor',

@@ -13,6 +13,8 @@ export type Anchor = {
   readonly size: number;
   /** Hex. */
   readonly root: string;
+  /** The epoch of the log that it is of, where that is known. */
+  readonly epoch?: number;
   /** Where it is known from, when that helps to find it: ends a sentence. */
   readonly from?: string;
 };
