@@ -12,7 +12,7 @@ import { askWitness, type WitnessAddress } from './audit/witness-client.ts';
 import { createWitnessFollowers } from './audit/witness-followers.ts';
 import type { AuditWriter } from './audit/writer.ts';
 import type { Config } from './config.ts';
-import { epochOrigin, openCheckpoint } from './core/audit/checkpoint.ts';
+import { epochOrigin, openCheckpoint, parseOrigin } from './core/audit/checkpoint.ts';
 import { witnessName } from './core/audit/cosignature.ts';
 import { formatNoteKey, type NoteKey, parseNoteKey } from './core/audit/note.ts';
 import { isAppError } from './core/errors.ts';
@@ -186,14 +186,32 @@ const compare = async (
   }
 };
 
+/** The epoch under whose name the newest checkpoint is signed: known even when the entry that opened it has lost its body. */
+const signedEpoch = async (
+  { keys, installationId }: CheckpointOptions,
+  rows: Pick<CheckpointRows, 'state'>,
+): Promise<number> => {
+  const { newest } = await rows.state();
+  const { epoch } = parseOrigin(newest?.note.split('\n', 1)[0] ?? '');
+  if (newest === null || epoch === 1) return 1;
+  const signer = await createNoteSigner(keys, epochOrigin(`callvault.${installationId}`, epoch));
+  return openCheckpoint(newest.note, await keysOf(signer)) === null ? 1 : epoch;
+};
+
+type Epochs = { readonly entries: readonly EpochEntry[]; readonly epoch: number };
+
 /** Nobody knows the epoch of a log that cannot be read; a command goes on, about what needs no log. */
-const epochsOf = async ({ log, purpose, audit }: CheckpointOptions): Promise<readonly EpochEntry[]> => {
+const epochsOf = async (options: CheckpointOptions, rows: CheckpointRows): Promise<Epochs> => {
+  const { log, purpose, audit } = options;
   try {
-    return await readEpochs(log);
+    const entries = await readEpochs(log);
+    const told = entries.at(-1)?.event.detail.epoch ?? 1;
+    return { entries, epoch: Math.max(told, await signedEpoch(options, rows)) };
   } catch (error) {
+    if (purpose === 'serve') await rows.close();
     if (purpose === 'serve' || !isAppError(error)) throw error;
     if (error.code === 'log_halted') audit.halt(error);
-    return [];
+    return { entries: [], epoch: 1 };
   }
 };
 
@@ -210,11 +228,10 @@ const witnessesOf = ({ config }: CheckpointOptions): readonly WitnessAddress[] =
  */
 export const openCheckpoints = async (options: CheckpointOptions): Promise<Checkpoints> => {
   const { postgres, audit, logger } = options;
-  const entries = await epochsOf(options);
-  const epoch = entries.length + 1;
+  const rows = createCheckpointRows({ postgres, log: logger });
+  const { entries, epoch } = await epochsOf(options, rows);
   const { signer, all } = await signerOf(options, epoch);
   const judged = await openPlaces(options, epoch);
-  const rows = createCheckpointRows({ postgres, log: logger });
   const { verifiedHead, halt } = audit;
   const places = judged.map(({ place }) => place);
   const named = witnessesOf(options);
@@ -233,7 +250,7 @@ export const openCheckpoints = async (options: CheckpointOptions): Promise<Check
       logKey: logKeys.at(-1)!,
       logKeys,
       epochs: {
-        opened: async () => ({ entries, sealed: await sealed() }),
+        opened: async () => ({ entries, epoch, sealed: await sealed() }),
         contradiction: () => findIn(options, rows, signer, epoch),
         seal: (number) => sealEpoch(options, number),
       },

@@ -16,7 +16,12 @@ export type DeclareEpochDeps = {
   readonly passwords: Pick<Passwords, 'verify'>;
   readonly epochs: {
     /** Epochs that the log tells of, and whether the last of them has a checkpoint of its own. */
-    readonly opened: () => Promise<{ readonly entries: readonly EpochEntry[]; readonly sealed: boolean }>;
+    readonly opened: () => Promise<{
+      readonly entries: readonly EpochEntry[];
+      readonly sealed: boolean;
+      /** The one this is. */
+      readonly epoch: number;
+    }>;
     readonly contradiction: () => Promise<Contradiction | null>;
     /** Makes the first checkpoint of this epoch, by which the keys of the installation stand for it. */
     readonly seal: (epoch: number) => Promise<void>;
@@ -124,7 +129,7 @@ export const createDeclareEpoch =
   }): Promise<DeclaredEpoch> => {
     assertReason(asked.reason);
     const approvers = await approvedBy(deps, asked.approvers);
-    const { entries, sealed } = await deps.epochs.opened();
+    const { entries, sealed, epoch } = await deps.epochs.opened();
     const last = entries.at(-1);
     if (last !== undefined && !sealed) {
       const { reason: _, ...detail } = last.event.detail;
@@ -136,7 +141,7 @@ export const createDeclareEpoch =
       await deps.epochs.seal(detail.epoch);
       return { ...detail, seq: last.seq };
     }
-    const declared = await open(deps, { epoch: entries.length + 2, reason: asked.reason, approvers });
+    const declared = await open(deps, { epoch: epoch + 1, reason: asked.reason, approvers });
     await deps.epochs.seal(declared.epoch);
     return declared;
   };

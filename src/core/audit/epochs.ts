@@ -25,10 +25,12 @@ export type Epochs = {
   readonly told: () => readonly Epoch[];
 };
 
-const faultOf = (epoch: Epoch, before: CompactRange, number: number): string | null => {
+/** `number`: what must follow; null for the first that is met, for the body of an earlier one may be removed by now. */
+const faultOf = (epoch: Epoch, before: CompactRange, number: number | null): string | null => {
   if (epoch.headSize !== before.size || epoch.headRoot !== rootOf(before).toString('hex'))
     return 'names another head than the one it follows';
-  if (epoch.epoch !== number) return `calls itself epoch ${epoch.epoch}, where ${number} should follow`;
+  if (epoch.epoch < 2 || epoch.epoch !== (number ?? epoch.epoch))
+    return `calls itself epoch ${epoch.epoch}, where ${number ?? 2} should follow`;
   if (
     epoch.lostFrom > epoch.headSize ||
     epoch.lostTo !== epoch.anchoredSize ||
@@ -44,8 +46,9 @@ export const createEpochs = (): Epochs => {
     meet: (seq, event, before, faults) => {
       if (event.action !== 'log.epoch_opened' || event.outcome !== 'success') return;
       const { reason: _, ...detail } = event.detail;
+      const last = epochs.at(-1);
       const epoch = { seq, at: event.at, ...detail };
-      const fault = faultOf(epoch, before, epochs.length + 2);
+      const fault = faultOf(epoch, before, last === undefined ? null : last.epoch + 1);
       if (fault !== null) faults.add('anchor', seq, `Entry ${seq}, which opens an epoch, ${fault}.`);
       else if (epochs.length < MOST) epochs.push(epoch);
     },

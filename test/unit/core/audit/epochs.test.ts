@@ -73,7 +73,7 @@ describe('an entry that opens an epoch wrongly is a fault, and explains nothing'
   test.each([
     ['another size', { headSize: HEAD - 1 }],
     ['another root', { headRoot: hex('x') }],
-    ['another number', { epoch: 3 }],
+    ['a number that no epoch has', { epoch: 1 }],
     ['one approver twice', { approvers: [fixedId(21), fixedId(21)] }],
     ['one approver', { approvers: [fixedId(21)] }],
     ['nothing lost', { lostFrom: 120 }],
@@ -83,6 +83,22 @@ describe('an entry that opens an epoch wrongly is a fault, and explains nothing'
     const { epochs, faults } = meet(differing);
     expect(faults).toMatchObject([{ kind: 'anchor', index: HEAD }]);
     expect([epochs.told(), epochs.explains({ size: 119, root: hex('any') })]).toEqual([[], false]);
+  });
+
+  test('the second must be one more than the first, whatever number that has', () => {
+    const epochs = createEpochs();
+    const faults = createFaultList();
+    for (const epoch of [4, 5, 7])
+      epochs.meet(
+        HEAD,
+        fixedEvent('log.epoch_opened', { detail: { ...sound, epoch } } as never),
+        before,
+        faults,
+      );
+    expect(epochs.told().map(({ epoch }) => epoch)).toEqual([4, 5]);
+    expect(faults.sorted()).toMatchObject([
+      { message: expect.stringMatching(/epoch 7, where 6 should follow/) },
+    ]);
   });
 
   test('one that failed is none', () => {
