@@ -1,4 +1,4 @@
-import { lstatSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { lstatSync, readFileSync, readlinkSync, realpathSync, statfsSync, statSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { keyTypes, parseNoteKey } from './core/audit/note.ts';
@@ -40,6 +40,18 @@ const realPathOf = (path: string, links = 0): string => {
     : join(realPathOf(dirname(path), links), basename(path));
 };
 
+/** proc, sysfs, cgroup, cgroup2, debugfs: statfs(2). In some of them a folder can for ever be neither found nor made. */
+const KERNELS_OWN = new Set([0x9fa0, 0x62656572, 0x27e0eb, 0x63677270, 0x64626720]);
+
+/** Whether a folder would lie where the kernel shows itself, and nothing can be kept. */
+const isOfTheKernel = (path: string): boolean => {
+  try {
+    return KERNELS_OWN.has(statfsSync(path).type);
+  } catch {
+    return path !== dirname(path) && isOfTheKernel(dirname(path));
+  }
+};
+
 const isWithin = (folder: string, path: string): boolean => {
   const way = relative(folder, path);
   return way === '' || !(way === '..' || way.startsWith(`..${sep}`) || isAbsolute(way));
@@ -64,7 +76,13 @@ type GivenFolders = {
 export const folderRules = (given: GivenFolders, report: Report): Folders | null => {
   const find = (variable: string, path: string): string | null => {
     try {
-      return realPathOf(resolve(path));
+      const real = realPathOf(resolve(path));
+      if (!isOfTheKernel(real)) return real;
+      report(
+        variable,
+        `lies in a file system of the kernel (${real}), which keeps no files: name a folder on a disk`,
+      );
+      return null;
     } catch (error) {
       report(variable, `names a path that cannot be followed (${wordOf(error)})`);
       return null;

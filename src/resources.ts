@@ -33,6 +33,7 @@ import {
   openEmbeddedDatabase,
 } from './storage/embedded-database.ts';
 import { createFileObjectStore } from './storage/file-object-store.ts';
+import { assertFounded } from './storage/founded.ts';
 import { createHoldTable } from './storage/hold-table.ts';
 import { createInstallationTable, type Installation } from './storage/installation-table.ts';
 import { createIntakeTable } from './storage/intake-table.ts';
@@ -80,6 +81,8 @@ export type Resources = {
 };
 
 type Purpose = 'serve' | 'command';
+/** Whether a new vault may be made where there is none. */
+export type Founding = { readonly mayFound: boolean };
 
 /** What services use of storage besides what is opened here: how things are named, and a file of somebody's own. */
 const storageNames = { objectKeyOf, envelopeKeyOf, bundleKeyOf, bundleKeyParts, writeBundleFile };
@@ -292,8 +295,9 @@ const openAll = async (
   config: Config,
   purpose: Purpose,
   logger: Logger,
-  closers: Closers,
+  { closers, mayFound }: Founding & { readonly closers: Closers },
 ): Promise<Resources> => {
+  if (!mayFound) await assertFounded(config);
   // First of all, so that a start that cannot succeed makes nothing. Commands may be about what needs no object.
   if (config.s3 !== null && purpose === 'serve') await (await s3Bucket()).assertS3Bucket(config.s3);
   const postgres = await openPostgres(config, purpose, logger, closers);
@@ -362,11 +366,17 @@ const openAll = async (
 /**
  * Opens database, log, keys and objects as `config` says; a command attaches to the vault that runs on the same data folder,
  * or opens the embedded database itself when none runs. Throws what is wrong in a sentence; nothing stays open then.
+ * Where nobody may found a vault and there is none, nothing is made.
  */
-export const openResources = async (config: Config, purpose: Purpose, logger: Logger): Promise<Resources> => {
+export const openResources = async (
+  config: Config,
+  purpose: Purpose,
+  logger: Logger,
+  { mayFound }: Founding = { mayFound: true },
+): Promise<Resources> => {
   const closers = createClosers();
   try {
-    return await openAll(config, purpose, logger, closers);
+    return await openAll(config, purpose, logger, { closers, mayFound });
   } catch (error) {
     await closers.closeAll();
     throw error;

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { version } from '../version.ts';
+import { parseEmail, parseName, parseRecording, refuseRepetition } from './arguments.ts';
 import { adminCreate } from './commands/admin-create.ts';
 import { doctor } from './commands/doctor.ts';
 import { exportKeys } from './commands/export-keys.ts';
@@ -53,9 +54,9 @@ program
   .description(
     'make the first administrator: of an organisation, or without --organisation of the installation',
   )
-  .requiredOption('--email <address>', 'how the administrator signs in')
-  .option('--organisation <name>', 'the care giver; made, with its keys, when it is new')
-  .option('--name <name>', 'shown to others', 'Administrator')
+  .requiredOption('--email <address>', 'how the administrator signs in', parseEmail)
+  .option('--organisation <name>', 'the care giver; made, with its keys, when it is new', parseName)
+  .option('--name <name>', 'shown to others', parseName, 'Administrator')
   .option('--json', 'one line of JSON')
   .action(run(adminCreate));
 
@@ -64,7 +65,7 @@ program
   .description(
     'disaster recovery: the key of one recording, for another program that reads the format; writes an entry first',
   )
-  .argument('<recording>', 'id of the recording')
+  .argument('<recording>', 'id of the recording', parseRecording)
   .option('--json', 'one line of JSON')
   .action(run(openKey));
 
@@ -160,6 +161,8 @@ program
   )
   .requiredOption('--listen <host:port>', 'where logs reach it, without TLS', parseListen)
   .action(run(witness));
+
+refuseRepetition(program);
 
 const main = async (): Promise<void> => {
   try {

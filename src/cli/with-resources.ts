@@ -1,13 +1,17 @@
 import { type Config, readConfig, readEnvironment } from '../config.ts';
 import { createLogger } from '../logger.ts';
-import { openResources, type Resources } from '../resources.ts';
+import { type Founding, openResources, type Resources } from '../resources.ts';
 
-/** Opens the installation beside a running vault, or by itself when none runs; closes it whatever happens. */
+/**
+ * Opens the installation beside a running vault, or by itself when none runs; closes it whatever happens. Where there is no
+ * vault, most commands must not make one: in the wrong folder it would be empty, and everything in order in it.
+ */
 export const withResources = async (
   use: (resources: Resources, config: Config) => Promise<number>,
+  founding: Founding = { mayFound: false },
 ): Promise<number> => {
   const config = readConfig(readEnvironment(process.cwd()));
-  const resources = await openResources(config, 'command', createLogger('silent'));
+  const resources = await openResources(config, 'command', createLogger('silent'), founding);
   try {
     return await use(resources, config);
   } finally {

@@ -37,8 +37,18 @@ const LIMITS = {
   keepAlive: true,
 };
 
-const unavailable = (cause: unknown): AppError =>
-  new AppError('database_unavailable', 'The database cannot be reached.', { cause });
+/** Where the database should be, as an operator may read it: never the password, nor what the driver said about it. */
+const unavailable = ({ host, port, database, user }: PostgresSettings, cause: unknown): AppError => {
+  const { code } = cause as { readonly code?: unknown };
+  const word = typeof code === 'string' && /^[A-Z0-9_]{3,40}$/.test(code) ? ` (${code})` : '';
+  const where = host.startsWith('/') ? `in ${host}` : `at ${host}:${port}`;
+  const sentence = ['28P01', '28000'].includes(String(code))
+    ? `refuses the role ${user}${word}: check user and password of its URL, or run "callvault migrate", which lets the role in.`
+    : code === '3D000'
+      ? `is not there${word}: check the name at the end of its URL.`
+      : `cannot be reached${word}: see that it runs and listens there, and that host and port are right (DATABASE_URL).`;
+  return new AppError('database_unavailable', `The database ${database} ${where} ${sentence}`, { cause });
+};
 
 /** More different statements than the service has; beyond them one is planned each time, as without a name. */
 const MAX_NAMES = 200;
@@ -66,7 +76,7 @@ const inspect = async (settings: PostgresSettings): Promise<void> => {
   const client = new pg.Client({ ...settings, ...LIMITS, application_name: 'callvault start' });
   client.on('error', () => undefined);
   await client.connect().catch((cause: unknown) => {
-    throw unavailable(cause);
+    throw unavailable(settings, cause);
   });
   try {
     await assertLeastPrivilege(client);
@@ -101,7 +111,7 @@ export const openDatabase = async (
     pool,
     async check() {
       await pool.query('SELECT 1').catch((cause: unknown) => {
-        throw unavailable(cause);
+        throw unavailable(settings, cause);
       });
     },
     async close() {

@@ -14,6 +14,8 @@ import { openSocketFolder } from './socket-folder.ts';
 const DATABASE = 'callvault';
 const APPLICATION_ROLE = 'callvault';
 const FOLDER = 'postgres';
+/** Where in the data folder the server's data is; it appears there whole or not at all. */
+export const CLUSTER = join(FOLDER, 'cluster');
 const PASSWORD_FILE = 'application.password';
 
 export type EmbeddedDatabase = {
@@ -99,7 +101,7 @@ export const openEmbeddedDatabase = async (
     );
   const folder = await data.subfolder(FOLDER);
   const uid = process.getuid?.() ?? -1;
-  const owner = await clusterOwner(join(folder, 'cluster'));
+  const owner = await clusterOwner(join(data.path, CLUSTER));
   const socketDir = await openSocketFolder(data.path, owner === null ? [uid] : [uid, owner]);
   const settings = await settingsOf(folder, socketDir);
   const server = await startEmbeddedPostgres({ folder, socketDir, log });

@@ -9,6 +9,9 @@ type Options = {
   readonly json?: boolean;
 };
 
+/** The one command besides `serve` that may make the vault it is about. */
+const FOUNDING = { mayFound: true };
+
 /** The first administrator, made by the operator at the machine; the password is shown once. */
 export const adminCreate = async ({ email, name, organisation, json = false }: Options): Promise<number> =>
   withResources(async ({ services }) => {
@@ -36,4 +39,4 @@ export const adminCreate = async ({ email, name, organisation, json = false }: O
       );
     say('The password is shown this once. Change it after signing in: POST /v1/auth/password.');
     return exitCodes.clean;
-  });
+  }, FOUNDING);

@@ -1,13 +1,9 @@
-import { AppError } from '../../core/errors.ts';
-import { isUuid } from '../../core/ids.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printData, say } from '../print.ts';
 import { withResources } from '../with-resources.ts';
 
 /** `{dek, aad, segmentBytes, object}` in hex, and where the object lies (docs/file-format.md). */
-export const openKey = async (recording: string, { json = false }: { json?: boolean }): Promise<number> => {
-  const id = recording.toLowerCase();
-  if (!isUuid(id)) throw new AppError('invalid_request', 'The recording is named by its id, a UUID.');
+export const openKey = async (id: string, { json = false }: { json?: boolean }): Promise<number> => {
   return withResources(async ({ services }) => {
     const opened = await services.openKey(id);
     say('This key opens the recording for whoever holds it. The access log says that it was taken.');
