@@ -1,7 +1,7 @@
 import { AppError } from './errors.ts';
 import { type CallMetadata, parseMetadata } from './metadata.ts';
 import { CallMetadataSchema } from './metadata-schema.ts';
-import { mayHoldNumber } from './number-like.ts';
+import { nameMayHoldNumber } from './number-like.ts';
 
 /**
  * The upload of one raw body, `PUT /v1/ingest/{name}`: metadata comes in `X-Call-*` headers, one per field of the
@@ -11,7 +11,8 @@ import { mayHoldNumber } from './number-like.ts';
 export type IngestHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 const PREFIX = 'x-call-';
-const MAX_NAME_CHARS = 255;
+/** Of the name in an address, decoded. */
+export const MAX_NAME_CHARS = 128;
 
 const headerOf = (field: string): string =>
   field === 'callId'
@@ -67,22 +68,19 @@ const textOf = (received: string | readonly string[]): string | null => {
   }
 };
 
-const UUID_NAME = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?:\.[A-Za-z0-9]{1,8})?$/i;
-
 /**
- * A name in an address ends up in the logs of every proxy on the way, so it must not hold a number: a UUID (with or
- * without an extension) is fine; anything else that may hold one throws `number_in_name`, with the recipe. The name,
+ * A name in an address ends up in the logs of every proxy on the way, so it must not hold a number: whole UUIDs and hex
+ * digests are fine, whatever stands around them; what else may hold one throws `number_in_name`, with the recipe. The name,
  * decoded, is attacker-controlled and never repeated.
  */
 export const assertOpaqueName = (name: string): void => {
-  if (UUID_NAME.test(name)) return;
   if (name === '' || name.length > MAX_NAME_CHARS || /[\p{Cc}/\\]/u.test(name) || !name.isWellFormed()) {
     throw new AppError(
       'invalid_request',
-      'The name in the address must be 1 to 255 characters without slashes or control characters.',
+      `The name in the address must be 1 to ${MAX_NAME_CHARS} characters without slashes or control characters.`,
     );
   }
-  if (mayHoldNumber(name)) throw new AppError('number_in_name', RECIPE);
+  if (nameMayHoldNumber(name)) throw new AppError('number_in_name', RECIPE);
 };
 
 const RECIPE =

@@ -12,6 +12,22 @@ export const mayHoldNumber = (text: string): boolean => {
   return SIX_DIGITS.test(plain) || DIALLED.test(plain);
 };
 
+/** A whole UUID, or a hex digest of MD5, SHA-1 or SHA-256, that is not decimal throughout: that would be a number in disguise. */
+const OPAQUE_TOKEN =
+  /(?![\d-]{36}|\d{32})(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<!\d)(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})(?![0-9a-f]))/gi;
+/** A day of this century, alone or with a time of day: 2026-01-05, 2026-01-05_10-30-59. Not an identity number written alike. */
+const DATE =
+  /(?<!\p{Nd})20\d\d([-_.])(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])(?:[-_.T ][01]\d([-_.:])[0-5]\d(?:\2[0-5]\d)?|[-_.T ]2[0-3]([-_.:])[0-5]\d(?:\3[0-5]\d)?)?(?!\p{Nd}|[-+_. ]{1,3}\p{Nd}{4})/gu;
+/** Six digits, whatever that is no letter stands between them: 4 67 (200)-99.9. */
+const SIX_TOGETHER = /(?:\p{Nd}[^\p{L}\p{Nd}]{0,8}){5}\p{Nd}/u;
+
+/**
+ * The same of a name in an address, where more digits are under suspicion and random ones are not: UUIDs and hex digests are
+ * taken out before digits are looked for, so that names of one shape are not refused by chance.
+ */
+export const nameMayHoldNumber = (name: string): boolean =>
+  SIX_TOGETHER.test(name.normalize('NFKC').replace(OPAQUE_TOKEN, 'x').replace(DATE, 'x'));
+
 /** A name short and plain enough to be repeated to whoever sent it. */
 const IDENTIFIER = /^[A-Za-z][A-Za-z0-9_-]{0,40}$/;
 

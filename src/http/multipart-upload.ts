@@ -2,9 +2,10 @@ import type { FastifyRequest } from 'fastify';
 import { AppError } from '../core/errors.ts';
 import { type CallMetadata, MAX_METADATA_BYTES, parseMetadataJson } from '../core/metadata.ts';
 import { arrivingInTime } from './body-deadline.ts';
-import { contentDigest, sha256Digest } from './content-digest.ts';
+import { declaredDigest, namesDigest, sha256Digest } from './content-digest.ts';
 import { boundaryOf, type FormPart, readForm } from './form-parts.ts';
 import { uploadBody } from './upload-body.ts';
+import { headerOf } from './upload-head.ts';
 
 export type MultipartUpload = {
   readonly metadata: CallMetadata;
@@ -74,7 +75,7 @@ const readHead = async (form: Form, now: number) => {
     next = await nextPart(form);
   }
   if (next?.name !== 'audio') throw badForm('after metadata comes the part audio');
-  const ownSha256 = contentDigest(next.header('content-digest'));
+  const ownSha256 = declaredDigest(next.header);
   if (ownSha256 !== null && declaredSha256 !== null && !ownSha256.equals(declaredSha256))
     throw badForm('the part sha256 and the Content-Digest of the part audio are not the same digest');
   return { metadata, declaredSha256: declaredSha256 ?? ownSha256, audio: next };
@@ -94,9 +95,9 @@ export const readMultipartUpload = async (request: FastifyRequest, now: number):
   const boundary = boundaryOf(type);
   if (boundary === null) throw badForm('its Content-Type names no boundary of 1 to 70 characters');
   // Over the whole form (RFC 9530 §2) it would say nothing of the recording, and passing it over would look like a check.
-  if (request.headers['content-digest'] !== undefined)
+  if (namesDigest(headerOf(request)))
     throw badForm(
-      'Content-Digest in the head of the request is a digest of the whole form, which is not checked; send that of the audio among the headers of its part, or as the part sha256 (64 hex digits) before it',
+      'a digest in the head of the request is of the whole form, which is not checked; send that of the audio as Content-Digest among the headers of its part, or as the part sha256 (64 hex digits) before it',
     );
   const form = readForm(request.raw, boundary);
   const { metadata, declaredSha256, audio } = await arrivingInTime(readHead(form, now));

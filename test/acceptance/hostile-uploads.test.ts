@@ -198,6 +198,8 @@ test.each([
   ['0701740605', 'number_in_name'],
   [encodeURIComponent('+46 70 174 06 05'), 'number_in_name'],
   [encodeURIComponent('０７０１７４０６０５'), 'number_in_name'],
+  [encodeURIComponent('4 67 200 999 8877.wav'), 'number_in_name'],
+  ['07017406-0512-4000-8000-123456789012.wav', 'number_in_name'],
   [encodeURIComponent('../../etc/passwd'), 'invalid_request'],
   [encodeURIComponent('..\\..\\windows'), 'invalid_request'],
   [encodeURIComponent('a\0b'), 'invalid_request'],
@@ -210,6 +212,49 @@ test.each([
 test.each(['a'.repeat(129), '%zz'])('an address that is none: nobody is known yet (%.10s)', async (name) => {
   expectProblem(await put(name), 400, 'invalid_request');
   told = [];
+});
+
+test.each([
+  ['application/json', '{"a":1}'],
+  ['application/json', '[]'],
+  ['application/json; charset=utf-8', 'null'],
+  ['application/json', 'no json'],
+  ['application/problem+json', '{}'],
+  ['multipart/form-data; boundary=x', '--x--'],
+  ['application/x-www-form-urlencoded', 'a=b'],
+  ['text/html', '<p>'],
+  ['text/plain', 'x'],
+  ['application/xml', '<a/>'],
+  ['audio/', 'x'],
+  ['audio', 'x'],
+  ['application/octet-streams', 'x'],
+])('a raw body of a type that is no recording: 415 names what is (%s, %s)', async (type, body) => {
+  const reply = await put(randomUUID(), { 'content-type': type }, body);
+  expect(expectProblem(reply, 415, 'unsupported_media_type').detail).toMatch(
+    /audio\/\* or application\/octet-stream|openapi/,
+  );
+});
+
+test('a part of a recording is not taken for the whole: 400', async () => {
+  for (const range of ['bytes 100-999/1000', 'bytes */*', 'x', '']) {
+    const headers = { 'content-range': range };
+    const one = expectProblem(await put(randomUUID(), headers), 400, 'invalid_request');
+    const form = uploadForm({ callId: randomUUID() }, audio);
+    const other = expectProblem(await deliver({ form, headers }), 400, 'invalid_request');
+    for (const { detail } of [one, other]) expect(detail).toContain('Content-Range');
+  }
+});
+
+test('a number in the query of an address: 400, and it is not repeated', async () => {
+  const one = await put(`${randomUUID()}?caller=%2B46701740605`);
+  const form = uploadForm({ callId: randomUUID() }, audio);
+  const other = remember(
+    await scene.http.post('/v1/recordings?caller=%2B46701740605', { token: scene.home.source.apiKey, form }),
+  );
+  for (const reply of [one, other]) {
+    const { faults } = expectProblem(reply, 400, 'invalid_request');
+    expect(faults).toEqual([{ where: 'querystring', fault: 'is unknown: caller' }]);
+  }
 });
 
 test('ASVS 5.3 a hostile file name is nothing but a sealed fact', async () => {
@@ -245,8 +290,39 @@ test('a wrong digest, however it is given: 400, and the sender keeps its copy', 
   const withHeader = { ...audioPart, digest: header };
   expectProblem(await deliver({ form: formOf([metadataPart(), withHeader]) }), 400, 'digest_mismatch');
   expectProblem(await put(randomUUID(), { 'content-digest': header }), 400, 'digest_mismatch');
+  expectProblem(await put(randomUUID(), { 'repr-digest': header }), 400, 'digest_mismatch');
   for (const unreadable of ['sha-256=:zz:', 'sha-256', `sha-256=:${'A'.repeat(2000)}:`])
     expectProblem(await put(randomUUID(), { 'content-digest': unreadable }), 400, 'invalid_request');
+});
+
+const right = `sha-256=:${createHash('sha256').update(audio).digest('base64')}:`;
+test.each([
+  ['content-digest', 'md5=:AAAA:', /Content-Digest/],
+  ['content-digest', 'garbage', /Content-Digest/],
+  ['content-digest', '', /Content-Digest/],
+  ['content-digest', `${right}, ${right}`, /SHA-256/],
+  ['repr-digest', 'sha-512=:AAAA:', /Content-Digest: sha-256/],
+  ['digest', `SHA-256=${right}`, /Content-Digest: sha-256/],
+  ['content-md5', 'AAAA', /Content-Digest: sha-256/],
+])('a digest that is not checked is not passed over: 400 (%s: %.20s)', async (name, value, says) => {
+  const one = await put(randomUUID(), { [name]: value });
+  expect(expectProblem(one, 400, 'invalid_request').detail).toMatch(says);
+  const head = await deliver({
+    form: uploadForm({ callId: randomUUID() }, audio),
+    headers: { [name]: value },
+  });
+  expectProblem(head, 400, 'invalid_request');
+  if (name !== 'content-digest') return;
+  const form = formOf([metadataPart(), { ...audioPart, digest: value }]);
+  expect(expectProblem(await deliver({ form }), 400, 'invalid_request').detail).toMatch(says);
+});
+
+test('digests that differ from each other, or come after the body: 400', async () => {
+  const other = `sha-256=:${createHash('sha256').update('another').digest('base64')}:`;
+  const both = { 'content-digest': right, 'repr-digest': other };
+  expect(expectProblem(await put(randomUUID(), both), 400, 'invalid_request').detail).toMatch(/same digest/);
+  const late = await put(randomUUID(), { trailer: 'Content-Digest' });
+  expect(expectProblem(late, 400, 'invalid_request').detail).toMatch(/trailer/);
 });
 
 test.each([

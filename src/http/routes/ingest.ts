@@ -3,10 +3,10 @@ import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest 
 import { Type } from 'typebox';
 import type { SourceActor } from '../../core/access.ts';
 import { AppError } from '../../core/errors.ts';
-import { metadataOfPut } from '../../core/ingest-headers.ts';
+import { MAX_NAME_CHARS, metadataOfPut } from '../../core/ingest-headers.ts';
 import type { Ingested } from '../../services/ingest-request.ts';
 import type { Services } from '../../services/services.ts';
-import { contentDigest } from '../content-digest.ts';
+import { declaredDigest } from '../content-digest.ts';
 import { asAppError } from '../foreign-error.ts';
 import { hangUpSignal } from '../hang-up.ts';
 import { readMultipartUpload } from '../multipart-upload.ts';
@@ -16,6 +16,7 @@ import { Closed, problems } from '../schemas/common.ts';
 import { IngestedSchema } from '../schemas/recordings.ts';
 import { FormUpload, RawUpload } from '../schemas/uploads.ts';
 import { uploadBody } from '../upload-body.ts';
+import { assertWhole, headerOf, rawMediaType } from '../upload-head.ts';
 
 type Options = {
   readonly services: Pick<Services, 'ingestRecording' | 'recordUploadRefusal' | 'now'>;
@@ -39,6 +40,9 @@ const responses = {
   },
   ...problems(408, 409, 413, 415, 422, 507),
 };
+
+/** An address ends up in logs: whatever is to be said of a call stands elsewhere. */
+const NoQuery = Closed({});
 
 const sourceOf = (request: FastifyRequest): SourceActor => {
   const actor = actorOf(request);
@@ -88,26 +92,27 @@ const tellRefusals = (
   return (request) => void handedOver.add(request);
 };
 
-/** Where telephony systems deliver. Authenticated before a byte of the body is read; bytes are counted by the service. */
-export const ingestRoutes: FastifyPluginAsync<Options> = async (app, { services, limits }) => {
-  const handOver = tellRefusals(app, services);
-  // For these routes alone; bodies pass through as streams, forms too.
-  app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+type HandOver = (request: FastifyRequest) => void;
 
+const config = { access: { action: 'recording.create' }, longBody: true } as const;
+
+const form = (app: FastifyInstance, { services, limits }: Options, handOver: HandOver): void => {
   app.post(
     '/recordings',
     {
-      config: { access: { action: 'recording.create' }, longBody: true, described: FormUpload },
+      config: { ...config, described: FormUpload },
       bodyLimit: Number.MAX_SAFE_INTEGER,
       schema: {
         tags: ['recordings'],
         operationId: 'uploadRecording',
         summary: 'Deliver a recording as a form: metadata (JSON) first, then audio',
+        querystring: NoQuery,
         response: responses,
       },
     },
     async (request, reply) => {
       const actor = sourceOf(request);
+      assertWhole(request);
       // The form adds little to the audio; what is far beyond is refused unread.
       declaredLength(request, limits.maxUploadBytes + 1024 * 1024);
       const upload = await readMultipartUpload(request, services.now());
@@ -124,31 +129,37 @@ export const ingestRoutes: FastifyPluginAsync<Options> = async (app, { services,
       return answer(reply, result);
     },
   );
+};
 
+const raw = (app: FastifyInstance, { services, limits }: Options, handOver: HandOver): void => {
   app.put(
     '/ingest/:name',
     {
-      config: { access: { action: 'recording.create' }, longBody: true, described: RawUpload },
+      config: { ...config, described: RawUpload },
       bodyLimit: Number.MAX_SAFE_INTEGER,
       schema: {
         tags: ['recordings'],
         operationId: 'putRecording',
         summary:
           'Deliver a recording as a raw body, metadata in X-Call-* headers (curl -T, FreeSWITCH http_put)',
-        params: Closed({ name: Type.String({ minLength: 1, maxLength: 128 }) }),
+        description:
+          'A recording is sent whole: Content-Range is refused. Any content type but those named, or none, is refused with 415.',
+        params: Closed({ name: Type.String({ minLength: 1, maxLength: MAX_NAME_CHARS }) }),
+        querystring: NoQuery,
         response: responses,
       },
     },
     async (request, reply) => {
       const actor = sourceOf(request);
       const { name } = request.params as { name: string };
+      assertWhole(request);
+      const declaredMediaType = rawMediaType(request);
+      const declaredSha256 = declaredDigest(headerOf(request));
       const metadata = metadataOfPut(name, request.raw.headersDistinct, services.now());
       const declaredBytes = declaredLength(request, limits.maxUploadBytes);
       const body = request.body as Readable | undefined;
       if (body === undefined)
         throw new AppError('invalid_request', 'The request has no body: send the audio.');
-      const declaredSha256 = contentDigest(request.headers['content-digest'] as string | undefined);
-      const declaredMediaType = request.headers['content-type'] ?? null;
       handOver(request);
       const result = await services.ingestRecording({
         actor,
@@ -161,4 +172,14 @@ export const ingestRoutes: FastifyPluginAsync<Options> = async (app, { services,
       return answer(reply, result);
     },
   );
+};
+
+/** Where telephony systems deliver. Authenticated before a byte of the body is read; bytes are counted by the service. */
+export const ingestRoutes: FastifyPluginAsync<Options> = async (app, options) => {
+  const handOver = tellRefusals(app, options.services);
+  // For these routes alone; bodies pass through as streams, whatever they are: JSON and forms too.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+  form(app, options, handOver);
+  raw(app, options, handOver);
 };

@@ -1,6 +1,7 @@
 import { type TSchema, Type } from 'typebox';
 import { headerFields } from '../../core/ingest-headers.ts';
 import { CallMetadataSchema } from '../../core/metadata-schema.ts';
+import { rawMediaTypes } from '../upload-head.ts';
 
 /**
  * What uploads are made of, for /openapi.json. The routes read bodies as streams and headers by their own rules
@@ -13,7 +14,7 @@ const ContentDigest = Type.String({
   maxLength: 1024,
   pattern: 'sha-256=:[A-Za-z0-9+/]{43}=:',
   description:
-    'SHA-256 of the audio, sha-256=:base64: (RFC 9530); audio that does not match is refused and not stored',
+    'SHA-256 of the audio, sha-256=:base64: (RFC 9530); audio that does not match is refused and not stored, and so is audio with a digest that cannot be checked (another algorithm, Digest, Content-MD5)',
 });
 
 const Form = {
@@ -38,9 +39,7 @@ const Form = {
 };
 
 const Raw = {
-  content: Object.fromEntries(
-    ['audio/*', 'application/octet-stream'].map((type) => [type, { schema: Binary(AUDIO) }]),
-  ),
+  content: Object.fromEntries(rawMediaTypes.map((type) => [type, { schema: Binary(AUDIO) }])),
 };
 
 /** Fields that are no plain text, as a header writes them. */
@@ -67,6 +66,7 @@ const Headers = Type.Object(
   Object.fromEntries([
     ...[...headerFields].map(([header, field]) => [nameOf(header), Type.Optional(schemaOf(field))]),
     ['Content-Digest', Type.Optional(ContentDigest)],
+    ['Repr-Digest', Type.Optional(ContentDigest)],
   ]),
 );
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { AppError } from '../../../src/core/errors.ts';
 import { assertOpaqueName, type IngestHeaders, metadataOfPut } from '../../../src/core/ingest-headers.ts';
@@ -129,7 +130,6 @@ describe('names', () => {
     UUID,
     UUID.toUpperCase(),
     `${UUID}.wav`,
-    '07017406-0512-4000-8000-123456789012',
     'call.wav',
     'demo-12345.mp3',
     'q 1 2 3',
@@ -153,9 +153,79 @@ describe('names', () => {
     expect(() => assertOpaqueName(name)).toThrow(/X-Call-Caller-Number/);
   });
 
-  test.each(['', 'a/b', 'a\\b', 'a\nb', '\ud800', 'x'.repeat(256)])('%j is no name', (name) => {
+  test.each(['', 'a/b', 'a\\b', 'a\nb', '\ud800', 'x'.repeat(129)])('%j is no name', (name) => {
     expect(refusal(() => assertOpaqueName(name)).code).toBe('invalid_request');
   });
+});
+
+describe('digits in names', () => {
+  /** The same hex digits on every run, as random as any. */
+  const hexDigits = (round: number): string => createHash('md5').update(`name ${round}`).digest('hex');
+  const uuidOf = (hex: string): string => hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+
+  test.each(
+    [
+      [
+        'call-U',
+        'U_1.wav',
+        'rec_U.wav',
+        'recU',
+        'U-in.wav',
+        'U.part1.wav',
+        'U_U',
+        'UU',
+        'a 12U34',
+        'U-12345',
+      ],
+      ['H', 'H.wav', 'rec_H.wav', 'recH.wav', 'H-1', 'H_H', 'HH', 'out-HH.1', '2026-03-01_10-15-59_U'],
+    ].flat(),
+  )('a name of the shape %s is opaque whatever its digits are', (shape) => {
+    for (let round = 0; round < 500; round += 1) {
+      const hex = hexDigits(round);
+      const name = shape.replaceAll('U', uuidOf(hex)).replaceAll('H', hex);
+      expect(() => assertOpaqueName(name), name).not.toThrow();
+    }
+  });
+
+  test.each([
+    '0701740605-U',
+    'U_0701740605',
+    'H.070174',
+    '0701740605U',
+    '0701740605H',
+    'U1234567',
+    'U 46 70 17',
+  ])('a number beside it in the shape %s is found whatever its digits are', (shape) => {
+    for (let round = 0; round < 500; round += 1) {
+      const hex = hexDigits(round);
+      const name = shape.replaceAll('U', uuidOf(hex)).replaceAll('H', hex);
+      expect(() => assertOpaqueName(name), name).toThrow(/may hold a number/);
+    }
+  });
+
+  test.each([
+    '07017406-0512-4000-8000-123456789012',
+    'call-07017406-0512-4000-8000-123456789012.wav',
+    '00000000000000000000000701740605',
+    '4 67 200 999 8877.wav',
+    '4.67.200.999.8877',
+    '[46](72)00-99',
+    '46_72_00',
+    '4–6–7–2–0–0',
+    '2012-12-12-1212',
+    '2012-12-12+1212',
+    '1912-12-12.wav',
+    '2026-13-45.wav',
+  ])('%s may hold a number, for all its disguise', (name) => {
+    expect(() => assertOpaqueName(name)).toThrow(/may hold a number/);
+  });
+
+  test.each(['2026-03-01_23-59-59.wav', 'kö-2026.03.01 10:15.wav', 'call-12-2026_03_01'])(
+    '%s is a time and no number',
+    (name) => {
+      expect(() => assertOpaqueName(name)).not.toThrow();
+    },
+  );
 
   test('the refusal does not repeat the name', () => {
     expect(() => assertOpaqueName('0701740605')).toThrow(
