@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { commitmentOf } from '../../../../src/core/audit/commitment.ts';
 import {
   type ExportLine,
+  formatEnd,
   formatHeader,
   formatLine,
   MAX_LINE_BYTES,
@@ -282,6 +284,31 @@ describe('H-5 what was done to an export is found, at its first place', () => {
     expect(found(fileOf([formatHeader(header), ...lines.slice(1)]), { trust }).kind).toBe('signature');
   });
 
+  test('a checkpoint of another log, whoever signed it', () => {
+    const checkpoint = noteOf(log, SIZE, [own], 'callvault.other');
+    const file = (origin: string) =>
+      fileOf([formatHeader({ ...rangeHeader(log, signed), origin, checkpoint }), ...lines.slice(1)]);
+    expect(found(file(ORIGIN)).kind).toBe('signature');
+    expect(found(file('callvault.other')).ok).toBe(true);
+    expect(found(file('callvault.other'), { trust }).kind).toBe('signature');
+  });
+
+  test('a known head of which only the header tells', () => {
+    const wrong = { size: SIZE, root: '00'.repeat(32) };
+    const early = { ...anchorAt(40), root: '00'.repeat(32) };
+    const run = rangeFile(log, { to: 50, checkpoint: { size: 250, signers: [own] } });
+    const selection = fileOf(selectionLines(log, [4], { checkpoint: { size: 40, signers: [own] } }));
+    for (const [file, anchor] of [
+      [run, wrong],
+      [run, { ...anchorAt(250), root: '00'.repeat(32) }],
+      [selection, wrong],
+      [selection, early],
+    ] as const)
+      expect(found(file, { anchors: [anchor] })).toEqual({ ok: false, kind: 'anchor', index: null });
+    const anchors = [anchorAt(40), anchorAt(250), anchorAt(SIZE)];
+    expect([run, selection].map((file) => verdictOf(file, { anchors }).ok)).toEqual([true, true]);
+  });
+
   test('a checkpoint whose tree the export’s does not begin with, outside of the run', () => {
     const forged = forgedAt(10);
     const header = {
@@ -314,7 +341,7 @@ describe('H-5 what was done to an export is found, at its first place', () => {
     { from: 1, to: 1 },
   ])('a header of a run that cannot be: %j', (wrong) => {
     const header = { ...rangeHeader(log), ...wrong } as ReturnType<typeof rangeHeader>;
-    expect(verdictOf(fileOf([formatHeader(header)])).ok).toBe(false);
+    expect(found(fileOf([formatHeader(header)])).kind).toBe('export');
   });
 });
 
@@ -371,6 +398,41 @@ describe('H-5 a selection', () => {
 describe('a file that is not what was written', () => {
   const file = rangeFile(log, signed);
   const cutAfter = (count: number) => Buffer.from(`${linesOf(file).slice(0, count).join('\n')}\n`);
+
+  const start = `${lines.join('\n')}\n`;
+  const endOf = (text: string | Buffer, entries: number): string =>
+    formatEnd({ end: createHash('sha256').update(text).digest('hex'), entries });
+
+  test.each<[string, string]>([
+    ['another count', endOf(start, SIZE + 1)],
+    ['white space', endOf(start, SIZE).replace(',', ', ')],
+    ['a field more', endOf(start, SIZE).replace('}', ',"more":1}')],
+    [
+      'a digest in capitals',
+      endOf(start, SIZE).toUpperCase().replace('"END"', '"end"').replace('"ENTRIES"', '"entries"'),
+    ],
+  ])('whose last line has %s', (_what, end) => {
+    expect(verdictOf(Buffer.from(`${start}${endOf(start, SIZE)}\n`)).ok).toBe(true);
+    expect(found(Buffer.from(`${start}${end}\n`)).ok).toBe(false);
+  });
+
+  test('whose bytes are not UTF-8, though what is read of them is what was committed to', () => {
+    const mended = createMemoryLog(3);
+    mended.entries[1] = storedEntry(1, fixedEvent('playback.denied', { detail: { reason: 'a\ufffdb' } }));
+    mended.leaves[1] = storedLeaf(mended.entries[1]);
+    const whole = rangeFile(mended);
+    expect(verdictOf(whole).ok).toBe(true);
+    const at = whole.indexOf('\ufffd');
+    const bytes = Buffer.concat([whole.subarray(0, at), Buffer.of(0xff), whole.subarray(at + 3)]);
+    const text = bytes.subarray(0, bytes.lastIndexOf('{"end":'));
+    const file = Buffer.concat([text, Buffer.from(`${endOf(text, 3)}\n`)]);
+    expect(found(file)).toEqual({ ok: false, kind: 'export', index: 1 });
+  });
+
+  test('with a line that does not end: it is not read to its end', () => {
+    const { faults } = verdictOf(Buffer.concat([cutAfter(3), Buffer.alloc(3_000_000, '{')]));
+    expect(faults.map(({ message }) => message)).toContainEqual(expect.stringContaining('longer than any'));
+  });
 
   test.each<[string, Buffer]>([
     ['nothing', Buffer.alloc(0)],

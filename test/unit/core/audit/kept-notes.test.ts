@@ -83,6 +83,12 @@ test('lines of witnesses lie beside their checkpoint', () => {
   expect(kinds([kept(30)], asking)).toEqual([['signature', expect.stringContaining('seen by 0')]]);
 });
 
+test('another log’s checkpoint, signed by the trusted key, is no head, also where it is the only one', () => {
+  const text = noteOf(log, 30, [own], 'callvault.other');
+  const { anchors, faults } = readKeptNotes([kept(30, { text })], trust);
+  expect([anchors, faults.map(({ kind }) => kind)]).toEqual([[], ['signature']]);
+});
+
 test.each<[string, Partial<KeptFile>]>([
   ['nothing', { text: '' }],
   ['no note', { text: 'hello\n' }],

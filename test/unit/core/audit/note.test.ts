@@ -150,5 +150,7 @@ describe('signatures of our own', () => {
   test('a key counts once, however often it signs', () => {
     const twice = { text, signatures: [signed(text, log), signed(text, log)] };
     expect(verifyNote(twice, [log.key])).toHaveLength(1);
+    const often = { text, signatures: [5n, 9n].map((second) => cosigned(text, second, witness)) };
+    expect(verifyNote(often, [witness.key])).toEqual([{ key: witness.key, seconds: 5 }]);
   });
 });
