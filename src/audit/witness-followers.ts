@@ -125,11 +125,14 @@ const show = async (deps: WitnessFollowersDeps, follower: Follower, kept: KeptNo
   await copyCosigned(deps, kept, line, witness.key.id.toString('hex'));
 };
 
+const maySee = (deps: WitnessFollowersDeps, { waiting, pausedUntil }: Follower, signal: AbortSignal) =>
+  waiting !== null && !signal.aborted && deps.now() >= pausedUntil;
+
 /** Shows what waits until nothing does; what comes meanwhile replaces what waited. */
 const work = async (deps: WitnessFollowersDeps, follower: Follower, signal: AbortSignal): Promise<void> => {
   try {
-    while (follower.waiting !== null && !signal.aborted && deps.now() >= follower.pausedUntil) {
-      const kept = follower.waiting;
+    while (maySee(deps, follower, signal)) {
+      const kept = follower.waiting!;
       follower.waiting = null;
       await show(deps, follower, kept, signal);
     }
@@ -160,7 +163,8 @@ export const createWitnessFollowers = (deps: WitnessFollowersDeps): WitnessFollo
     offer: (kept) => {
       for (const follower of followers) {
         follower.waiting = kept;
-        follower.working ??= work(deps, follower, stop.signal);
+        // Not while it is paused: work that ends at once would end before it is known to have begun.
+        if (maySee(deps, follower, stop.signal)) follower.working ??= work(deps, follower, stop.signal);
       }
     },
     close: async () => {
