@@ -14,6 +14,7 @@ import { parseEnv } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Config, type RawEnvironment, readConfig, readEnvironment } from '../../src/config.ts';
 import { names, rules } from '../../src/config-schema.ts';
+import { formatNoteKey, keyTypes, noteKey } from '../../src/core/audit/note.ts';
 import { isAppError } from '../../src/core/errors.ts';
 import { makeCertificate } from '../support/certificates.ts';
 
@@ -148,6 +149,41 @@ describe('checkpoints', () => {
     expect(faultsOf({ S3_CHECKPOINT_LOCK_DAYS: '3653' })).toContainEqual(
       expect.stringMatching(/^S3_BUCKET is missing/),
     );
+  });
+});
+
+describe('witnesses', () => {
+  const raw = Buffer.alloc(32, 7);
+  const keyOf = (name: string, type: (typeof keyTypes)[keyof typeof keyTypes] = keyTypes.cosignature) =>
+    formatNoteKey(noteKey(name, type, raw));
+  const [one, two] = [keyOf('witness.example/w1'), keyOf('witness.example/w2')];
+
+  test('none, one, several: key and address', () => {
+    expect(accepted({}).witnesses).toEqual([]);
+    expect(
+      accepted({ WITNESSES: `${one} https://a.example/w/, ${two}  http://127.0.0.1:8181` }).witnesses,
+    ).toEqual([
+      { key: one, url: 'https://a.example/w' },
+      { key: two, url: 'http://127.0.0.1:8181' },
+    ]);
+  });
+
+  test.each([
+    ['no address', one],
+    ['no key', 'https://a.example'],
+    ['a damaged key', `${one.slice(0, -2)}A= https://a.example`],
+    ['the key of a log', `${keyOf('a', keyTypes.ed25519)} https://a.example`],
+    ['three words', `${one} https://a.example more`],
+    ['an empty one', `${one} https://a.example,`],
+    ['another machine in plain text', `${one} http://a.example`],
+    ['a password', `${one} https://u:pass-canary@a.example`],
+    ['a query', `${one} https://a.example/?x`],
+    ['another scheme', `${one} ftp://a.example`],
+    ['the same twice', `${one} https://a.example, ${one} https://b.example`],
+  ])('%s is refused', (_what, WITNESSES) => {
+    const faults = faultsOf({ WITNESSES });
+    expect(faults).toEqual([expect.stringMatching(/^WITNESSES /)]);
+    expect(faults[0]).not.toContain('canary');
   });
 });
 
