@@ -33,6 +33,8 @@ const mutants: readonly Mutant[] = [
   mutant('walk.ts', 'leaf.eventId !== null && event.id !== leaf.eventId', 'false'),
   mutant('walk.ts', 'if (differing.length > 0) faultyColumns', 'if (differing.length > 11) faultyColumns'),
   mutant('walk.ts', '.sort((a, b) => a.size - b.size)', ''),
+  mutant('walk.ts', 'if (event.at < notBefore - SKEW_MS)', 'if (event.at < notBefore)'),
+  mutant('walk.ts', 'if (same) walk.notBefore', 'walk.notBefore'),
   mutant('verify.ts', 'rangeBytes(walk.range).equals(batch.range) && ', ''),
   mutant('verify.ts', ' && rootOf(walk.range).equals(batch.root)', ''),
   mutant('verify.ts', 'if (firstSeq !== walk.batchedTo)', 'if (firstSeq > walk.batchedTo)'),

@@ -129,6 +129,7 @@ const anchorsFor = (
     size: opened.checkpoint.size,
     root: opened.checkpoint.root.toString('hex'),
     from: 'in the checkpoint of the export',
+    ...(opened.seenAt === null ? {} : { seenAt: opened.seenAt * 1000 }),
   };
   const all = own === null ? known : [...known, own];
   return { anchors: all.filter((anchor) => within(header, anchor)), uncompared };

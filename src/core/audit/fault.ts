@@ -18,6 +18,7 @@ export const faultKinds = [
   'signature',
   'export',
   'early_prune',
+  'backdated',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 

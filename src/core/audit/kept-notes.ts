@@ -80,6 +80,7 @@ export const readKeptNotes = (files: readonly KeptFile[], trust: Trust): KeptNot
           root: checkpoint.root.toString('hex'),
           from: `in ${name}`,
           ...(epoch === 1 ? {} : { epoch }),
+          ...(one.seenAt === null ? {} : { seenAt: one.seenAt * 1000 }),
         });
     } else if (!last.checkpoint.root.equals(checkpoint.root))
       faults.add(

@@ -17,7 +17,12 @@ export type Anchor = {
   readonly epoch?: number;
   /** Where it is known from, when that helps to find it: ends a sentence. */
   readonly from?: string;
+  /** When a witness saw it, in milliseconds since 1970: what is not in it is younger. */
+  readonly seenAt?: number;
 };
+
+/** A clock that goes before another's by less than this is not taken for a lie. */
+const SKEW_MS = 86_400_000;
 
 /** What every walk through the log keeps, whatever it is read from. */
 export type Walk = {
@@ -26,6 +31,8 @@ export type Walk = {
   treeBroken: boolean;
   /** Bodies that were checked. */
   bodies: number;
+  /** What follows was written after this, by a witness's clock. */
+  notBefore: number;
   readonly faults: FaultList;
   /** Where a missing body may have been removed rightly, as the end of the walk tells; null where none may be missing. */
   readonly missing: MissingBodies | null;
@@ -35,17 +42,24 @@ export const createWalk = (range: CompactRange = emptyRange, missing: MissingBod
   range,
   treeBroken: false,
   bodies: 0,
+  notBefore: 0,
   faults: createFaultList(),
   missing,
 });
 
-const checkForm = ({ faults }: Walk, leaf: StoredLeaf, entry: StoredEntry): AuditEvent | null => {
+const checkForm = ({ faults, notBefore }: Walk, leaf: StoredLeaf, entry: StoredEntry): AuditEvent | null => {
   try {
     const event = decodeBody(entry.body);
     if (leaf.eventId !== null && event.id !== leaf.eventId)
       faults.add('columns', leaf.seq, `The event id kept with entry ${leaf.seq} is not its body's.`);
     const differing = entry.facts === null ? [] : differingFacts(entry.facts, event);
     if (differing.length > 0) faultyColumns(faults, leaf.seq, differing);
+    if (event.at < notBefore - SKEW_MS)
+      faults.add(
+        'backdated',
+        leaf.seq,
+        `Entry ${leaf.seq} says that it is older than a checkpoint that was seen without it.`,
+      );
     return event;
   } catch (error) {
     if (!isAppError(error, 'integrity_failure')) throw error;
@@ -127,6 +141,7 @@ export const createAnchors = (known: readonly Anchor[], onDiffering?: (anchor: A
         const same = rootOf(walk.range).toString('hex') === anchor.root;
         if (!same && onDiffering !== undefined) onDiffering(anchor);
         else if (!same) walk.faults.add('anchor', index ?? null, differs(anchor));
+        if (same) walk.notBefore = Math.max(walk.notBefore, anchor.seenAt ?? 0);
         agrees = same && agrees !== false;
       }
       return agrees;

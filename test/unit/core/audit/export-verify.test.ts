@@ -10,6 +10,7 @@ import {
   MAX_LINE_BYTES,
 } from '../../../../src/core/audit/export-format.ts';
 import { createExportVerifier, type ExportExpectations } from '../../../../src/core/audit/export-verify.ts';
+import { readKeptNotes } from '../../../../src/core/audit/kept-notes.ts';
 import { keyTypes } from '../../../../src/core/audit/note.ts';
 import { fixedEvent, fixedId } from '../../../support/audit-events.ts';
 import {
@@ -603,6 +604,39 @@ describe('H-5 bodies that are not there any more', () => {
     ['without an entry that tells of it', log, 100, { kind: 'body', index: 0 }],
   ])('%s', (_what, from, to, expected) => {
     expect(verdict(from, to).faults[0]).toMatchObject(expected);
+  });
+});
+
+describe('H-5 an entry that says it is older than it is', () => {
+  const DAY = 86_400_000;
+  /** The witness saw the first 200 at 1_763_719_300 s; entry 250 was appended later, and says so or not. */
+  const seen = { checkpoint: { size: 200, signers: [own, witness] } };
+  const saying = (at: number): MemoryLog =>
+    changedLog((copy) => {
+      const entry = storedEntry(250, { ...eventAt(250), at });
+      copy.entries[250] = entry;
+      copy.leaves[250] = storedLeaf(entry);
+    });
+  const seenAt = 1_763_719_300_000;
+
+  test.each([
+    [seenAt - DAY - 1, { ok: false, kind: 'backdated', index: 250 }],
+    [seenAt - DAY, { ok: true, kind: undefined, index: undefined }],
+    [seenAt + DAY, { ok: true, kind: undefined, index: undefined }],
+  ])('at %i', (at, expected) => {
+    expect(found(rangeFile(saying(at), seen), { trust })).toEqual(expected);
+  });
+
+  test('the word of a witness whom nobody trusts is none, and what lies before the checkpoint may be older', () => {
+    expect(found(rangeFile(saying(0), seen), { trust: { ...trust, witnesses: [] } }).ok).toBe(true);
+    const late = { checkpoint: { size: 260, signers: [own, witness] } };
+    expect(found(rangeFile(saying(0), late), { trust }).ok).toBe(true);
+  });
+
+  test('a checkpoint kept elsewhere tells it too', () => {
+    const text = noteOf(saying(0), 200, [own, witness]);
+    const { anchors } = readKeptNotes([{ name: 'kept', text, writtenAt: 0 }], trust);
+    expect(found(rangeFile(saying(0)), { anchors })).toEqual({ ok: false, kind: 'backdated', index: 250 });
   });
 });
 
