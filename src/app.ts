@@ -18,6 +18,7 @@ import { peersOf } from './core/network-address.ts';
 import { bodyInTime, isAwaited } from './http/body-deadline.ts';
 import { answerBrokenHttp, createHttpServer, type Tls } from './http/http-server.ts';
 import { acceptJson } from './http/json-body.ts';
+import { rememberAddresses } from './http/known-addresses.ts';
 import { accessPlugin, demandDeclaredAccess } from './http/plugins/access.ts';
 import { type AccessTokenDeps, createAccessTokens } from './http/plugins/access-tokens.ts';
 import { type Metrics, observeRequests } from './http/plugins/metrics.ts';
@@ -65,6 +66,7 @@ const JSON_BODY_LIMIT = 64 * 1024;
 export const buildApp = async (deps: AppDeps): Promise<App> => {
   const app = createServer(deps);
   demandDeclaredAccess(app);
+  const assertMethod = rememberAddresses(app);
   app.setErrorHandler((error, request, reply) => sendProblem(request, reply, error));
   acceptJson(app, { emptyIs: 'refused' });
   await app.register(observeRequests, { metrics: deps.metrics });
@@ -84,6 +86,8 @@ export const buildApp = async (deps: AppDeps): Promise<App> => {
     global: false,
     max: deps.limits.requestsPerMinute,
     timeWindow: 60_000,
+    // A load balancer asks often, and from the one address that everybody comes from.
+    allowList: (request) => request.routeOptions.config.unlimited === true,
     // How near a stranger is to the limit is nobody's business but his own; `Retry-After` says when to come back.
     addHeaders: { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false },
     addHeadersOnExceeding: {
@@ -98,6 +102,7 @@ export const buildApp = async (deps: AppDeps): Promise<App> => {
   });
   // Before anybody is asked who he is, and for addresses that do not exist too: nobody can search for either.
   app.addHook('onRequest', app.rateLimit());
+  app.addHook('onRequest', async ({ method, raw }) => assertMethod(method, raw.url ?? ''));
   app.setNotFoundHandler((request, reply) =>
     sendProblem(request, reply, new AppError('not_found', 'There is nothing at this address.')),
   );

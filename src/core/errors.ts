@@ -18,6 +18,7 @@ export const errorCodes = [
   'retention_floor',
   'digest_mismatch',
   'length_mismatch',
+  'precondition_failed',
   'too_large',
   'headers_too_large',
   'unsupported_media_type',
@@ -51,6 +52,8 @@ export type ErrorExtras = {
   readonly retryAfter?: number;
   /** Faults by field, for 400 answers. */
   readonly faults?: readonly { readonly where: string; readonly fault: string }[];
+  /** Methods for 405 answers; become `Allow`. */
+  readonly allow?: readonly string[];
   /** Total length for 416 answers. */
   readonly totalBytes?: number;
 };

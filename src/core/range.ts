@@ -48,6 +48,27 @@ export const parseRange = (
     : answerFrom(spec.first, spec.last, representation.totalBytes, maxBytes);
 };
 
+export type Conditions = { readonly ifMatch?: string | undefined; readonly ifNoneMatch?: string | undefined };
+
+/**
+ * `failed` (412): `If-Match` names other representations than this one. `unchanged` (304): `If-None-Match` names this one.
+ * In this order (§13.2.2), both for GET and HEAD; never throws.
+ */
+export const checkConditions = (
+  { ifMatch, ifNoneMatch }: Conditions,
+  etag: string,
+): 'failed' | 'unchanged' | 'proceed' => {
+  if (ifMatch !== undefined && !names(ifMatch, etag, false)) return 'failed';
+  return ifNoneMatch !== undefined && names(ifNoneMatch, etag, true) ? 'unchanged' : 'proceed';
+};
+
+/** A list of entity tags, or `*`: strong comparison for If-Match, weak for If-None-Match (§8.8.3.2). Attacker-controlled. */
+const names = (header: string, etag: string, weak: boolean): boolean =>
+  header
+    .split(',')
+    .map((tag) => tag.trim())
+    .some((tag) => tag === '*' || tag === etag || (weak && tag === `W/${etag}`));
+
 type RangeSpec = { readonly first: number; readonly last: number } | { readonly suffix: number };
 
 /** The one range of a well-formed `bytes` set, or null. Digits beyond 2^53 become inexact or Infinity: past any end. */

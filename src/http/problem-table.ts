@@ -32,7 +32,7 @@ export const problemTable: Record<ErrorCode, ProblemKind> = {
     status: 410,
     remedy: 'Nothing: there was such a call, and it is erased. Do not deliver it again.',
   },
-  method_not_allowed: { status: 405, remedy: 'Use a method that openapi.json lists for the address.' },
+  method_not_allowed: { status: 405, remedy: 'Use a method that `Allow` names.' },
   not_acceptable: {
     status: 406,
     remedy: 'Ask for a media type that `detail` names, or name a `format`.',
@@ -60,6 +60,10 @@ export const problemTable: Record<ErrorCode, ProblemKind> = {
     remedy: 'The bytes changed on the way, or the digest is of other bytes: send it again.',
   },
   length_mismatch: { status: 400, remedy: 'The body was shorter or longer than declared: send it again.' },
+  precondition_failed: {
+    status: 412,
+    remedy: 'What is there is not what `If-Match` names: ask for it without, then again with its `ETag`.',
+  },
   too_large: {
     status: 413,
     remedy: 'Stay below `MAX_UPLOAD_BYTES` for recordings, 64 KiB for JSON and metadata.',

@@ -58,6 +58,7 @@ export const sendProblem = (request: FastifyRequest, reply: FastifyReply, thrown
   if (wait !== null) void reply.header('retry-after', String(Math.ceil(wait)));
   const authenticate = challenge(error.code);
   if (authenticate !== null) void reply.header('www-authenticate', authenticate);
+  if (error.extras.allow !== undefined) void reply.header('allow', error.extras.allow.join(', '));
   if (error.extras.totalBytes !== undefined)
     void reply.header('content-range', `bytes */${error.extras.totalBytes}`);
   return (

@@ -23,6 +23,8 @@ declare module 'fastify' {
     access?: RouteAccess;
     /** A body that may take as long as a long call on a slow line; the route itself watches for one that stalls. */
     longBody?: true;
+    /** Asked by load balancers: neither limited nor counted as requests of an address. */
+    unlimited?: true;
     /** Body and headers that the route reads by itself: described in /openapi.json, validated by nobody else. */
     described?: { readonly body: object; readonly headers?: object };
   }

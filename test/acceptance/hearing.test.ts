@@ -124,20 +124,37 @@ test('If-Range: the part while it is the same recording, else the whole', async 
   }
 });
 
-test('HEAD says what GET would, without a byte', async () => {
-  for (const headers of [{}, { range: 'bytes=100-199' }, { range: 'bytes=0-' }]) {
-    const [get, head] = [await opened.listen(headers), await opened.listen(headers, 'HEAD')];
-    expect(head.body).toHaveLength(0);
-    expect(head.status).toBe(get.status);
+test('HEAD says what GET of the whole would, without a byte, whatever its Range', async () => {
+  const get = await opened.listen();
+  for (const headers of [
+    {},
+    { range: 'bytes=100-199' },
+    { range: 'bytes=0-' },
+    { range: `bytes=${total}-` },
+  ]) {
+    const head = await opened.listen(headers, 'HEAD');
+    expect([head.status, head.body.length]).toEqual([200, 0]);
     for (const name of ['content-length', 'content-range', 'content-type', 'etag', 'accept-ranges'])
       expect([name, head.headers[name]]).toEqual([name, get.headers[name]]);
   }
-  const beyond = await opened.listen({ range: `bytes=${total}-` }, 'HEAD');
-  expect([beyond.status, beyond.body.length, beyond.headers['content-range']]).toEqual([
-    416,
-    0,
-    `bytes */${total}`,
-  ]);
+});
+
+test('If-Match with another tag: 412; If-None-Match with this one: 304, without a byte', async () => {
+  const etag = (await opened.listen({}, 'HEAD')).headers.etag ?? '';
+  for (const tags of ['"another"', `W/${etag}`, '"a", "b"', ''])
+    expectProblem(await opened.listen({ 'if-match': tags }), 412, 'precondition_failed');
+  for (const tags of [etag, '*', `"another", ${etag}`]) {
+    const { status, body } = await opened.listen({ 'if-match': tags, range: 'bytes=10-19' });
+    expect([status, body]).toEqual([206, audio.subarray(10, 20)]);
+    for (const method of ['GET', 'HEAD']) {
+      const not = await opened.listen({ 'if-none-match': tags, range: 'bytes=10-19' }, method);
+      expect([not.status, not.body.length, not.headers.etag]).toEqual([304, 0, etag]);
+    }
+  }
+  expect((await opened.listen({ 'if-none-match': `W/${etag}` })).status).toBe(304);
+  expect((await opened.listen({ 'if-none-match': '"another"' })).status).toBe(200);
+  const both = { 'if-match': '"another"', 'if-none-match': etag };
+  expectProblem(await opened.listen(both), 412, 'precondition_failed');
 });
 
 test('a player may use the web session’s cookie; a page, a tab and another site may not', async () => {

@@ -104,9 +104,34 @@ test.each(['x', 'null', '0', "' OR 1=1", '..', `${randomUUID()}0`, randomUUID().
   },
 );
 
-test('methods and addresses that do not exist: 404, for strangers too', async () => {
-  for (const method of ['PUT', 'PATCH', 'OPTIONS', 'PROPFIND', 'TRACE', 'LOCK', 'PURGE'])
-    expectProblem(await scene.http.ask(method, '/v1/recordings/search', { token: nurse }), 404, 'not_found');
+test('methods that an address does not know: 405 names those it does, for strangers too', async () => {
+  const asks: readonly [path: string, allow: string, methods: readonly string[]][] = [
+    ['/v1/recordings/search', 'POST', ['GET', 'DELETE', 'PUT', 'OPTIONS', 'PROPFIND', 'TRACE', 'PURGE']],
+    [`/v1/recordings/${randomUUID()}`, 'DELETE, GET', ['POST', 'PUT', 'PATCH', 'HEAD']],
+    ['/v1/recordings/x?a=1', 'DELETE, GET', ['POST']],
+    ['/v1/ingest/x', 'PUT', ['GET', 'POST', 'DELETE']],
+    ['/v1/recordings', 'POST', ['GET', 'PUT']],
+    [`/v1/playbacks/${randomUUID()}/audio`, 'GET, HEAD', ['POST']],
+    ['/v1/auth/login', 'POST', ['GET', 'HEAD']],
+    ['/healthz', 'GET, HEAD', ['POST']],
+  ];
+  for (const [path, allow, methods] of asks)
+    for (const method of methods)
+      for (const ask of [{}, { token: nurse }]) {
+        const reply = await scene.http.ask(method, path, ask);
+        expect([method, path, reply.status, reply.headers.allow]).toEqual([method, path, 405, allow]);
+        if (method !== 'HEAD') expectProblem(reply, 405, 'method_not_allowed');
+      }
+});
+
+test('a load balancer may ask with HEAD too', async () => {
+  for (const path of ['/healthz', '/readyz']) {
+    const reply = await scene.http.ask('HEAD', path);
+    expect([reply.status, reply.body.length]).toEqual([200, 0]);
+  }
+});
+
+test('addresses that do not exist: 404, for strangers too', async () => {
   for (const path of ['/', '/v1', '/v1/', '/admin', '/metrics', '/.env', '/docs', '//healthz', '/V1/auth/me'])
     expectProblem(await scene.http.get(path), 404, 'not_found');
   expectProblem(await scene.http.get(`/${'a'.repeat(10_000)}`), 404, 'not_found');
@@ -328,7 +353,7 @@ test('another site has no use of the session, and reads nothing', async () => {
   expect(still.status).toBe(200);
 });
 
-test('no origin is allowed anything: a preflight is answered like any unknown address', async () => {
+test('no origin is allowed anything: a preflight is answered like any unknown method', async () => {
   const headers = {
     origin: 'https://evil.example',
     'access-control-request-method': 'POST',
@@ -336,7 +361,7 @@ test('no origin is allowed anything: a preflight is answered like any unknown ad
   };
   for (const path of ['/v1/auth/login', '/v1/recordings/search', `/v1/playbacks/${randomUUID()}/audio`]) {
     const reply = await scene.http.ask('OPTIONS', path, { headers });
-    expectProblem(reply, 404, 'not_found');
+    expectProblem(reply, 405, 'method_not_allowed');
     expect(Object.keys(reply.headers).filter((name) => name.startsWith('access-control'))).toEqual([]);
   }
 });

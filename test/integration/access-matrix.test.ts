@@ -155,7 +155,9 @@ const everyone = 'source nurse compliance admin installation_admin installation_
 const successes: Readonly<Record<string, string>> = {
   'GET /openapi.json | own': `${everyone} nobody`,
   'GET /healthz | own': `${everyone} nobody`,
+  'HEAD /healthz | own': `${everyone} nobody`,
   'GET /readyz | own': `${everyone} nobody`,
+  'HEAD /readyz | own': `${everyone} nobody`,
   'GET /.well-known/jwks.json | own': `${everyone} nobody`,
   'POST /v1/auth/login | own': `${everyone} nobody`,
   'POST /v1/auth/token | own': `${everyone} nobody`,

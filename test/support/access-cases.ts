@@ -188,7 +188,9 @@ const disposably =
 export const cases: Readonly<Record<string, Case>> = {
   'GET /openapi.json': { ok: 200, things: () => anyone },
   'GET /healthz': { ok: 200, things: () => anyone },
+  'HEAD /healthz': { ok: 200, things: () => anyone },
   'GET /readyz': { ok: 200, things: () => anyone },
+  'HEAD /readyz': { ok: 200, things: () => anyone },
   'GET /.well-known/jwks.json': { ok: 200, things: () => anyone },
   'POST /v1/auth/login': {
     ok: 200,

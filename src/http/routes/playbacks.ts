@@ -4,7 +4,7 @@ import { type Static, Type } from 'typebox';
 import { AppError } from '../../core/errors.ts';
 import { freeBuffer } from '../../core/free-buffer.ts';
 import { pieceEnd } from '../../core/playback-pieces.ts';
-import { MAX_PIECE_BYTES, parseRange } from '../../core/range.ts';
+import { checkConditions, MAX_PIECE_BYTES, parseRange } from '../../core/range.ts';
 import type { PieceRequest } from '../../services/authorise-piece.ts';
 import type { Services } from '../../services/services.ts';
 import type { Listening } from '../../services/stream-playback.ts';
@@ -48,20 +48,17 @@ const mediaHeaders = (reply: FastifyReply, { mediaType, etag }: Listening): Fast
  * wish is shortened to a segment boundary, and the player asks on.
  */
 const sendPart = async (
-  request: FastifyRequest,
   reply: FastifyReply,
   listening: Listening,
   wish: { readonly start: number; readonly end: number },
 ): Promise<FastifyReply> => {
   const { start } = wish;
   const end = wish.end - start > MAX_PIECE_BYTES ? pieceEnd(start, listening.totalBytes) : wish.end;
-  const head = request.method === 'HEAD';
-  const body = head ? null : await listening.readPiece({ start, end });
+  const body = await listening.readPiece({ start, end });
   mediaHeaders(reply, listening)
     .code(206)
     .header('content-range', `bytes ${start}-${end - 1}/${listening.totalBytes}`)
     .header('content-length', end - start);
-  if (body === null) return reply.send();
   // `finish` comes when the system has the bytes; a listener who hangs up before leaves them to the collector.
   reply.raw.once('finish', () => freeBuffer(body));
   return reply.send(body);
@@ -86,17 +83,20 @@ const sendAudio = async (
   listening: Listening,
 ): Promise<FastifyReply> => {
   const { totalBytes, etag } = listening;
-  const { range, 'if-range': ifRange } = request.headers;
+  const { range, 'if-range': ifRange, 'if-match': ifMatch, 'if-none-match': ifNoneMatch } = request.headers;
+  const condition = checkConditions({ ifMatch, ifNoneMatch }, etag);
+  if (condition === 'failed')
+    throw new AppError('precondition_failed', 'The recording is not the one that If-Match names.');
+  if (condition === 'unchanged') return mediaHeaders(reply, listening).code(304).send();
+  // Range is for GET alone (RFC 9110 §14.2).
   const wish = parseRange(
-    { range, ifRange: ifRange as string | undefined },
+    request.method === 'HEAD' ? {} : { range, ifRange: ifRange as string | undefined },
     { totalBytes, etag },
     totalBytes,
   );
   if (wish.kind === 'unsatisfiable')
     throw new AppError('range_not_satisfiable', `The recording has ${totalBytes} bytes.`, { totalBytes });
-  return wish.kind === 'full'
-    ? sendWhole(request, reply, listening)
-    : sendPart(request, reply, listening, wish);
+  return wish.kind === 'full' ? sendWhole(request, reply, listening) : sendPart(reply, listening, wish);
 };
 
 const openPlayback = (app: FastifyInstance, services: Options['services']): void => {
@@ -152,12 +152,13 @@ const audio = (app: FastifyInstance, services: Options['services']): void => {
       operationId: 'playbackAudio',
       summary: 'The sound, with Range; every piece is decided again',
       description:
-        'bytes=a-b wider than 512 KiB is answered 206 with a shorter part. Several ranges in one request are answered 200 with the whole, as RFC 9110 §14.2 permits.',
+        'bytes=a-b wider than 512 KiB is answered 206 with a shorter part. Several ranges in one request are answered 200 with the whole, as RFC 9110 §14.2 permits. HEAD ignores Range.',
       params: IdParams,
       response: {
         200: bytes('audio/*', 'The whole recording, paced after a burst'),
         206: bytes('audio/*', 'A part'),
-        ...problems(404, 416, 502),
+        304: { description: 'If-None-Match names this recording', type: 'null' },
+        ...problems(404, 412, 416, 502),
       },
     },
     handler: async (request, reply) => {

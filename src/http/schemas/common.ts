@@ -44,6 +44,7 @@ const sentence: Record<number, string> = {
   406: 'No format that is accepted can be given',
   409: 'In conflict with what is stored',
   410: 'Erased; a tombstone says when',
+  412: 'Not what If-Match names',
   413: 'Too large',
   415: 'Content type not accepted',
   416: 'Range outside the recording',
