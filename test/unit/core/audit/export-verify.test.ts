@@ -633,6 +633,11 @@ describe('H-5 an entry that says it is older than it is', () => {
     expect(found(rangeFile(saying(0), late), { trust }).ok).toBe(true);
   });
 
+  test('a head that the log does not contain says nothing about its times', () => {
+    const anchors = [{ ...anchorAt(200, forgedAt(3)), seenAt: seenAt + 9 * DAY }];
+    expect(verdictOf(rangeFile(log), { anchors }).faults.map(({ kind }) => kind)).toEqual(['anchor']);
+  });
+
   test('a checkpoint kept elsewhere tells it too', () => {
     const text = noteOf(saying(0), 200, [own, witness]);
     const { anchors } = readKeptNotes([{ name: 'kept', text, writtenAt: 0 }], trust);
