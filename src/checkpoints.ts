@@ -1,29 +1,21 @@
-import { join } from 'node:path';
-import type { Logger } from 'pino';
-import { logHalted } from './audit/append-failure.ts';
-import type { LogKeys } from './audit/checkpoint-check.ts';
-import type { CheckpointPlace } from './audit/checkpoint-place.ts';
-import { type CheckpointRows, createCheckpointRows } from './audit/checkpoint-rows.ts';
+import { createCheckpointRows } from './audit/checkpoint-rows.ts';
 import { type Checkpointer, createCheckpointer } from './audit/checkpointer.ts';
-import { type Contradiction, findContradiction } from './audit/contradiction.ts';
-import { type EpochEntry, readEpochs } from './audit/epoch-entries.ts';
-import type { AuditReader } from './audit/reader.ts';
 import { askWitness, type WitnessAddress } from './audit/witness-client.ts';
 import { createWitnessFollowers } from './audit/witness-followers.ts';
-import type { AuditWriter } from './audit/writer.ts';
-import type { Config } from './config.ts';
-import { epochOrigin, openCheckpoint, parseOrigin } from './core/audit/checkpoint.ts';
+import { openPlaces } from './checkpoint-places.ts';
 import { witnessName } from './core/audit/cosignature.ts';
 import { formatNoteKey, type NoteKey, parseNoteKey } from './core/audit/note.ts';
 import { isAppError } from './core/errors.ts';
-import type { PostgresSettings } from './core/postgres-settings.ts';
-import type { KeyCache } from './crypto/key-cache.ts';
-import { createNoteSigner, type NoteSigner } from './crypto/note-signer.ts';
+import {
+  assertSealed,
+  type EpochOptions,
+  epochsOf,
+  findLoss,
+  isSealed,
+  sealEpoch,
+  signerOf,
+} from './log-epochs.ts';
 import type { DeclareEpochDeps } from './services/declare-epoch.ts';
-import { isOnAnotherFileSystem, openCheckpointFolder } from './storage/checkpoint-folder.ts';
-
-/** A place where checkpoints are kept besides the database, and what keeps it from being a second place, if anything. */
-type JudgedPlace = { readonly place: CheckpointPlace; readonly weakness: string | null };
 
 export type CheckpointStatus = {
   /** Entries of the log, and of the newest checkpoint in the database. */
@@ -53,123 +45,7 @@ export type Checkpoints = Checkpointer & {
   readonly status: () => Promise<CheckpointStatus>;
 };
 
-export type CheckpointOptions = {
-  readonly config: Config;
-  readonly purpose: 'serve' | 'command';
-  readonly postgres: PostgresSettings;
-  readonly installationId: string;
-  readonly keys: KeyCache;
-  readonly audit: Pick<AuditWriter, 'verifiedHead' | 'halt'>;
-  readonly log: Pick<AuditReader, 'search'>;
-  readonly logger: Logger;
-};
-
-/** Each epoch has a room of its own: sizes begin anew behind the part that the epochs share. */
-const openFolder = async ({ dataDir }: Config, folder: string, epoch: number): Promise<JudgedPlace> => {
-  const apart = await isOnAnotherFileSystem(folder, dataDir);
-  const own = epoch === 1 ? folder : join(folder, `epoch-${epoch}`);
-  const place = await openCheckpointFolder(own, Date.now());
-  return { place, weakness: apart ? null : 'on the same file system as the data' };
-};
-
-const openBucket = async ({ s3, checkpointLockDays }: Config, epoch: number): Promise<JudgedPlace | null> => {
-  if (s3 === null) return null;
-  const { openS3Checkpoints } = await import('./storage/s3-checkpoints.ts');
-  const place = await openS3Checkpoints({ ...s3, epoch, lockDays: checkpointLockDays, now: Date.now });
-  return { place, weakness: place.locking ? null : 'without Object Lock' };
-};
-
-/** A command goes on without a bucket that is away: it may be about what needs none. */
-const openPlaces = async (
-  { config, purpose }: Pick<CheckpointOptions, 'config' | 'purpose'>,
-  epoch: number,
-): Promise<readonly JudgedPlace[]> => {
-  const bucket = await openBucket(config, epoch).catch((error: unknown) => {
-    if (purpose === 'command' && isAppError(error, 'storage_unavailable')) return null;
-    throw error;
-  });
-  const folder = config.checkpointDir ?? (config.s3 === null ? join(config.dataDir, 'checkpoints') : null);
-  return [bucket, folder === null ? null : await openFolder(config, folder, epoch)].filter(
-    (one) => one !== null,
-  );
-};
-
-type LogSigner = NoteSigner & { readonly earlier: () => Promise<readonly LogKeys[]> };
-
-const keysOf = async ({ name, keys }: NoteSigner): Promise<LogKeys> => ({ origin: name, keys: await keys() });
-
-/** Signs under the name of this epoch, and knows the names before. */
-const signerOf = async (
-  { keys, installationId }: CheckpointOptions,
-  epoch: number,
-): Promise<{ readonly signer: LogSigner; readonly all: readonly NoteSigner[] }> => {
-  const all: NoteSigner[] = [];
-  for (let n = 1; n <= epoch; n += 1)
-    all.push(await createNoteSigner(keys, epochOrigin(`callvault.${installationId}`, n)));
-  const earlier = (): Promise<readonly LogKeys[]> => Promise.all(all.slice(0, -1).map(keysOf));
-  return { signer: { ...all.at(-1)!, earlier }, all };
-};
-
-/** Whether this installation's keys stand for the last epoch that the log tells of: the database alone could make one up. */
-const isSealed = async (
-  rows: Pick<CheckpointRows, 'state'>,
-  signer: NoteSigner,
-  entries: readonly EpochEntry[],
-): Promise<boolean> => {
-  const last = entries.at(-1);
-  if (last === undefined) return true;
-  const { newest } = await rows.state();
-  return (
-    newest !== null && newest.size > last.seq && openCheckpoint(newest.note, await keysOf(signer)) !== null
-  );
-};
-
-const assertSealed = (sealed: boolean): void => {
-  if (!sealed)
-    throw logHalted(
-      'The access log tells of a new epoch that nobody with the keys of this installation has opened: finish "callvault restore --declare", or keep this database as it is and call your security officer.',
-    );
-};
-
-/** The first checkpoint of an epoch, in the database and in every place that can be reached. */
-const sealEpoch = async (options: CheckpointOptions, epoch: number): Promise<void> => {
-  const { signer } = await signerOf(options, epoch);
-  const judged = await openPlaces(options, epoch);
-  const checkpointer = createCheckpointer({
-    rows: createCheckpointRows({ postgres: options.postgres, log: options.logger }),
-    signer,
-    places: judged.map(({ place }) => place),
-    verifiedHead: () => null,
-    // Told by the round's own rejection; this process appends nothing.
-    halt: () => undefined,
-    log: options.logger,
-  });
-  try {
-    await checkpointer.round();
-  } finally {
-    await checkpointer.close();
-  }
-};
-
-/** A place that cannot be asked now is no place without a contradiction: here it is waited for. */
-const findIn = async (
-  options: CheckpointOptions,
-  rows: CheckpointRows,
-  signer: LogSigner,
-  epoch: number,
-): Promise<Contradiction | null> => {
-  const judged = await openPlaces({ ...options, purpose: 'serve' }, epoch);
-  try {
-    const known = { ...(await keysOf(signer)), earlier: await signer.earlier() };
-    return await findContradiction(
-      rows,
-      judged.map(({ place }) => place),
-      known,
-    );
-  } finally {
-    for (const { place } of judged) await place.close();
-  }
-};
+export type CheckpointOptions = EpochOptions;
 
 /** A log that contradicts its checkpoints stops the start; a command may look at it, with a writer that is halted. */
 const compare = async (
@@ -183,35 +59,6 @@ const compare = async (
   } catch (error) {
     if (purpose === 'serve' || !isAppError(error)) throw error;
     if (error.code === 'log_halted') audit.halt(error);
-  }
-};
-
-/** The epoch under whose name the newest checkpoint is signed: known even when the entry that opened it has lost its body. */
-const signedEpoch = async (
-  { keys, installationId }: CheckpointOptions,
-  rows: Pick<CheckpointRows, 'state'>,
-): Promise<number> => {
-  const { newest } = await rows.state();
-  const { epoch } = parseOrigin(newest?.note.split('\n', 1)[0] ?? '');
-  if (newest === null || epoch === 1) return 1;
-  const signer = await createNoteSigner(keys, epochOrigin(`callvault.${installationId}`, epoch));
-  return openCheckpoint(newest.note, await keysOf(signer)) === null ? 1 : epoch;
-};
-
-type Epochs = { readonly entries: readonly EpochEntry[]; readonly epoch: number };
-
-/** Nobody knows the epoch of a log that cannot be read; a command goes on, about what needs no log. */
-const epochsOf = async (options: CheckpointOptions, rows: CheckpointRows): Promise<Epochs> => {
-  const { log, purpose, audit } = options;
-  try {
-    const entries = await readEpochs(log);
-    const told = entries.at(-1)?.event.detail.epoch ?? 1;
-    return { entries, epoch: Math.max(told, await signedEpoch(options, rows)) };
-  } catch (error) {
-    if (purpose === 'serve') await rows.close();
-    if (purpose === 'serve' || !isAppError(error)) throw error;
-    if (error.code === 'log_halted') audit.halt(error);
-    return { entries: [], epoch: 1 };
   }
 };
 
@@ -250,8 +97,8 @@ export const openCheckpoints = async (options: CheckpointOptions): Promise<Check
       logKey: logKeys.at(-1)!,
       logKeys,
       epochs: {
-        opened: async () => ({ entries, epoch, sealed: await sealed() }),
-        contradiction: () => findIn(options, rows, signer, epoch),
+        opened: async () => ({ entries, sealed: await sealed() }),
+        loss: () => findLoss(options, rows, epoch),
         seal: (number) => sealEpoch(options, number),
       },
       places: judged.map(({ place, weakness }) => ({ where: place.where, weakness })),

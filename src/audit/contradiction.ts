@@ -58,7 +58,7 @@ const compare = async (
 };
 
 /**
- * What the places contradict the log with, the longest of them; null when none does. Rejects with `log_halted` when a place
+ * What the places contradict the log with, the longest of them, and up to where any of them agrees; null when none does. Rejects with `log_halted` when a place
  * or the database itself keeps what cannot come from a restored backup, and with what the places throw.
  */
 export const findContradiction = async (
@@ -74,10 +74,13 @@ export const findContradiction = async (
         'The database keeps a checkpoint of its own that the log in it is not: that is no restored backup. Keep this database as it is and call your security officer.',
       );
   }
-  let longest: Contradiction | null = null;
+  const found: Contradiction[] = [];
   for (const place of places) {
-    const found = await compare(source, place, known);
-    if (found !== null && found.anchored.size > (longest?.anchored.size ?? 0)) longest = found;
+    const one = await compare(source, place, known);
+    if (one !== null) found.push(one);
   }
-  return longest;
+  const [longest] = found.toSorted((a, b) => b.anchored.size - a.anchored.size);
+  return longest === undefined
+    ? null
+    : { ...longest, lostFrom: Math.max(...found.map(({ lostFrom }) => lostFrom)) };
 };

@@ -9,7 +9,7 @@ export type EpochEntry = { readonly seq: number; readonly event: AuditEventOf<'l
 const MOST = 200;
 
 /**
- * The epochs that the log tells of, in order: the second is the first that there can be. Rejects with `log_halted` when they do not
+ * The epochs that the log tells of, in order; their numbers rise, and two is the lowest there can be. Rejects with `log_halted` when they do not
  * follow each other, for then nobody can say which one this is.
  */
 export const readEpochs = async (log: Pick<AuditReader, 'search'>): Promise<readonly EpochEntry[]> => {
@@ -22,9 +22,8 @@ export const readEpochs = async (log: Pick<AuditReader, 'search'>): Promise<read
   const found = entries
     .flatMap(({ seq, event }) => (event.action === 'log.epoch_opened' ? [{ seq, event }] : []))
     .toSorted((a, b) => a.seq - b.seq);
-  // The first of them may have been removed with its body, after the legal floor.
-  const first = found[0]?.event.detail.epoch ?? 2;
-  if (first < 2 || found.some(({ event }, i) => event.detail.epoch !== first + i))
+  // The first may have been removed with its body, and one may have been lost in a second restore.
+  if (found.some(({ event }, i) => event.detail.epoch <= (found[i - 1]?.event.detail.epoch ?? 1)))
     throw logHalted('The entries that open epochs of the access log do not follow each other.');
   return found;
 };

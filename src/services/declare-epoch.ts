@@ -11,18 +11,17 @@ import type { UserTable } from '../storage/user-table.ts';
 /** Attacker-controlled until they are checked. */
 export type Approver = { readonly email: string; readonly password: string };
 
+/** What the log lacks, and the number of the epoch that would say so. */
+export type Loss = Contradiction & { readonly next: number };
+
 export type DeclareEpochDeps = {
   readonly users: Pick<UserTable, 'findForSignIn'>;
   readonly passwords: Pick<Passwords, 'verify'>;
   readonly epochs: {
     /** Epochs that the log tells of, and whether the last of them has a checkpoint of its own. */
-    readonly opened: () => Promise<{
-      readonly entries: readonly EpochEntry[];
-      readonly sealed: boolean;
-      /** The one this is. */
-      readonly epoch: number;
-    }>;
-    readonly contradiction: () => Promise<Contradiction | null>;
+    readonly opened: () => Promise<{ readonly entries: readonly EpochEntry[]; readonly sealed: boolean }>;
+    /** Null when nothing contradicts the log. */
+    readonly loss: () => Promise<Loss | null>;
     /** Makes the first checkpoint of this epoch, by which the keys of the installation stand for it. */
     readonly seal: (epoch: number) => Promise<void>;
   };
@@ -68,15 +67,15 @@ const assertReason = (reason: string): void => {
 
 const open = async (
   { epochs, openWriter, now }: DeclareEpochDeps,
-  { epoch, reason, approvers }: { epoch: number; reason: string; approvers: readonly string[] },
+  { reason, approvers }: { reason: string; approvers: readonly string[] },
 ): Promise<DeclaredEpoch> => {
-  const found = await epochs.contradiction();
+  const found = await epochs.loss();
   if (found === null)
     throw new AppError(
       'conflict',
       'The log is not behind any checkpoint that is kept elsewhere, and contradicts none: there is nothing to declare.',
     );
-  const { anchored, head, lostFrom } = found;
+  const { anchored, head, lostFrom, next: epoch } = found;
   const detail = {
     epoch,
     anchoredSize: anchored.size,
@@ -129,7 +128,7 @@ export const createDeclareEpoch =
   }): Promise<DeclaredEpoch> => {
     assertReason(asked.reason);
     const approvers = await approvedBy(deps, asked.approvers);
-    const { entries, sealed, epoch } = await deps.epochs.opened();
+    const { entries, sealed } = await deps.epochs.opened();
     const last = entries.at(-1);
     if (last !== undefined && !sealed) {
       const { reason: _, ...detail } = last.event.detail;
@@ -141,7 +140,7 @@ export const createDeclareEpoch =
       await deps.epochs.seal(detail.epoch);
       return { ...detail, seq: last.seq };
     }
-    const declared = await open(deps, { epoch: epoch + 1, reason: asked.reason, approvers });
+    const declared = await open(deps, { reason: asked.reason, approvers });
     await deps.epochs.seal(declared.epoch);
     return declared;
   };

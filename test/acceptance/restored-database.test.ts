@@ -180,6 +180,29 @@ test('H-5 an epoch explains what was lost before it, and not what is lost after'
   await expect(world.folder.start()).rejects.toThrow(/its tail is missing/);
 });
 
+test('restored twice: a database that has forgotten the second epoch opens the third', async () => {
+  const { compliance } = world.line;
+  await rm(world.folder.dataDir, { recursive: true });
+  await copy(`${world.folder.dataDir}.backup`, world.folder.dataDir);
+  await expect(world.folder.start()).rejects.toThrow(/its tail is missing/);
+  const { code, stdout } = await declare(
+    `${compliance.password}\n${admin.password}\n`,
+    compliance.email,
+    admin.email,
+  );
+  const newest = Math.max(...(await sizesIn()), ...(await sizesIn('epoch-2')));
+  expect([code, JSON.parse(stdout)]).toEqual([0, expect.objectContaining({ epoch: 3, lostTo: newest })]);
+  await restart();
+  await world.line.store(newCall(20_000));
+  await world.vault.stop();
+  expect((await sizesIn('epoch-3')).length).toBeGreaterThan(0);
+  const verified = await verify('--against', checkpoints);
+  expect(verified.stderr).toMatch(/opened epoch 3/);
+  expect(verdictOf(verified)).toMatchObject({ ok: true, faults: [], epochs: [{ epoch: 3 }] });
+  await restart();
+  await world.vault.stop();
+});
+
 test('H-5 an epoch that the database alone tells of is believed by nobody', async () => {
   await rm(world.folder.dataDir, { recursive: true });
   await copy(`${world.folder.dataDir}.backup`, world.folder.dataDir);

@@ -37,7 +37,16 @@ const law: Record<string, Law> = {
   'version.ts': { values: [], types: [] },
 };
 /** These compose everything. */
-const composers = ['main.ts', 'app.ts', 'resources.ts', 'checkpoints.ts', 'witness.ts', 'log-upkeep.ts'];
+const composers = [
+  'main.ts',
+  'app.ts',
+  'resources.ts',
+  'checkpoints.ts',
+  'witness.ts',
+  'log-upkeep.ts',
+  'log-epochs.ts',
+  'checkpoint-places.ts',
+];
 
 const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.ts') && !name.startsWith(`storage${sep}prisma${sep}`))

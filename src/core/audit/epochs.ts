@@ -25,12 +25,11 @@ export type Epochs = {
   readonly told: () => readonly Epoch[];
 };
 
-/** `number`: what must follow; null for the first that is met, for the body of an earlier one may be removed by now. */
-const faultOf = (epoch: Epoch, before: CompactRange, number: number | null): string | null => {
+/** `last`: the number of the epoch before. One may be missing: removed with its body, or lost in a second restore. */
+const faultOf = (epoch: Epoch, before: CompactRange, last: number): string | null => {
   if (epoch.headSize !== before.size || epoch.headRoot !== rootOf(before).toString('hex'))
     return 'names another head than the one it follows';
-  if (epoch.epoch < 2 || epoch.epoch !== (number ?? epoch.epoch))
-    return `calls itself epoch ${epoch.epoch}, where ${number ?? 2} should follow`;
+  if (epoch.epoch <= last) return `calls itself epoch ${epoch.epoch}, after ${last}`;
   if (
     epoch.lostFrom > epoch.headSize ||
     epoch.lostTo !== epoch.anchoredSize ||
@@ -46,16 +45,17 @@ export const createEpochs = (): Epochs => {
     meet: (seq, event, before, faults) => {
       if (event.action !== 'log.epoch_opened' || event.outcome !== 'success') return;
       const { reason: _, ...detail } = event.detail;
-      const last = epochs.at(-1);
       const epoch = { seq, at: event.at, ...detail };
-      const fault = faultOf(epoch, before, last === undefined ? null : last.epoch + 1);
+      const fault = faultOf(epoch, before, epochs.at(-1)?.epoch ?? 1);
       if (fault !== null) faults.add('anchor', seq, `Entry ${seq}, which opens an epoch, ${fault}.`);
       else if (epochs.length < MOST) epochs.push(epoch);
     },
     explains: ({ size, root, epoch: of = 1 }) =>
       epochs.some(
         ({ epoch, lostFrom, lostTo, anchoredRoot }) =>
-          of < epoch && size > lostFrom && (size < lostTo || (size === lostTo && root === anchoredRoot)),
+          of < epoch &&
+          size > lostFrom && // Of two lost epochs that came equally far the first is named.
+          (size < lostTo || (size === lostTo && (root === anchoredRoot || of > 1))),
       ),
     told: () => epochs,
   };

@@ -39,6 +39,8 @@ beforeEach(() => {
   };
 });
 
+const epochNow = (): number => entries.at(-1)?.event.detail.epoch ?? 1;
+
 const declare = (approvers: readonly [string, string][], reason = 'The disk failed in the night') => {
   const deps = {
     users: {
@@ -52,11 +54,8 @@ const declare = (approvers: readonly [string, string][], reason = 'The disk fail
       },
     },
     epochs: {
-      opened: async () => {
-        const epoch = entries.at(-1)?.event.detail.epoch ?? 1;
-        return { entries, epoch, sealed: sealedTo >= epoch };
-      },
-      contradiction: async () => contradiction,
+      opened: async () => ({ entries, sealed: sealedTo >= epochNow() }),
+      loss: async () => contradiction && { ...contradiction, next: epochNow() + 1 },
       seal: (epoch: number) => seal(epoch),
     },
     openWriter: () => ({
