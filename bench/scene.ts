@@ -56,7 +56,7 @@ export const startVault = async (): Promise<BenchVault> => {
       .stdout,
   ) as { email: string; password: string };
   const client = createDemoClient(running.url);
-  const token = await client.signIn(admin.email, admin.password);
+  const token = await client.signIn(admin.email, await client.choosePassword(admin.email, admin.password));
   const unit = await client.expect<{ id: string }>(201, 'POST', '/v1/admin/units', {
     token,
     body: { name: 'Unit' },
@@ -69,7 +69,11 @@ export const startVault = async (): Promise<BenchVault> => {
     token,
     body: { name: 'PBX', defaultUnit: unit.id, retentionClass: 'quality', legalBasis: 'public_task' },
   });
-  const nurseToken = await client.signIn('nurse@bench.example', nurse.initialPassword);
+  const nurseEmail = 'nurse@bench.example';
+  const nurseToken = await client.signIn(
+    nurseEmail,
+    await client.choosePassword(nurseEmail, nurse.initialPassword),
+  );
   let calls = 0;
   return {
     port: Number(new URL(running.url).port),

@@ -1,4 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { AppError } from '../core/errors.ts';
+
+const newPassword = (): string => randomBytes(16).toString('base64url');
 
 export type Answer<T> = { readonly status: number; readonly body: T };
 
@@ -47,6 +50,17 @@ export const createDemoClient = (url: string) => {
         body: { email, password },
       });
       return accessToken;
+    },
+    /** Chooses a password in the place of the initial one, as every person must first of all. */
+    async choosePassword(email: string, initial: string): Promise<string> {
+      const token = await this.signIn(email, initial);
+      const chosen = newPassword();
+      await expect(204, 'POST', '/v1/auth/password', {
+        token,
+        body: { currentPassword: initial, newPassword: chosen },
+      });
+      await expect(204, 'POST', '/v1/auth/logout', { token });
+      return chosen;
     },
     /** Bytes of a range, as a player asks for them. */
     async range(

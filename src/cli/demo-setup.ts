@@ -63,7 +63,7 @@ const makePeople = async (
         body: { email, displayName, role, ...(unit === undefined ? {} : { units: [unit.id] }) },
       },
     );
-    return { email, password: initialPassword };
+    return { email, password: await client.choosePassword(email, initialPassword) };
   };
   return {
     nurse: await make('nurse', 'nurse', 'Nora Demo', units[0]),
@@ -97,8 +97,9 @@ export const setUpDemo = async (vault: DemoVault, tell: (line: string) => void):
   const { careUnits: unitNames, calls } = JSON.parse(
     await readFile(join(FIXTURES, 'calls.json'), 'utf8'),
   ) as Samples;
-  const { suffix, organisation, ...admin } = await makeAdmin(vault);
   const client = createDemoClient(vault.url);
+  const { suffix, organisation, email, password: initial } = await makeAdmin(vault);
+  const admin = { email, password: await client.choosePassword(email, initial) };
   const token = await client.signIn(admin.email, admin.password);
   const unit = (name: string) =>
     client.expect<Named>(201, 'POST', '/v1/admin/units', { token, body: { name } });

@@ -9,6 +9,8 @@ export type UserActor = {
   readonly organisation: OrganisationId | null;
   readonly units: readonly UnitId[];
   readonly session: SessionId;
+  /** The password is one that somebody else made and knows. */
+  readonly passwordInitial?: true;
 };
 export type SourceActor = {
   readonly type: 'source';
@@ -92,6 +94,16 @@ const grants: Record<Role, Partial<Record<Action, readonly Relation[]>>> = {
     'log.export': ['installation'],
   },
 };
+
+/**
+ * What may be done with a password that an administrator made. Otherwise whoever resets a nurse's password could hear in
+ * her name, and she would not notice.
+ */
+const withInitialPassword: readonly Action[] = ['session.use', 'password.change'];
+
+/** Whether the actor must choose a password before this. */
+export const mustChoosePassword = (actor: ActorContext, action: Action): boolean =>
+  actor.type === 'user' && actor.passwordInitial === true && !withInitialPassword.includes(action);
 
 /** Whether the role may do this to anything at all; false is a 403 that tells nothing about any id. */
 export const mayEver = (role: Role, action: Action): boolean => grants[role][action] !== undefined;

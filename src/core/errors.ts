@@ -6,6 +6,7 @@ export const errorCodes = [
   'invalid_request',
   'unauthenticated',
   'forbidden',
+  'password_change_required',
   'cross_site',
   'not_found',
   'erased',

@@ -20,6 +20,10 @@ export const problemTable: Record<ErrorCode, ProblemKind> = {
     status: 403,
     remedy: 'Another role or a purpose is needed; the attempt is in the access log.',
   },
+  password_change_required: {
+    status: 403,
+    remedy: 'Somebody else made this password: choose your own with `POST /v1/auth/password`, then go on.',
+  },
   cross_site: {
     status: 403,
     remedy: 'Call from the vault’s own page, or with a token instead of the cookie.',

@@ -32,23 +32,27 @@ export type PasswordChange = {
 
 /**
  * A person's own password. The current one is asked for again, and guesses are slowed as when signing in: a session that
- * was left open does not give the account away. All other sessions of the person end.
+ * was left open does not give the account away. The new one is another. All other sessions of the person end.
  */
 export const createChangePassword = (deps: ChangePasswordDeps) => {
   const assertCurrent = async (asked: PasswordChange, email: string): Promise<void> => {
-    const { actor, request, route, currentPassword } = asked;
+    const { actor, request, route, currentPassword, newPassword } = asked;
     const [place, account] = await Promise.all([
       deps.origins.place(asked.address),
       deps.origins.account(email),
     ]);
     const attempt = deps.throttle.admit({ account: account.label, place: place.label, known: true });
     if ('refused' in attempt) throw attempt.refused;
-    const { ok } = await deps.passwords.verify(await deps.users.passwordHash(actor.id), currentPassword);
+    const stored = await deps.users.passwordHash(actor.id);
+    const { ok } = await deps.passwords.verify(stored, currentPassword);
     if (!ok) {
       await deps.recordDenial({ actor, request, route, reason: 'wrong_password' });
       throw new AppError('forbidden', 'The current password is not right.');
     }
     attempt.forgive();
+    // Whoever made an initial password must not know it afterwards.
+    if ((await deps.passwords.verify(stored, newPassword)).ok)
+      throw invalid('body/newPassword', 'is the one you have: choose another');
   };
 
   return async (asked: PasswordChange): Promise<void> => {
@@ -69,7 +73,7 @@ export const createChangePassword = (deps: ChangePasswordDeps) => {
         detail: { target: actor.id, change: 'own_password' },
       },
       'user.password',
-      { userId: actor.id, passwordHash, keepSession: actor.session, at: base.at, by },
+      { userId: actor.id, passwordHash, initial: false, keepSession: actor.session, at: base.at, by },
     );
   };
 };

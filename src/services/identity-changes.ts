@@ -57,6 +57,8 @@ export type IdentityChanges = {
   'user.password': {
     readonly userId: string;
     readonly passwordHash: string;
+    /** Made by somebody else, who knows it. */
+    readonly initial: boolean;
     readonly keepSession: string | null;
     readonly at: Millis;
     readonly by: By;

@@ -137,8 +137,8 @@ const userEffects = ({ users, sessions, audit }: IdentityEffectDeps): Effects<Ki
       apply: ({ userId, ...change }) => users.change(userId, change),
     },
     'user.password': {
-      async apply({ userId, passwordHash, keepSession, at, by }) {
-        await users.setPassword(userId, passwordHash);
+      async apply({ userId, passwordHash, initial, keepSession, at, by }) {
+        await users.setPassword(userId, passwordHash, { initial });
         await closeSessions(userId, keepSession, 'password_changed', at, by);
       },
     },

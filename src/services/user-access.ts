@@ -21,15 +21,25 @@ export const createUserAccess = ({ users, passwords, authority, changes, now }: 
   const find = async (caller: Caller, id: string): Promise<UserRow> =>
     authority.over(caller, 'user.manage', await users.find(id));
   return {
-    /** A new password for somebody who has lost the old one; every session of that person ends. */
+    /**
+     * A new password for somebody who has lost the old one; every session of that person ends. It opens nothing: it is only
+     * good for choosing another.
+     */
     async resetPassword(caller: Caller, id: string): Promise<UserWithPassword> {
       await find(caller, id);
       if (id === caller.actor.id)
         throw new AppError('conflict', 'Change your own password by giving the current one.');
       const initialPassword = newInitialPassword();
       const passwordHash = await passwords.hash(initialPassword);
-      const { event, by, at } = userChanged(caller, now(), id, 'password');
-      await changes.perform(event, 'user.password', { userId: id, passwordHash, keepSession: null, at, by });
+      const { event, by, at } = userChanged(caller, now(), id, 'password reset');
+      await changes.perform(event, 'user.password', {
+        userId: id,
+        passwordHash,
+        initial: true,
+        keepSession: null,
+        at,
+        by,
+      });
       return { user: await reread(users, id), initialPassword };
     },
 

@@ -13,7 +13,7 @@ export const currentCookie = (hash: string, at: string): string =>
 
 /** A session counts while it has not ended or expired and whoever made it, and the organisation, are not disabled. */
 const sessionStatement = (condition: string): string => `
-  SELECT s.id AS session, u.id AS "userId", u.role, u.organisation_id AS "userOrganisation",
+  SELECT s.id AS session, u.id AS "userId", u.role, u.password_initial AS "passwordInitial", u.organisation_id AS "userOrganisation",
          c.id AS "sourceId", c.organisation_id AS "sourceOrganisation",
          ARRAY(SELECT m.unit_id::text FROM membership m JOIN care_unit n ON n.id = m.unit_id
                 WHERE m.user_id = u.id AND n.organisation_id = u.organisation_id AND n.disabled_at IS NULL
@@ -39,6 +39,7 @@ type SessionRow = {
   readonly session: SessionId;
   readonly userId: UserId | null;
   readonly role: UserActor['role'] | null;
+  readonly passwordInitial: boolean | null;
   readonly userOrganisation: OrganisationId | null;
   readonly sourceId: SourceId | null;
   readonly sourceOrganisation: OrganisationId | null;
@@ -56,7 +57,15 @@ const sourceActor = (row: SourceRow, session: SessionId | null): ActorContext =>
 const actorOf = (row: SessionRow): ActorContext => {
   const { session, userId, role, userOrganisation, sourceId, sourceOrganisation, units } = row;
   if (userId !== null && role !== null)
-    return { type: 'user', id: userId, role, organisation: userOrganisation, units, session };
+    return {
+      type: 'user',
+      id: userId,
+      role,
+      organisation: userOrganisation,
+      units,
+      session,
+      ...(row.passwordInitial === true ? { passwordInitial: true } : {}),
+    };
   if (sourceId !== null && sourceOrganisation !== null)
     return sourceActor({ sourceId, sourceOrganisation }, session);
   throw new AppError('internal', 'a session of nobody');

@@ -152,8 +152,9 @@ export const createUserTable = (prisma: PrismaClient) => ({
     });
   },
 
-  async setPassword(id: string, passwordHash: string): Promise<void> {
-    await prisma.user.updateMany({ where: { id }, data: { passwordHash } });
+  /** `initial`: somebody else knows it. New accounts begin with such a one. */
+  async setPassword(id: string, passwordHash: string, { initial }: { initial: boolean }): Promise<void> {
+    await prisma.user.updateMany({ where: { id }, data: { passwordHash, passwordInitial: initial } });
   },
 
   /** The same password under today's cost. False when it has been changed meanwhile. */

@@ -142,7 +142,10 @@ describe('what this person did', () => {
 
   test('in one call: how often each thing, and the entries by page', async () => {
     const nurse = await scene.stage.user(scene.home.admin, 'nurse', [scene.own.id]);
-    expect(await activity(nurse.id)).toMatchObject({ counts: [], entries: [], next: null });
+    // She has chosen a password, and nothing else yet.
+    const firstDay = ['session.closed', 'user.changed', 'session.opened'];
+    const before = await activity(nurse.id);
+    expect(before.entries.map(({ action }) => action)).toEqual(firstDay);
     const { id } = await people.deliver();
     for (let i = 0; i < 3; i += 1) await people.open(nurse, id);
     await people.open(nurse, scene.other.recording.id);
@@ -150,13 +153,16 @@ describe('what this person did', () => {
     const counts = [
       { action: 'playback.denied', outcome: 'denied', count: 1 },
       { action: 'playback.opened', outcome: 'success', count: 3 },
-      { action: 'session.opened', outcome: 'success', count: 1 },
+      { action: 'session.closed', outcome: 'success', count: 1 },
+      { action: 'session.opened', outcome: 'success', count: 2 },
+      { action: 'user.changed', outcome: 'success', count: 1 },
     ];
     expect(whole).toMatchObject({ counts, countsComplete: true, next: null });
     expect(whole.entries.map(({ action }) => action)).toEqual([
       'playback.denied',
       ...Array<string>(3).fill('playback.opened'),
       'session.opened',
+      ...firstDay,
     ]);
     const first = await activity(nurse.id, '?limit=2');
     const second = await activity(nurse.id, `?limit=200&cursor=${first.next}`);

@@ -32,9 +32,11 @@ beforeAll(async () => {
   tokens.compliance = await tokenOf(await home.newUser('compliance'));
   const email = 'root@installation.example';
   const root = await identity.services.createFirstAdmin({ email, displayName: 'Root' });
+  await identity.chosen(root.userId);
   tokens.installation_admin = await tokenOf({ email, password: root.initialPassword });
   const auditor = { email: 'auditor@installation.example', displayName: 'A', role: 'installation_auditor' };
   const made = await ask('POST', '/users', tokens.installation_admin, auditor);
+  await identity.chosen(made.json().user.id);
   tokens.installation_auditor = await tokenOf({
     email: auditor.email,
     password: made.json().initialPassword,
@@ -192,6 +194,7 @@ describe('secrets are shown once', () => {
     const made = await ask('POST', '/organisations', tokens.installation_admin, { name: 'Ny region', admin });
     expect(made.statusCode).toBe(201);
     const { organisation, admin: account } = made.json();
+    await identity.chosen(account.id);
     const { accessToken } = await signInOver(app, { email: admin.email, password: account.initialPassword });
     expect((await ask('GET', '/users', accessToken)).json().items).toHaveLength(1);
     const disabled = await ask(

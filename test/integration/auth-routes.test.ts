@@ -241,6 +241,42 @@ describe('POST /v1/auth/password', () => {
     expect((await login({ email: nurse.email, password: nurse.password })).statusCode).toBe(401);
   });
 
+  test('is not changed to itself', async () => {
+    const { person: nurse, accessToken } = await signedIn();
+    const same = { currentPassword: nurse.password, newPassword: nurse.password };
+    const answer = await post(app, '/v1/auth/password', { headers: bearer(accessToken), payload: same });
+    expect(answer.statusCode).toBe(400);
+    expect(answer.json()).toMatchObject({ code: 'invalid_request', faults: [{ where: 'body/newPassword' }] });
+  });
+
+  test('one that an administrator has made opens nothing but the way to another; each refusal is an entry', async () => {
+    const { id, email } = await home.newUser('compliance');
+    const reset = await identity.services.userAccess.resetPassword(home.caller(), id);
+    const signedIn = async (password: string) => (await signInOver(app, { email, password })).accessToken;
+    const token = await signedIn(reset.initialPassword);
+    const read = () => app.inject({ url: '/v1/admin/users', headers: bearer(token) });
+    const before = (await identity.entries('access.denied')).length;
+    const answer = await read();
+    expect(answer.statusCode).toBe(403);
+    expect(answer.json()).toMatchObject({ code: 'password_change_required' });
+    expect((await identity.entries('access.denied')).slice(before)).toMatchObject([
+      { actor: { id }, detail: { route: '/v1/admin/users', reason: 'initial_password' } },
+    ]);
+    expect((await app.inject({ url: '/v1/auth/me', headers: bearer(token) })).statusCode).toBe(200);
+    const change = (newPassword: string) =>
+      post(app, '/v1/auth/password', {
+        headers: bearer(token),
+        payload: { currentPassword: reset.initialPassword, newPassword },
+      });
+    expect((await change(reset.initialPassword)).statusCode).toBe(400);
+    expect((await read()).json()).toMatchObject({ code: 'password_change_required' });
+    expect((await change('min alldeles egna mening')).statusCode).toBe(204);
+    // From here on it is the role that decides.
+    expect((await read()).json()).toMatchObject({ code: 'forbidden' });
+    const changes = (await identity.entries('user.changed')).filter(({ detail }) => detail.target === id);
+    expect(changes.map(({ detail }) => detail.change).slice(-2)).toEqual(['password reset', 'own_password']);
+  });
+
   test('is not for sources', async () => {
     const { apiKey } = await home.newSource();
     const payload = { currentPassword: 'x', newPassword: 'en helt ny mening' };

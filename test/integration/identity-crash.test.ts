@@ -114,7 +114,14 @@ const changes: { readonly [K in Kind]: () => Promise<IdentityChanges[K]> } = {
   'user.password': async () => {
     const nurse = await home.newUser('nurse');
     await nurse.signIn();
-    return { userId: nurse.id, passwordHash: account().passwordHash, keepSession: null, at: at(), by: by() };
+    return {
+      userId: nurse.id,
+      passwordHash: account().passwordHash,
+      initial: true,
+      keepSession: null,
+      at: at(),
+      by: by(),
+    };
   },
   'user.disable': async () => {
     const nurse = await home.newUser('nurse');

@@ -227,7 +227,9 @@ describe('changes that cross a sign-in', () => {
     const { rows } = await identity.superuser.query('SELECT password_hash FROM app_user WHERE id = $1', [
       nurse.id,
     ]);
-    await identity.tables.users.setPassword(nurse.id, await argon2.hash('another password'));
+    await identity.tables.users.setPassword(nurse.id, await argon2.hash('another password'), {
+      initial: false,
+    });
     const opened = await identity.tables.sessions.openForUser({
       id: randomUUID(),
       userId: nurse.id,
@@ -248,7 +250,7 @@ describe('changes that cross a sign-in', () => {
       timeCost: 2,
       parallelism: 1,
     });
-    await identity.tables.users.setPassword(nurse.id, old);
+    await identity.tables.users.setPassword(nurse.id, old, { initial: false });
     await nurse.signIn();
     const hash = await identity.tables.users.passwordHash(nurse.id);
     expect(hash).not.toBe(old);

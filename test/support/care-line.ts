@@ -2,7 +2,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { createServer } from 'node:net';
 import { wavFile } from './audio-files.ts';
 import { createHttpClient, jsonOf, type Reply, uploadForm } from './http-client.ts';
-import { adminCreateOf, createStage, type Person, personOf, ROOMY } from './scene.ts';
+import { adminCreateOf, choosePassword, createStage, type Person, personOf, ROOMY } from './scene.ts';
 import { newVaultFolder, type RunningVault, type VaultFolder } from './vault.ts';
 
 /** A call as a telephone system has it. */
@@ -34,7 +34,8 @@ export const openCareLine = async (folder: VaultFolder, url: string): Promise<Ca
   const http = createHttpClient(url);
   const email = `admin.${randomUUID()}@example.org`;
   const made = await adminCreateOf(folder)(email, `Region ${randomUUID()}`);
-  const admin = personOf(http, { id: made.userId, email, password: made.password, role: 'admin' });
+  const password = await choosePassword(http, email, made.password);
+  const admin = personOf(http, { id: made.userId, email, password, role: 'admin' });
   const stage = createStage(http);
   const unit = await stage.unit(admin);
   const nurse = await stage.user(admin, 'nurse', [unit.id]);

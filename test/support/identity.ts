@@ -125,6 +125,9 @@ export const startIdentity = async (lifetimes = LIFETIMES) => {
     changes,
     services,
     entries,
+    /** As if the person had chosen the password she has. */
+    chosen: (userId: string) =>
+      superuser.query('UPDATE app_user SET password_initial = false WHERE id = $1', [userId]),
     /** From here on the log refuses every entry, while the rest of the database works. */
     stopLog: () => superuser.query(`REVOKE EXECUTE ON ${APPEND} FROM callvault_app_callvault`),
     resumeLog: () => superuser.query(`GRANT EXECUTE ON ${APPEND} TO callvault_app_callvault`),
@@ -152,6 +155,7 @@ export const newOrganisation = async (identity: Identity) => {
     email: adminEmail,
     displayName: `Admin ${made}`,
   });
+  await identity.chosen(founded.userId);
   const signIn = (email: string, password: string, address = `10.${made}.0.1`) =>
     services.signIn({ email, password, address, request: randomUUID() });
   const admin = await signIn(adminEmail, founded.initialPassword);
@@ -160,6 +164,7 @@ export const newOrganisation = async (identity: Identity) => {
     const email = `${role}.${randomUUID()}@org${made}.example`;
     const asked = { email, displayName: role, role, units };
     const { user, initialPassword } = await services.users.create(callerOf(admin.actor), asked);
+    await identity.chosen(user.id);
     return {
       ...user,
       password: initialPassword,

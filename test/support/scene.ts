@@ -76,6 +76,22 @@ export const personOf = (http: HttpClient, known: Omit<Person, 'token' | 'signIn
   };
 };
 
+/**
+ * Signs in with a password that somebody else made, as everybody does the first time, and chooses another. Resolves to
+ * that; the session ends.
+ */
+export const choosePassword = async (http: HttpClient, email: string, initial: string): Promise<string> => {
+  const { token } = await personOf(http, { id: '', email, password: initial, role: 'nurse' }).signIn();
+  const chosen = randomUUID();
+  const json = { currentPassword: initial, newPassword: chosen };
+  const answers = [
+    await http.post('/v1/auth/password', { token, json }),
+    await http.post('/v1/auth/logout', { token, json: {} }),
+  ];
+  for (const { status, text } of answers) if (status !== 204) throw new Error(`answered ${status}: ${text}`);
+  return chosen;
+};
+
 /** What is asked of a vault again and again while a scene is set. */
 export const createStage = (http: HttpClient) => ({
   async user(admin: Person, role: Role, units: readonly string[] = []): Promise<Person> {
@@ -83,7 +99,8 @@ export const createStage = (http: HttpClient) => ({
     const asked = { email, displayName: `A ${role}`, role, ...(units.length === 0 ? {} : { units }) };
     const reply = await http.post('/v1/admin/users', { token: await admin.token(), json: asked });
     const { user, initialPassword } = jsonOf<{ user: { id: string }; initialPassword: string }>(reply, 201);
-    return personOf(http, { id: user.id, email, password: initialPassword, role });
+    const password = await choosePassword(http, email, initialPassword);
+    return personOf(http, { id: user.id, email, password, role });
   },
 
   async unit(admin: Person, name = `Unit ${randomUUID()}`): Promise<Named> {
@@ -130,7 +147,8 @@ const organisationOf = async (
   const stage = createStage(http);
   const email = `admin.${randomUUID()}@example.org`;
   const first = await adminCreate(email, name);
-  const admin = personOf(http, { id: first.userId, email, password: first.password, role: 'admin' });
+  const password = await choosePassword(http, email, first.password);
+  const admin = personOf(http, { id: first.userId, email, password, role: 'admin' });
   const units = await Promise.all(unitNames.map((unit) => stage.unit(admin, unit)));
   const source = await stage.source(admin, units[0]?.id ?? null);
   const compliance = await stage.user(admin, 'compliance');
@@ -162,7 +180,8 @@ export const buildScene = async (http: HttpClient, adminCreate: AdminCreate) => 
   const home = await organisationOf(http, adminCreate, 'Region Home', ['Advice line', "Children's clinic"]);
   const foreign = await organisationOf(http, adminCreate, 'Region Foreign', ['Advice line']);
   const email = `installation.${randomUUID()}@example.org`;
-  const { userId, password } = await adminCreate(email, null);
+  const { userId, password: initial } = await adminCreate(email, null);
+  const password = await choosePassword(http, email, initial);
   const installationAdmin = personOf(http, { id: userId, email, password, role: 'installation_admin' });
   const installationAuditor = await stage.user(installationAdmin, 'installation_auditor');
   const [own, other] = home.units as [Organisation['units'][number], Organisation['units'][number]];

@@ -41,6 +41,7 @@ CREATE TABLE "app_user" (
     "email" TEXT NOT NULL,
     "display_name" TEXT NOT NULL,
     "password_hash" TEXT NOT NULL,
+    "password_initial" BOOLEAN NOT NULL DEFAULT true,
     "created_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
     "disabled_at" TIMESTAMPTZ(3),
 
@@ -377,7 +378,7 @@ BEGIN
     'DELETE ON membership, session, recording, playback, pending_change',
     'UPDATE (name, policies, disabled_at) ON organisation',
     'UPDATE (name, disabled_at) ON care_unit',
-    'UPDATE (email, display_name, password_hash, disabled_at) ON app_user',
+    'UPDATE (email, display_name, password_hash, password_initial, disabled_at) ON app_user',
     'UPDATE (name, client_secret_hash, api_key_hash, default_unit_id, announcement, retention_class, legal_basis, disabled_at) ON source',
     'UPDATE (refresh_hash, previous_refresh_hash, refreshed_at, expires_at, ended_at, end_reason, address_index) ON session',
     'UPDATE (released_at) ON hold',

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
-import { type Action, type ActorContext, mayEver } from '../../core/access.ts';
+import { type Action, type ActorContext, mayEver, mustChoosePassword } from '../../core/access.ts';
 import { AppError, isAppError } from '../../core/errors.ts';
 import type { Authenticate, Credential } from '../../services/authenticate.ts';
 import type { RecordDenial } from '../../services/record-denial.ts';
@@ -95,20 +95,23 @@ const admit = async (request: FastifyRequest, access: RouteAccess, deps: AccessD
   await permit(request, actor, access.action, deps);
 };
 
-/** Refused to a role whatever it asks about; the refusal is an entry. */
+/** Refused to a role whatever it asks about, and to whoever still has a password of somebody else; the refusal is an entry. */
 const permit = async (
   request: FastifyRequest,
   actor: ActorContext,
   action: Action,
   deps: AccessDeps,
 ): Promise<void> => {
+  const route = request.routeOptions.url ?? 'unknown';
+  if (mustChoosePassword(actor, action)) {
+    await deps.recordDenial({ actor, request: request.id, route, reason: 'initial_password' });
+    throw new AppError(
+      'password_change_required',
+      'This password was made by somebody else: choose your own first (POST /v1/auth/password).',
+    );
+  }
   if (mayEver(actor.role, action)) return;
-  await deps.recordDenial({
-    actor,
-    request: request.id,
-    route: request.routeOptions.url ?? 'unknown',
-    reason: 'role',
-  });
+  await deps.recordDenial({ actor, request: request.id, route, reason: 'role' });
   throw new AppError('forbidden', `Your role does not permit this (${action}).`);
 };
 
