@@ -440,6 +440,38 @@ describe('PostgreSQL', () => {
   });
 });
 
+describe('upkeep of the access log', () => {
+  test('who removes old bodies of the log is neither who writes it nor who migrates, on the same database', () => {
+    const owner = FAR.replace('callvault:', 'owner:');
+    const pruner = FAR.replace('callvault:', 'pruner:');
+    const both = { DATABASE_URL: FAR, MIGRATE_DATABASE_URL: owner };
+    expect(faultsOf({ ...both, RETENTION_DATABASE_URL: pruner })).toEqual([]);
+    for (const url of [FAR, owner])
+      expect(faultsOf({ ...both, RETENTION_DATABASE_URL: url })).toEqual([
+        expect.stringMatching(/^RETENTION_DATABASE_URL names the role of .* must be another/),
+      ]);
+    for (const env of [
+      { ...both, RETENTION_DATABASE_URL: pruner.replace('/vault?', '/other?') },
+      { RETENTION_DATABASE_URL: pruner },
+    ])
+      expect(faultsOf(env)).toEqual([
+        expect.stringMatching(/^RETENTION_DATABASE_URL names another database/),
+      ]);
+  });
+
+  test('bodies of the log are kept five years or longer; the hour of the night is one of the day', () => {
+    expect(accepted({})).toMatchObject({ auditRetentionYears: 5, verifyAtHour: 3, retentionDatabase: null });
+    expect(accepted({ AUDIT_RETENTION_YEARS: '10', VERIFY_AT_HOUR: '0' })).toMatchObject({
+      auditRetentionYears: 10,
+      verifyAtHour: 0,
+    });
+    for (const AUDIT_RETENTION_YEARS of ['4', '0', '-5', '5.5', '101', 'five'])
+      expect(faultsOf({ AUDIT_RETENTION_YEARS })).toEqual([expect.stringMatching(/from 5 to 100/)]);
+    for (const VERIFY_AT_HOUR of ['24', '-1', '3:00'])
+      expect(faultsOf({ VERIFY_AT_HOUR })).toEqual([expect.stringMatching(/from 0 to 23/)]);
+  });
+});
+
 describe('S3', () => {
   test('a whole set is taken', () => {
     expect(accepted(S3).s3).toEqual({
