@@ -152,17 +152,23 @@ const startNightly = ({ upkeep }: Resources, logger: Logger): (() => Promise<voi
   };
 };
 
-/** What a person reads at the first start: what was made, what to back up, what to do next. */
+/** What a person reads at the start: what was made, what to back up, what to do next. */
 const greeting = (
   config: Config,
   { opened, checkpoints }: Resources,
-  { address, metricsServer }: Pick<Served, 'address' | 'metricsServer'>,
+  {
+    address,
+    metricsServer,
+    anybody,
+  }: Pick<Served, 'address' | 'metricsServer'> & { readonly anybody: boolean },
 ): string[] => [
   `Callvault ${version} on ${address}${metricsServer === null ? '' : `, metrics on port ${metricsServer.port}`}`,
   `  data: ${config.dataDir} (${opened.embedded ? 'PostgreSQL of its own' : 'PostgreSQL from DATABASE_URL'}, ${config.s3 === null ? 'objects as files' : 'objects in S3'})`,
   `  keys: back up ${opened.rootKeyFile} and ${opened.keyringFolder}, apart from the data: without them every recording is lost`,
   `  access log: ${checkpointLine(checkpoints)}`,
-  '  first admin: npx callvault admin-create --organisation "Region Example" --email you@example.org',
+  anybody
+    ? '  in order: npx callvault doctor says what works, npx callvault verify re-derives the access log'
+    : '  first admin: npx callvault admin-create --organisation "Region Example" --email you@example.org',
 ];
 
 const listen = async (config: Config, resources: Resources, logger: Logger) => {
@@ -276,7 +282,8 @@ export const serve = async (): Promise<void> => {
   });
   await resources.announce(served.address);
   for (const did of resources.opened.did) logger.info(did);
-  for (const line of greeting(config, resources, served)) process.stdout.write(`${line}\n`);
+  const anybody = await resources.anybody();
+  for (const line of greeting(config, resources, { ...served, anybody })) process.stdout.write(`${line}\n`);
 };
 
 const portError = (error: unknown, { metricsPort }: Config): unknown => {

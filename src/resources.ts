@@ -73,6 +73,8 @@ export type Resources = {
     /** True where no other process can be at work on the same data, so that nothing interrupted is still in flight. */
     readonly alone: boolean;
   };
+  /** Whether anybody can sign in: there is an account, enabled or not. */
+  anybody(): Promise<boolean>;
   /** Resolves when something without which the vault cannot go on has ended by itself. */
   readonly lost: Promise<string>;
   /** Tells commands that come later where the vault answers. */
@@ -357,6 +359,7 @@ const openAll = async (
       ...foundIn(config, postgres, keyFolder),
       newInstallation: known === null,
     },
+    anybody: () => tables.users.any(),
     lost: lossOf(postgres),
     announce: postgres.announce,
     close: () => closers.closeAll(),

@@ -22,6 +22,15 @@ export type DemoVaultOptions = {
   readonly tell: (line: string) => void;
 };
 
+/** Why the vault did not start, in its own words; but the demo has an option where a vault has PORT. */
+const reasonOf = (said: string): string => {
+  const reason = said.trim().replace(/^callvault: /, '');
+  return reason.replace(
+    /: set PORT to a free one\.|: set PORT above 1023\./,
+    ': name another, such as npm run demo -- --port 8081 (0: any free one).',
+  );
+};
+
 /** The service itself as its own process, exactly as `npm start` runs it, on the embedded default. */
 export const startDemoVault = async (options: DemoVaultOptions): Promise<DemoVault> => {
   const env = {
@@ -45,7 +54,7 @@ export const startDemoVault = async (options: DemoVaultOptions): Promise<DemoVau
       const found = /^Callvault \S+ on (http\S+?)(,|\s|$)/m.exec(text)?.[1];
       if (found !== undefined) resolve(found);
     });
-    void exited.then(() => reject(new AppError('internal', said.trim().replace(/^callvault: /, ''))));
+    void exited.then(() => reject(new AppError('internal', reasonOf(said))));
   });
   return {
     url,

@@ -1,4 +1,8 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
+import { AppError } from '../core/errors.ts';
+import { parsePort, refuseRepetition } from './arguments.ts';
 import { setUpDemo } from './demo-setup.ts';
 import { startDemoVault } from './demo-vault.ts';
 import { walkThrough } from './demo-walk.ts';
@@ -13,15 +17,29 @@ type Options = {
   readonly exit?: boolean;
 };
 
+/** In a data folder that a demo has made: another demo may add to it. */
+const MARK = 'made-by-demo';
+
+/** A demo in the folder of a vault in use would add accounts and calls to it that nobody there has asked for. */
+const assertOwnFolder = (dataDir: string): void => {
+  if (!existsSync(join(dataDir, 'postgres')) || existsSync(join(dataDir, MARK))) return;
+  throw new AppError(
+    'config_invalid',
+    `${dataDir} holds a vault that no demo has made: name another folder (npm run demo -- --data-dir ./demo), or this one if it is meant.`,
+  );
+};
+
 /** `npm run demo`: a whole vault, filled, played, accounted for and verified, through its own API and commands. */
 const demo = async (options: Options): Promise<number> => {
   const tell = options.json === true ? () => undefined : say;
+  const isNew = !existsSync(options.dataDir);
   const vault = await startDemoVault({
     port: options.port,
     dataDir: options.dataDir,
     ...(options.keysDir === undefined ? {} : { keysDir: options.keysDir }),
     tell,
   });
+  if (isNew) writeFileSync(join(options.dataDir, MARK), 'Accounts and calls of a demo.\n', { mode: 0o600 });
   const stop = (): void => {
     void vault.stop();
   };
@@ -48,15 +66,17 @@ const demo = async (options: Options): Promise<number> => {
 
 const program = new Command('demo')
   .description('A whole vault on this machine, with sample calls and one account per role.')
-  .option('--port <port>', 'where it serves on 127.0.0.1; 0 for any free port', '8080')
+  .option('--port <port>', 'where it serves on 127.0.0.1; 0 for any free port', parsePort, '8080')
   .option('--data-dir <folder>', 'where it keeps everything', './data')
   .option('--keys-dir <folder>', 'where it keeps the keys (default: the data folder’s name with .keys)')
   .option('--json', 'one line of JSON on stdout when ready, nothing else')
   .option('--exit', 'end when everything has been shown, instead of serving on')
   .exitOverride()
   .action(async (options: Options) => {
+    if (program.getOptionValueSource('dataDir') !== 'cli') assertOwnFolder(options.dataDir);
     process.exitCode = await demo(options);
   });
+refuseRepetition(program);
 
 program.parseAsync(process.argv).catch((error: unknown) => {
   if (error instanceof CommanderError) {

@@ -52,7 +52,9 @@ const approvedBy = async (
   for (const { email, password } of approvers) {
     const user = await users.findForSignIn(canonicalEmail(email) ?? '');
     const { ok } = await passwords.verify(user?.passwordHash ?? null, password);
-    ids.push(ok && user?.enabled === true && answering.includes(user.role as Role) ? user.id : null);
+    // One who has only reset another's password could answer for both.
+    const own = ok && user?.enabled === true && !user.passwordInitial;
+    ids.push(own && answering.includes(user.role as Role) ? user.id : null);
   }
   const known = ids.filter((id) => id !== null);
   if (known.length !== 2) throw refused();

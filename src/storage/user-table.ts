@@ -42,6 +42,8 @@ export type SignInUser = {
   readonly displayName: string;
   readonly email: string;
   readonly passwordHash: string;
+  /** Somebody else knows the password too. */
+  readonly passwordInitial: boolean;
   /** Neither the user nor the organisation is disabled. */
   readonly enabled: boolean;
 };
@@ -111,7 +113,7 @@ export const createUserTable = (prisma: PrismaClient) => ({
   async findForSignIn(email: string): Promise<SignInUser | null> {
     const rows = await prisma.$queryRaw<SignInUser[]>`
       SELECT u.id::text, u.organisation_id::text AS "organisationId", u.role, u.display_name AS "displayName", u.email,
-             u.password_hash AS "passwordHash", u.disabled_at IS NULL AND o.disabled_at IS NULL AS enabled
+             u.password_hash AS "passwordHash", u.password_initial AS "passwordInitial", u.disabled_at IS NULL AND o.disabled_at IS NULL AS enabled
         FROM app_user u LEFT JOIN organisation o ON o.id = u.organisation_id
        WHERE u.email = ${email}`;
     return rows[0] ?? null;
@@ -121,6 +123,11 @@ export const createUserTable = (prisma: PrismaClient) => ({
   async passwordHash(id: string): Promise<string | null> {
     const row = await prisma.user.findUnique({ where: { id }, select: { passwordHash: true } });
     return row?.passwordHash ?? null;
+  },
+
+  /** Whether there is any account at all. */
+  async any(): Promise<boolean> {
+    return (await prisma.user.findFirst({ select: { id: true } })) !== null;
   },
 
   async find(id: string): Promise<UserRow | null> {

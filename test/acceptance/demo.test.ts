@@ -1,8 +1,20 @@
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { demo, endDemos } from '../support/demo.ts';
+import { demo, type Ended, endDemos } from '../support/demo.ts';
+import { bareEnvironment } from '../support/vault.ts';
+
+/** The demo in a folder of its own, as the only program. */
+const runDemo = (cwd: string, ...args: string[]): Promise<Ended> =>
+  new Promise((resolve) => {
+    const script = join(import.meta.dirname, '../../src/cli/demo.ts');
+    execFile(process.execPath, [script, ...args], { cwd, env: bareEnvironment() }, (error, stdout, stderr) =>
+      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
+    );
+  });
 
 /** `npm run demo`; what the README does with it is in readme.host.test.ts. */
 const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/;
@@ -64,8 +76,32 @@ test('--keys-dir: the keys lie there and nowhere else, and the same vault opens 
   expect(await demo(...apart).ended).toMatchObject({ code: 0 });
 });
 
+test('a port in use: it says which, and what to add to the command', async () => {
+  const server = createServer();
+  const port = await new Promise<number>((resolve) =>
+    server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port)),
+  );
+  const { code, stderr } = await runDemo(home, '--port', String(port), '--data-dir', join(home, 'busy/data'));
+  await new Promise((resolve) => server.close(resolve));
+  expect(code).toBe(3);
+  expect(stderr).toContain(
+    `Port ${port} on 127.0.0.1 is in use: name another, such as npm run demo -- --port`,
+  );
+  expect(stderr).not.toContain('set PORT');
+});
+
+test('in a folder with a vault that is no demo it adds nothing, unless that folder is named', async () => {
+  const cwd = await mkdtemp(join(home, 'used-'));
+  await mkdir(join(cwd, 'data/postgres'), { recursive: true, mode: 0o700 });
+  const { code, stdout, stderr } = await runDemo(cwd, '--port', '0', '--json', '--exit');
+  expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
+  expect(stderr).toMatch(/holds a vault that no demo has made.*--data-dir/);
+  expect(await readdir(cwd, { recursive: true })).toEqual(['data', 'data/postgres']);
+});
+
 test.each([
-  [['--port', 'eighty'], 3],
+  [['--port', 'eighty'], 2],
+  [['--port', '65536'], 2],
   [['--no-such-option'], 2],
 ])('%j: ends with %i and a sentence, not a stack', async (args, expected) => {
   const { code, stdout, stderr } = await demo('--data-dir', join(home, 'bad/data'), ...args).ended;

@@ -35,6 +35,19 @@ test('the first start says in five lines what it did, what to back up and what t
   }
 });
 
+test('when somebody can sign in, the last line is about something else', async () => {
+  const other = await newVaultFolder();
+  try {
+    expect(await other.cli('admin-create', '--email', 'a@example.org')).toMatchObject({ code: 0 });
+    const vault = await other.start();
+    await vault.stop();
+    expect(said(vault.output())).toHaveLength(5);
+    expect(said(vault.output())[4]).toMatch(/^ {2}in order: npx callvault doctor/);
+  } finally {
+    await other.remove();
+  }
+});
+
 test('with metrics it says on which port they are', async () => {
   const vault = await folder.start({ METRICS_PORT: '0' });
   await vault.stop();

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type CareLineVault, newCall, startCareLine } from '../support/care-line.ts';
-import { adminCreateOf } from '../support/scene.ts';
+import { adminCreateOf, choosePassword } from '../support/scene.ts';
 import { inDatabase } from '../support/vault-inspection.ts';
 
 /** An old database under newer checkpoints: refused, declared by two, told of for ever. One story, in order. */
@@ -56,7 +56,8 @@ beforeAll(async () => {
   checkpoints = join('/tmp', `cvc-${process.pid}-${Date.now()}`);
   world = await startCareLine({ CHECKPOINT_DIR: checkpoints });
   const email = 'second.admin@example.org';
-  admin = { email, ...(await adminCreateOf(world.folder)(email, 'Region Second')) };
+  const made = await adminCreateOf(world.folder)(email, 'Region Second');
+  admin = { ...made, email, password: await choosePassword(world.line.http, email, made.password) };
   await world.line.store(newCall(20_000));
   await world.vault.stop();
   await copy(world.folder.dataDir, `${world.folder.dataDir}.backup`);

@@ -6,11 +6,12 @@ import { createDeclareEpoch, type DeclareEpochDeps } from '../../../src/services
 import { fixedEvent, fixedId } from '../../support/audit-events.ts';
 
 /** Who may open an epoch, when, and what happens when it is broken off. */
-const people: Record<string, { id: string; role: string; enabled: boolean }> = {
+const people: Record<string, { id: string; role: string; enabled: boolean; passwordInitial?: true }> = {
   'admin@example.org': { id: fixedId(1), role: 'admin', enabled: true },
   'officer@example.org': { id: fixedId(2), role: 'compliance', enabled: true },
   'auditor@example.org': { id: fixedId(3), role: 'installation_auditor', enabled: true },
   'nurse@example.org': { id: fixedId(4), role: 'nurse', enabled: true },
+  'reset@example.org': { id: fixedId(6), role: 'compliance', enabled: true, passwordInitial: true },
   'gone@example.org': { id: fixedId(5), role: 'admin', enabled: false },
 };
 const found: Contradiction = {
@@ -45,7 +46,9 @@ const declare = (approvers: readonly [string, string][], reason = 'The disk fail
   const deps = {
     users: {
       findForSignIn: async (email: string) =>
-        people[email] === undefined ? null : { ...people[email], passwordHash: `hash of ${email}` },
+        people[email] === undefined
+          ? null
+          : { passwordInitial: false, ...people[email], passwordHash: `hash of ${email}` },
     },
     passwords: {
       verify: async (stored: string | null, password: string) => {
@@ -107,6 +110,11 @@ describe('refused, with nothing written', () => {
     ],
     ['a nurse', right('admin@example.org', 'nurse@example.org'), 'unauthenticated'],
     ['somebody disabled', right('admin@example.org', 'gone@example.org'), 'unauthenticated'],
+    [
+      'a password that an administrator made',
+      right('admin@example.org', 'reset@example.org'),
+      'unauthenticated',
+    ],
     ['nobody', right('admin@example.org', 'nobody@example.org'), 'unauthenticated'],
     ['no address', right('admin@example.org', 'x'), 'unauthenticated'],
     ['one person twice', right('admin@example.org', 'ADMIN@example.org'), 'invalid_request'],
