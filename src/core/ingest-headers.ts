@@ -1,4 +1,4 @@
-import { AppError } from './errors.ts';
+import { AppError, isAppError } from './errors.ts';
 import { type CallMetadata, parseMetadata } from './metadata.ts';
 import { CallMetadataSchema } from './metadata-schema.ts';
 import { nameMayHoldNumber } from './number-like.ts';
@@ -43,28 +43,45 @@ const list = (value: string): string[] => value.split(',').map((item) => item.tr
 export const metadataOfPut = (name: string, headers: IngestHeaders, now: number): CallMetadata => {
   assertOpaqueName(name);
   const fields: [string, unknown][] = [['callId', name.replace(/\.[^.]*$/, '') || name]];
+  const faults: Fault[] = [];
   for (const [header, received] of Object.entries(headers)) {
     if (!header.startsWith(PREFIX) || received === undefined) continue;
     const field = headerFields.get(header);
-    const value = textOf(received);
-    if (value === '') continue;
+    const read = textOf(received);
     // An unknown header goes on under its own name, which the metadata then refuses.
-    fields.push([
-      field ?? header,
-      value === null || field === undefined ? null : (readers[field]?.(value) ?? value),
-    ]);
+    if (field === undefined) fields.push([header, null]);
+    else if ('fault' in read) faults.push({ where: header, fault: read.fault });
+    else if (read.text !== '') fields.push([field, readers[field]?.(read.text) ?? read.text]);
   }
-  return parseMetadata(Object.fromEntries(fields), now, headerOf);
+  return withFaults(faults, () => parseMetadata(Object.fromEntries(fields), now, headerOf));
 };
 
-/** The header's text, or null when it came twice or is not UTF-8. */
-const textOf = (received: string | readonly string[]): string | null => {
-  const [value = '', ...more] = typeof received === 'string' ? [received] : received;
-  if (more.length > 0) return null;
+type Fault = { readonly where: string; readonly fault: string };
+
+/** All at once: what `read` refuses, after the faults that are known. */
+const withFaults = (faults: readonly Fault[], read: () => CallMetadata): CallMetadata => {
+  const refused = (all: readonly Fault[]) =>
+    new AppError('not_acceptable_metadata', 'The metadata cannot be accepted.', { faults: all.slice(0, 20) });
+  let metadata: CallMetadata;
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(value, 'latin1')).trim();
+    metadata = read();
+  } catch (error) {
+    throw isAppError(error, 'not_acceptable_metadata')
+      ? refused([...faults, ...(error.extras.faults ?? [])])
+      : error;
+  }
+  if (faults.length > 0) throw refused(faults);
+  return metadata;
+};
+
+const textOf = (received: string | readonly string[]): { text: string } | { fault: string } => {
+  const [value = '', ...more] = typeof received === 'string' ? [received] : received;
+  if (more.length > 0) return { fault: 'is sent more than once' };
+  try {
+    const bytes = Buffer.from(value, 'latin1');
+    return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes).trim() };
   } catch {
-    return null;
+    return { fault: 'is not in UTF-8, in which headers of a call are sent' };
   }
 };
 

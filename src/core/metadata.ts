@@ -42,6 +42,8 @@ export type CallMetadata = {
   readonly channels: Readonly<Record<string, Party>> | null;
   /** Spans in milliseconds from the start of the recording, in order. */
   readonly pauses: readonly (readonly [number, number])[];
+  /** False when they came in another order, or overlap. */
+  readonly pausesInOrder: boolean;
   readonly originalName: string | null;
   readonly announcement: string | null;
   readonly retentionClass: RetentionClass | null;
@@ -123,7 +125,8 @@ const isReadable = (value: unknown): boolean => typeof value !== 'string' || val
 const read = (given: Partial<Given>, now: number, refuse: Refuse): CallMetadata => {
   const { callId = '', segment = 0, careUnit = null, direction = null, agentId = null, queue = null } = given;
   const { channels = null, originalName = null, retentionClass = null, legalBasis = null } = given;
-  const [startedAt, endedAt] = readTimes(given, refuse);
+  const [startedAt, endedAt] = readTimes(given, now, refuse);
+  const pauses = readPauses(given.pauses ?? [], refuse);
   return {
     callId,
     segment,
@@ -137,7 +140,8 @@ const read = (given: Partial<Given>, now: number, refuse: Refuse): CallMetadata 
     queue,
     personalNumber: readPersonalNumber(given.personalNumber, now, refuse),
     channels,
-    pauses: readPauses(given.pauses ?? [], refuse),
+    pauses,
+    pausesInOrder: areInOrder(given.pauses ?? []),
     originalName,
     announcement: readAnnouncement(given.announcement, refuse),
     retentionClass,
@@ -145,11 +149,16 @@ const read = (given: Partial<Given>, now: number, refuse: Refuse): CallMetadata 
   };
 };
 
-const readTimes = (given: Partial<Given>, refuse: Refuse): [number | null, number | null] => {
+const DAY_MS = 86_400_000;
+
+const readTimes = (given: Partial<Given>, now: number, refuse: Refuse): [number | null, number | null] => {
   const startedAt = readInstant('startedAt', given.startedAt, refuse);
   const endedAt = readInstant('endedAt', given.endedAt, refuse);
   if (startedAt !== null && endedAt !== null && endedAt < startedAt)
     refuse('endedAt', 'lies before the start of the call');
+  // A wrong zone is kept; a wrong year would keep the recording years too long.
+  if (startedAt !== null && startedAt > now + DAY_MS)
+    refuse('startedAt', 'lies more than a day ahead: the clock of the sender or of the vault is wrong');
   return [startedAt, endedAt];
 };
 
@@ -177,6 +186,9 @@ const readPauses = (pairs: readonly (readonly number[])[], refuse: Refuse): [num
   if (spans.some(([from, to]) => from >= to)) refuse('pauses', 'must each end after they begin');
   return spans.map(([from, to]): [number, number] => [from, to]).sort((a, b) => a[0] - b[0]);
 };
+
+const areInOrder = (pairs: readonly (readonly number[])[]): boolean =>
+  pairs.every(([from = 0], i) => i === 0 || from >= (pairs[i - 1]?.[1] ?? 0));
 
 /** Kept unsealed, so it must not be able to hold a number. */
 const readAnnouncement = (value: string | undefined, refuse: Refuse): string | null => {

@@ -1,12 +1,13 @@
 import type { Receipt } from '../audit/receipt.ts';
 import type { AuditWriter } from '../audit/writer.ts';
+import { deliveryFlags } from '../core/delivery-flags.ts';
 import { AppError, isAppError } from '../core/errors.ts';
 import type { AuditEvent } from '../core/events.ts';
 import { type Envelope, envelopeSha256 } from '../crypto/envelope.ts';
 import type { FieldEncryption } from '../crypto/field-encryption.ts';
 import type { RecordingTable } from '../storage/recording-table.ts';
 import { type Ingested, type IngestRequest, ingested } from './ingest-request.ts';
-import type { DecideIntake } from './intake-rules.ts';
+import type { DecideIntake, IntakeRules } from './intake-rules.ts';
 import { intentEvent } from './intent-event.ts';
 import type { RecordUploadRefusal } from './record-upload-refusal.ts';
 import { type IndexedFacts, indexFacts } from './recording-facts.ts';
@@ -56,6 +57,15 @@ const readOnly = async (
   }
 };
 
+const judged = (
+  received: ReceivedAudio,
+  { metadata }: IngestRequest,
+  { hasCareUnit }: IntakeRules,
+): ReceivedAudio => ({
+  ...received,
+  flags: [...received.facts.flags, ...deliveryFlags(metadata, received.facts, hasCareUnit)],
+});
+
 /**
  * Intent row → stream (count, hash, probe, seal, store) → sealed row → entry committed → stored row. Killed anywhere, the
  * intent's id tells from the log alone whether the recording counts; `settle` completes or removes it.
@@ -79,7 +89,7 @@ export const createIngestRecording = (deps: IngestDeps) => {
         sealedSha256: Buffer.from(envelope.sealedSha256).toString('hex'),
         envelopeSha256: envelopeSha256(envelope),
         durationMs: received.facts.durationMs,
-        flags: received.facts.flags,
+        flags: received.flags,
       },
     });
     await deps.recordings.store(intent.id, seq, new Date(deps.now()));
@@ -89,6 +99,7 @@ export const createIngestRecording = (deps: IngestDeps) => {
   const ingestNew = async (
     asked: IngestRequest,
     intent: UploadIntent,
+    rules: IntakeRules,
     indexed: IndexedFacts,
   ): Promise<Ingested> => {
     const upload = receive(asked);
@@ -99,7 +110,7 @@ export const createIngestRecording = (deps: IngestDeps) => {
     };
     const { declaredBytes } = asked.limits;
     const envelope = await deps.seal.object(intent, upload, declaredBytes, asked.signal).catch(failed);
-    const received = upload.received();
+    const received = judged(upload.received(), asked, rules);
     const sealed = await deps.seal.row(intent, envelope, received).catch(failed);
     if (sealed === 'gone') {
       await deps.intents.discard(intent).catch(() => undefined);
@@ -124,7 +135,7 @@ export const createIngestRecording = (deps: IngestDeps) => {
     const intent = await deps.intents.announce(asked, rules, indexed);
     const rest = deps.intents.keepAlive(intent);
     try {
-      return await ingestNew(asked, intent, indexed).finally(rest);
+      return await ingestNew(asked, intent, rules, indexed).finally(rest);
     } catch (error) {
       // Should the row still be there, the next delivery of the call or the sweeper need not wait for it.
       void deps.intents.letGo(intent);

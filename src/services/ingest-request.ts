@@ -26,7 +26,7 @@ export type Ingested = {
 
 export const ingested = (
   id: string,
-  { sha256, bytes, facts }: ReceivedAudio,
+  { sha256, bytes, facts, flags }: ReceivedAudio,
   created: boolean,
 ): Ingested => ({
   created,
@@ -35,5 +35,5 @@ export const ingested = (
   bytes,
   durationMs: facts.durationMs,
   mediaType: facts.mediaType,
-  flags: facts.flags,
+  flags,
 });

@@ -9,6 +9,8 @@ type IntakeRequest = Pick<IngestRequest, 'actor' | 'metadata' | 'request'>;
 /** What governs a recording from its first moment: G-1 legal basis, G-2 retention class and date, G-3 announcement. */
 export type IntakeRules = {
   readonly unitId: string | null;
+  /** Whether that is an active unit: of what has none no nurse hears anything. */
+  readonly hasCareUnit: boolean;
   readonly announcement: string;
   readonly retentionClass: RetentionClass;
   readonly legalBasis: string;
@@ -46,6 +48,7 @@ export const createIntakeRules = ({ intake, assertRoom, recordUploadRefusal, now
     const retentionClass = metadata.retentionClass ?? (settings.retentionClass as RetentionClass);
     return {
       unitId: named ?? settings.defaultUnitId,
+      hasCareUnit: named !== null || settings.defaultUnitActive,
       announcement: metadata.announcement ?? settings.announcement,
       retentionClass,
       legalBasis: metadata.legalBasis ?? settings.legalBasis,

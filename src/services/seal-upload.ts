@@ -99,7 +99,7 @@ export const createSealUpload = (deps: SealUploadDeps) => ({
   },
 
   /** Writes down what is durable now. `duplicate` and `gone` as in the table. */
-  async row(intent: UploadIntent, envelope: Envelope, { facts, peaks, sha256 }: ReceivedAudio) {
+  async row(intent: UploadIntent, envelope: Envelope, { facts, flags, peaks, sha256 }: ReceivedAudio) {
     const [digest] = await deps.fields.digestMacs(envelope.organisation, sha256);
     const peaksSealed = peaks === null ? null : await deps.fields.sealField(peaksPlace(intent), peaks);
     return deps.recordings.seal(intent.id, new Date(deps.now()), {
@@ -110,7 +110,7 @@ export const createSealUpload = (deps: SealUploadDeps) => ({
       channels: facts.channels,
       declaredDurationMs: facts.declaredDurationMs,
       durationMs: facts.durationMs,
-      flags: [...facts.flags],
+      flags: [...flags],
       peaksSealed: peaksSealed === null ? null : new Uint8Array(peaksSealed),
       digestMac: digest === undefined ? null : new Uint8Array(digest.mac),
     });

@@ -80,7 +80,7 @@ export const createSecondDelivery = (deps: SecondDeliveryDeps) => {
       const macs = await deps.fields.digestMacs(asked.actor.organisation, received.sha256);
       const { digestMac } = row;
       if (digestMac !== null && macs.some(({ mac }) => mac.equals(digestMac)))
-        return ingested(row.id, received, false);
+        return { ...ingested(row.id, received, false), flags: row.flags };
       await refuse(row, asked, { reason: 'conflict', bytes: received.bytes });
       throw new AppError(
         'conflict',

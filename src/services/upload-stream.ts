@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { AudioFacts } from '../core/audio/facts.ts';
 import { createAudioProbe } from '../core/audio/probe.ts';
+import type { RecordingFlag } from '../core/delivery-flags.ts';
 import { AppError } from '../core/errors.ts';
 import { freeBuffer } from '../core/free-buffer.ts';
 
@@ -17,6 +18,8 @@ export type ReceivedAudio = {
   readonly bytes: number;
   readonly sha256: Buffer;
   readonly facts: AudioFacts;
+  /** What is odd about the audio and, once it is known what was said of it, about the delivery. */
+  readonly flags: readonly RecordingFlag[];
   readonly peaks: Buffer | null;
 };
 
@@ -63,7 +66,7 @@ export const createUploadStream = (source: AsyncIterable<Buffer>, limits: Upload
         'refused_content',
         `This is not a recording but a file of kind "${refusal}"; it was refused.`,
       );
-    return { bytes, sha256, facts, peaks };
+    return { bytes, sha256, facts, flags: facts.flags, peaks };
   };
 
   async function* body(): AsyncGenerator<Buffer> {

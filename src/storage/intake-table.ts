@@ -5,6 +5,7 @@ const looksLikeId = (text: string): boolean => /^[0-9a-f-]{36}$/.test(text);
 /** What a source's uploads are given when the metadata does not say. */
 export type SourceSettings = {
   readonly defaultUnitId: string | null;
+  readonly defaultUnitActive: boolean;
   readonly announcement: string;
   readonly retentionClass: string;
   readonly legalBasis: string;
@@ -15,9 +16,11 @@ export type SourceSettings = {
 /** Asked by every upload. */
 const settingsOf = {
   name: 'intake-settings',
-  text: `SELECT s.default_unit_id AS "defaultUnitId", s.announcement, s.retention_class AS "retentionClass",
+  text: `SELECT s.default_unit_id AS "defaultUnitId",
+                u.id IS NOT NULL AND u.disabled_at IS NULL AS "defaultUnitActive", s.announcement, s.retention_class AS "retentionClass",
                 s.legal_basis AS "legalBasis", o.policies
-           FROM source s JOIN organisation o ON o.id = s.organisation_id WHERE s.id = $1`,
+           FROM source s JOIN organisation o ON o.id = s.organisation_id
+           LEFT JOIN care_unit u ON u.id = s.default_unit_id WHERE s.id = $1`,
 };
 
 /** The settings an upload is judged by. */

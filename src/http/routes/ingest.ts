@@ -50,12 +50,14 @@ const sourceOf = (request: FastifyRequest): SourceActor => {
   return actor;
 };
 
-const answer = (reply: FastifyReply, { created, ...facts }: Ingested) =>
-  reply
+const answer = (reply: FastifyReply, { created, ...facts }: Ingested) => {
+  if (created) reply.request.uploadFlags = facts.flags;
+  return reply
     .code(created ? 201 : 200)
     .header('location', `/v1/recordings/${facts.id}/status`)
     .header('cache-control', 'private, no-store')
     .send({ ...facts, status: 'stored' as const, flags: [...facts.flags] });
+};
 
 /** Content-Length of a raw body: exact, or absent with chunked coding. Refused before a byte is read when it is too large. */
 const declaredLength = (request: FastifyRequest, maxUploadBytes: number): number | null => {

@@ -59,9 +59,12 @@ export const UnitSchema = Closed({ id: Uuid, name: Name, ...made });
 export const UnitPage = pageOf(UnitSchema);
 export const NameBody = Closed({ name: Name });
 
+const DEFAULT_UNIT =
+  'whose the recordings are that name no careUnit; without one, or while it is disabled, they are stored with the flag no_care_unit and no nurse can hear them';
+
 const settings = {
   name: Name,
-  defaultUnit: Nullable(Uuid),
+  defaultUnit: { ...Nullable(Uuid), description: DEFAULT_UNIT },
   announcement: Type.String({ minLength: 1, maxLength: 200, description: 'which announcement callers hear' }),
   retentionClass: Type.Enum([...retentionClasses]),
   legalBasis: Type.Enum([...legalBases]),

@@ -13,7 +13,10 @@ export const IngestedSchema = Closed({
   bytes: Type.Integer(),
   durationMs: Nullable(Type.Integer()),
   mediaType: Type.String({ maxLength: 100 }),
-  flags: Type.Array(Type.String({ maxLength: 40 })),
+  flags: Type.Array(Type.String({ maxLength: 40 }), {
+    description:
+      'what is odd about it; no_care_unit: stored, but neither careUnit nor an active default unit of the source says whose it is, so no nurse can hear it',
+  }),
 });
 
 export const UploadStatusSchema = Closed({

@@ -106,6 +106,21 @@ describe('what cannot be read', () => {
     });
   });
 
+  test('what is wrong with a header is said, for all of them at once', () => {
+    const headers = {
+      'x-call-queue': '\xe5',
+      'x-call-agent-id': ['a', 'b'],
+      'x-call-direction': 'sideways',
+      'x-call-colour': 'red',
+    };
+    expect(refusal(() => read(headers)).faults).toEqual({
+      'x-call-queue': 'is not in UTF-8, in which headers of a call are sent',
+      'x-call-agent-id': 'is sent more than once',
+      'x-call-direction': 'must be one of inbound, outbound, internal',
+      'x-call-colour': 'is not a known field',
+    });
+  });
+
   test('an unknown X-Call header is named where its name is plain', () => {
     expect(refusal(() => read({ 'x-call-colour': 'red' })).faults).toEqual({
       'x-call-colour': 'is not a known field',

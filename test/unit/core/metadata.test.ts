@@ -56,6 +56,7 @@ test('everything a source can say', () => {
   expect(parse(everything)).toEqual({
     ...everything,
     startedAt: Date.UTC(2026, 2, 1, 7, 15, 30, 250),
+    pausesInOrder: false,
     endedAt: Date.UTC(2026, 2, 1, 7, 20),
     callerNumber: { raw: '070-174 06 05', kind: 'e164', canonical: '+46701740605' },
     calledNumber: { raw: '1177', kind: 'short', canonical: null },
@@ -82,6 +83,7 @@ test('the least a source can say', () => {
     personalNumber: null,
     channels: null,
     pauses: [],
+    pausesInOrder: true,
     originalName: null,
     announcement: null,
     retentionClass: null,
