@@ -114,6 +114,12 @@ const resume = async (machine: Machine): Promise<void> => {
   for (const place of places) {
     const newest = await newestIn(place, { from: early.newest?.size ?? 0, head: early.head.size, known });
     if (newest !== null) found.push(newest);
+    // A crash before a copy does this, and so does a place that is new; a folder that is not mounted does it too.
+    else if (early.newest !== null)
+      machine.log.warn(
+        { what: place.where, size: early.newest.size },
+        'A place of checkpoints does not have the newest one: is it the one that it was?',
+      );
     machine.copied.set(place, newest?.size ?? 0);
   }
   // Read after the places: another process may have appended and kept a checkpoint meanwhile, and that is no contradiction.

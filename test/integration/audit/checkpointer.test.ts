@@ -1,4 +1,4 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type pg from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -114,6 +114,27 @@ test('the database away: nothing is halted, and the next round makes up for it',
   superuser = await database.connect('superuser');
   await one.round();
   expect(one.alarms()).toEqual([]);
+});
+
+test('a place that does not have the newest one is told of, and gets the next', async () => {
+  const one = await scene.open(writer);
+  await append(2);
+  await one.round();
+  const there = await scene.open(writer);
+  await there.resume();
+  expect(there.lines).toEqual([]);
+  await rm(scene.folder, { recursive: true });
+  const gone = await scene.open(writer);
+  await gone.resume();
+  expect(gone.lines).toEqual([
+    {
+      level: 'warn',
+      fields: { what: scene.folder, size: 2 },
+      message: expect.stringContaining('does not have the newest'),
+    },
+  ]);
+  await gone.round();
+  expect(await readdir(scene.folder)).toEqual(['0000000000000002']);
 });
 
 test('at the end there is a last one', async () => {
