@@ -28,6 +28,16 @@ const SIX_TOGETHER = /(?:\p{Nd}[^\p{L}\p{Nd}]{0,8}){5}\p{Nd}/u;
 export const nameMayHoldNumber = (name: string): boolean =>
   SIX_TOGETHER.test(name.normalize('NFKC').replace(OPAQUE_TOKEN, 'x').replace(DATE, 'x'));
 
+/** Six digits with nothing between them but spaces, full stops, dashes of any kind, underscores or brackets: 46 70 99 98 877. */
+const SIX_IN_WORDS = /(?:\p{Nd}[\s._()[\]\p{Pd}]{0,4}){5}\p{Nd}/u;
+
+/**
+ * The same of a sentence that a person wrote for the access log. The day of a call may be named (2026-01-05); a number that
+ * is written in groups counts like one that is not.
+ */
+export const noteMayHoldNumber = (text: string): boolean =>
+  SIX_IN_WORDS.test(text.normalize('NFKC').replace(DATE, 'x'));
+
 /** A name short and plain enough to be repeated to whoever sent it. */
 const IDENTIFIER = /^[A-Za-z][A-Za-z0-9_-]{0,40}$/;
 

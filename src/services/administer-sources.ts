@@ -1,4 +1,5 @@
 import type { LegalBasis } from '../core/metadata.ts';
+import { mayHoldNumber } from '../core/number-like.ts';
 import type { RetentionClass } from '../core/retention.ts';
 import { newBearerSecret } from '../crypto/bearer-secrets.ts';
 import type { SourceColumns, SourceRow, SourceTable } from '../storage/source-table.ts';
@@ -43,12 +44,22 @@ const newSecrets = () => {
   };
 };
 
+/** As a recording may name one (core/metadata-schema.ts): a version, never a number. */
+const announcementOf = (text: string): string => {
+  if (!/^[A-Za-z][A-Za-z0-9._-]{0,63}$/.test(text) || mayHoldNumber(text))
+    throw invalid(
+      'body/announcement',
+      'must name a version of the announcement: letters, digits, . _ -, no long numbers',
+    );
+  return text;
+};
+
 const columnsOf = (asked: Partial<SourceSettingsRequest>): Partial<SourceColumns> => {
   const { name, defaultUnit, announcement, retentionClass, legalBasis } = asked;
   return {
     ...(name === undefined ? {} : { name: nameOf(name, 'body/name') }),
     ...(defaultUnit === undefined ? {} : { defaultUnitId: defaultUnit }),
-    ...(announcement === undefined ? {} : { announcement: nameOf(announcement, 'body/announcement') }),
+    ...(announcement === undefined ? {} : { announcement: announcementOf(announcement) }),
     ...(retentionClass === undefined ? {} : { retentionClass }),
     ...(legalBasis === undefined ? {} : { legalBasis }),
   };

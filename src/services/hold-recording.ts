@@ -1,10 +1,12 @@
 import type { AuditWriter } from '../audit/writer.ts';
 import { decide, relationTo, type UserActor } from '../core/access.ts';
 import { AppError, isAppError } from '../core/errors.ts';
+import { noteMayHoldNumber } from '../core/number-like.ts';
 import type { HoldTable } from '../storage/hold-table.ts';
 import type { RecordingRow, RecordingTable } from '../storage/recording-table.ts';
 import type { AuditedChanges, Effect } from './audited-change.ts';
 import { eventBase } from './event-base.ts';
+import { invalid } from './fault.ts';
 import type { RecordDenial } from './record-denial.ts';
 
 type Placement = {
@@ -81,6 +83,8 @@ export const createHoldRecording = (deps: HoldRecordingDeps) => {
       const base = eventBase(asked.actor, asked.request, deps.now(), { recording: row.id, row });
       const event = { ...base, action: 'hold.placed', outcome: 'success' } as const;
       const { reason } = asked;
+      if (noteMayHoldNumber(reason))
+        throw invalid('body/reason', 'may hold a number; the access log holds none: say it in words');
       const placement = {
         id: hold,
         recordingId: row.id,

@@ -2,7 +2,7 @@ import type { AuditWriter } from '../audit/writer.ts';
 import { decide, relationTo, type UserActor } from '../core/access.ts';
 import { AppError } from '../core/errors.ts';
 import type { AuditEvent, Purpose } from '../core/events.ts';
-import { mayHoldNumber } from '../core/number-like.ts';
+import { noteMayHoldNumber } from '../core/number-like.ts';
 import type { PlaybackTable } from '../storage/playback-table.ts';
 import type { RecordingRow, RecordingTable } from '../storage/recording-table.ts';
 import { eventBase } from './event-base.ts';
@@ -82,7 +82,7 @@ export const createOpenPlayback = (deps: OpenPlaybackDeps) => {
       await refuse(asked, row, 'no_purpose');
       throw new AppError('forbidden', 'Say why: a playback needs a purpose (care, quality, complaint, …).');
     }
-    if (asked.reason !== null && mayHoldNumber(asked.reason))
+    if (asked.reason !== null && noteMayHoldNumber(asked.reason))
       throw new AppError('invalid_request', 'The note cannot be kept.', {
         faults: [{ where: 'reason', fault: 'may hold a number; the access log holds none: say it in words' }],
       });

@@ -134,6 +134,15 @@ describe('policies', () => {
   });
 });
 
+test.each(['+46701740605', 'v070-174 06 05', '1912-12-12-1212', 'a name with spaces', '\u202ev1', ''])(
+  'a source’s announcement %j is no version of one: refused, as in the metadata of an upload',
+  async (announcement) => {
+    const { source } = await home.newSource();
+    const change = identity.services.sources.change(home.caller(), source.id, { announcement });
+    expect(await codeOf(change)).toBe('invalid_request');
+  },
+);
+
 describe('one’s own password', () => {
   const change = (actor: never, currentPassword: string, newPassword: string) =>
     identity.services.changePassword({

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { mayHoldNumber, showableName } from '../../../src/core/number-like.ts';
+import { mayHoldNumber, noteMayHoldNumber, showableName } from '../../../src/core/number-like.ts';
 
 test.each([
   '0701740605',
@@ -31,6 +31,32 @@ test.each([
   'a0b1c2d3e4f5a6',
 ])('%s does not', (text) => {
   expect(mayHoldNumber(text)).toBe(false);
+});
+
+test.each([
+  'ring 46 70 99 98 877',
+  '1912-12-12-1212',
+  'call back (070) 174.06.05',
+  'asked for 12 – 34 – 56',
+  '0701740605',
+  '１２３ ４５６',
+])('a note %j may hold a number', (text) => {
+  expect(noteMayHoldNumber(text)).toBe(true);
+});
+
+test.each([
+  '',
+  'caller rang 3 times, 45 minutes',
+  'the call of 2026-01-05, twice',
+  '112 or 1177',
+  'room 12 on ward 34',
+])('a note %j does not', (text) => {
+  expect(noteMayHoldNumber(text)).toBe(false);
+});
+
+test('long hostile notes are read in no time to speak of', () => {
+  for (const unit of ['0', '0 ', '0    ', '2026-', '(', '0(((('])
+    expect(typeof noteMayHoldNumber(unit.repeat(100_000))).toBe('boolean');
 });
 
 test('long hostile texts are read in no time to speak of', () => {
