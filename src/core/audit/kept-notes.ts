@@ -21,23 +21,32 @@ export type KeptNotes = {
   readonly faults: readonly Fault[];
 };
 
-/** `0000000000001500` is a checkpoint, `0000000000001500.0badcafe` the line of a witness that belongs under it. */
+/** `0000000000001500` is a checkpoint, `0000000000001500.0badcafe` the same with the line of a witness under it. */
 const COSIGNATURE = /^(.*\d{16})\.[0-9a-f]{8}$/;
 
 const baseName = (name: string): string => name.slice(name.lastIndexOf('/') + 1);
 
 type Opened = SignedCheckpoint & { readonly name: string; readonly writtenAt: number };
 
-/** Checkpoints with the lines of their witnesses under them. */
+/**
+ * Checkpoints with the lines of all their witnesses under them: beside a checkpoint lies the same note once more for each
+ * witness, with its line. A copy of another text stands for itself.
+ */
 const withCosignatures = (files: readonly KeptFile[]): readonly KeptFile[] => {
-  const lines = new Map<string, string>();
-  const notes: KeptFile[] = [];
+  const notes = new Map(files.filter(({ name }) => !COSIGNATURE.test(name)).map((file) => [file.name, file]));
+  const alone: KeptFile[] = [];
+  const texts = new Map([...notes].map(([name, { text }]) => [name, text]));
   for (const file of files) {
-    const note = COSIGNATURE.exec(file.name)?.[1];
-    if (note === undefined) notes.push(file);
-    else lines.set(note, (lines.get(note) ?? '') + file.text);
+    const beside = COSIGNATURE.exec(file.name)?.[1];
+    if (beside === undefined) continue;
+    const note = notes.get(beside);
+    if (note === undefined || note.text === '' || !file.text.startsWith(note.text)) alone.push(file);
+    else texts.set(beside, (texts.get(beside) ?? '') + file.text.slice(note.text.length));
   }
-  return notes.map((note) => ({ ...note, text: note.text + (lines.get(note.name) ?? '') }));
+  return [
+    ...[...notes.values()].map((note) => ({ ...note, text: texts.get(note.name) ?? note.text })),
+    ...alone,
+  ];
 };
 
 const epochOf = ({ checkpoint }: Opened): number => parseOrigin(checkpoint.origin).epoch;

@@ -74,13 +74,36 @@ test('without a key nobody’s signature is asked for, and the oldest still coun
   expect([anchors, faults.length]).toEqual([[anchor(30)], 1]);
 });
 
-test('lines of witnesses lie beside their checkpoint', () => {
-  const text = noteOf(log, 30, [own]);
-  const line = `${noteOf(log, 30, [own, witness]).slice(text.length)}`;
-  const beside = { name: `${nameOf(30)}.0badcafe`, text: line, writtenAt: 31 };
-  const asking = { ...trust, quorum: 1 };
-  expect(readKeptNotes([kept(30), beside], asking)).toMatchObject({ notes: 1, faultCount: 0 });
-  expect(kinds([kept(30)], asking)).toEqual([['signature', expect.stringContaining('seen by 0')]]);
+describe('the same note lies beside a checkpoint once for each witness, with its line', () => {
+  const second = newKey('second.test', keyTypes.cosignature);
+  const asking = { ...trust, witnesses: [witness.key, second.key], quorum: 2 };
+  const beside = (signer: typeof witness, id: string) =>
+    kept(30, { name: `${nameOf(30)}.${id}`, text: noteOf(log, 30, [own, signer]), writtenAt: 31 });
+
+  test('all of them count together', () => {
+    const files = [kept(30), beside(witness, '0badcafe'), beside(second, '0badbeef')];
+    expect(readKeptNotes(files, asking)).toMatchObject({ anchors: [anchor(30)], notes: 1, faultCount: 0 });
+    expect(kinds(files.slice(0, 2), asking)).toEqual([['signature', expect.stringContaining('seen by 1')]]);
+  });
+
+  test('H-5 one of another tree stands for itself: the fork is named', () => {
+    const other = kept(30, {
+      name: `${nameOf(30)}.0badcafe`,
+      of: forged,
+      signers: [own, witness],
+      writtenAt: 31,
+    });
+    expect(kinds([kept(30), other])).toEqual([['anchor', expect.stringContaining('forked')]]);
+    expect(readKeptNotes([other], trust)).toMatchObject({ notes: 1, faultCount: 0 });
+  });
+
+  test('lines alone are no checkpoint', () => {
+    const lines = noteOf(log, 30, [own, witness]).slice(noteOf(log, 30, [own]).length);
+    const alone = { name: `${nameOf(30)}.0badcafe`, text: lines, writtenAt: 31 };
+    expect(kinds([kept(30), alone])).toEqual([
+      ['signature', expect.stringContaining('is no signed checkpoint')],
+    ]);
+  });
 });
 
 test('another log’s checkpoint, signed by the trusted key, is no head, also where it is the only one', () => {
