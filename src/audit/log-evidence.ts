@@ -36,6 +36,8 @@ export type LogEvidence = LogProver & {
    * first. Nothing of it is verified.
    */
   readonly checkpoint: (size: number) => Promise<string | null>;
+  /** How many witnesses stand under the newest checkpoint that any has seen. */
+  readonly witnesses: () => Promise<number>;
   /** Null when the log holds no such entry. */
   readonly raw: (seq: number) => Promise<RawEntry | null>;
   /** The rows there are of entries [from, to), in order; one that was taken out is not among them. */
@@ -115,6 +117,9 @@ const NEWEST_CHECKPOINT = `
                                FROM audit.cosignature s WHERE s.size = c.size), '') AS note
     FROM audit.checkpoint c WHERE c.size <= $1 ORDER BY c.size DESC LIMIT 1`;
 
+const WITNESSES = `
+  SELECT count(*)::int AS count FROM audit.cosignature WHERE size = (SELECT max(size) FROM audit.cosignature)`;
+
 /** Opens connections when they are first needed. */
 export const createLogEvidence = (options: Options): LogEvidence => {
   const pool = openPool(options);
@@ -144,6 +149,7 @@ export const createLogEvidence = (options: Options): LogEvidence => {
     },
     checkpoint: async (size) =>
       (await ask<{ note: string }>({ text: NEWEST_CHECKPOINT, values: [size] }))[0]?.note ?? null,
+    witnesses: async () => (await ask<{ count: number }>({ text: WITNESSES, values: [] }))[0]?.count ?? 0,
     raw: async (seq) => {
       const [row] = await ask<EntryRow>({ text: RAW, values: [seq] });
       return row === undefined ? null : rawOf(row);

@@ -18,7 +18,7 @@ import { AppError } from '../core/errors.ts';
 import { eventBase } from './event-base.ts';
 import { runLines, selectedLines } from './export-lines.ts';
 import { audienceOf, type LogQuery, type LogQuestion } from './log-question.ts';
-import { type CheckpointNow, signedNow } from './signed-now.ts';
+import { type CheckpointNow, cosignedNote, signedNow } from './signed-now.ts';
 
 export type ExportEvidenceDeps = {
   readonly evidence: LogEvidence;
@@ -50,7 +50,7 @@ type Tree = Pick<ExportHeader, 'origin' | 'size' | 'root' | 'checkpoint'> & {
 const treeOf = async ({ evidence, checkpointNow }: ExportEvidenceDeps): Promise<Tree> => {
   await signedNow(checkpointNow);
   const { size, root } = await evidence.head();
-  const checkpoint = await evidence.checkpoint(size);
+  const checkpoint = await cosignedNote(evidence, size);
   const opened = checkpoint === null ? null : parseCheckpoint(parseNote(checkpoint)?.text ?? '');
   return {
     origin: opened?.origin ?? null,

@@ -7,10 +7,13 @@ import { decodeBody } from '../core/audit/entry.ts';
 import { parseNote } from '../core/audit/note.ts';
 import { AppError } from '../core/errors.ts';
 import { audienceOf, type RecordReading } from './log-question.ts';
-import { type CheckpointNow, signedNow } from './signed-now.ts';
+import { type CheckpointNow, cosignedNote, signedNow } from './signed-now.ts';
 
 export type ProveLogDeps = {
-  readonly evidence: Pick<LogEvidence, 'head' | 'raw' | 'root' | 'inclusion' | 'consistency' | 'checkpoint'>;
+  readonly evidence: Pick<
+    LogEvidence,
+    'head' | 'raw' | 'root' | 'inclusion' | 'consistency' | 'checkpoint' | 'witnesses'
+  >;
   readonly checkpointNow: CheckpointNow;
   readonly recordReading: RecordReading;
 };
@@ -75,7 +78,7 @@ const readable = (raw: RawEntry | null, actor: UserActor): ReadableEntry | null 
  */
 export const createProveLog = ({ evidence, checkpointNow, recordReading }: ProveLogDeps) => {
   const newestCheckpoint = async (size: number) => {
-    const note = await evidence.checkpoint(size);
+    const note = await cosignedNote(evidence, size);
     const signed = note === null ? null : parseCheckpoint(parseNote(note)?.text ?? '');
     return signed && { size: signed.size, checkpoint: note };
   };

@@ -42,9 +42,10 @@ const started = ({
       steps.push(name);
       return work(...args);
     };
-  const evidence: Pick<LogEvidence, 'head' | 'checkpoint' | 'range' | 'consistency' | 'run'> = {
+  const evidence: Pick<LogEvidence, 'head' | 'checkpoint' | 'witnesses' | 'range' | 'consistency' | 'run'> = {
     head: told('head', () => ({ size: SIZE, root: tree.root(SIZE) })),
     checkpoint: told('checkpoint', () => null),
+    witnesses: told('witnesses', () => 0),
     range: told('range', (size: number) => ({ size, hashes: tree.range(size) })),
     consistency: told('consistency', (from: number, to: number) => tree.consistency(from, to)),
     run: told('run', (from: number, to: number) =>
@@ -67,7 +68,7 @@ const pagesRead = (steps: readonly string[]): number => steps.filter((step) => s
 test('signed first, proven, told to the log, and only then is anything read', async () => {
   const { steps, begin } = started();
   const pieces = await begin();
-  expect(steps).toEqual(['sign', 'head', 'checkpoint', 'range', 'consistency', 'entry']);
+  expect(steps).toEqual(['sign', 'head', 'witnesses', 'checkpoint', 'range', 'consistency', 'entry']);
   const verifier = createExportVerifier();
   for await (const piece of pieces) verifier.push(piece);
   expect(verifier.finish()).toMatchObject({ ok: true, entries: SIZE });
