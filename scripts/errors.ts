@@ -18,6 +18,10 @@ Every error is an RFC 9457 problem (\`application/problem+json\`) with \`type\` 
 \`detail\` says which kind of failure it was and never why: that is in the log of the service, under \`requestId\`. A few codes end
 commands or the start and are never answered over HTTP.
 
+\`POST /v1/auth/token\` answers 400 and 401 as RFC 6749 §5.2 has it: \`application/json\` with \`error\` and \`error_description\`, and
+the members of the problem beside them. Its other errors are problems as everywhere. Of the faults of a request twenty at most
+are named.
+
 | code | status | title | what to do |
 |---|---|---|---|
 ${Object.entries(problemTable).map(row).join('\n')}

@@ -179,7 +179,7 @@ const createServer = (deps: AppDeps): App =>
     // What still arrives while the server closes is answered in full, and its connection closed.
     return503OnClosing: false,
     ajv: {
-      customOptions: { removeAdditional: false, coerceTypes: false, allErrors: false, useDefaults: true },
+      customOptions: { removeAdditional: false, coerceTypes: false, allErrors: true, useDefaults: true },
     },
     frameworkErrors: (error, request, reply) => {
       sendProblem(request as FastifyRequest, reply as FastifyReply, error);

@@ -9,7 +9,7 @@ const MAX_MS = 5_000;
  * resets it, and the client would report a broken pipe instead of reading why it was refused.
  */
 export const discardRest = (request: IncomingMessage): void => {
-  if (request.complete || request.destroyed) return;
+  if (request.complete || request.readableEnded || request.destroyed) return;
   const { socket } = request;
   let bytes = 0;
   const timer = setTimeout(() => socket.destroy(), MAX_MS);

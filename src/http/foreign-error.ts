@@ -44,7 +44,7 @@ const MAX_FAULTS = 20;
 const MAX_FAULT = 400;
 
 /** Rules and their words come from our own schemas; of what was sent only the name of a field, where that can be shown. */
-const faultOf = ({ keyword, params, message }: Validation): string => {
+const faultOf = ({ keyword, params }: Validation): string => {
   if (keyword === 'additionalProperties') {
     const shown = showableName(String(params.additionalProperty));
     return `is unknown: ${shown ?? 'its name is not repeated here'}`;
@@ -55,14 +55,64 @@ const faultOf = ({ keyword, params, message }: Validation): string => {
   if (keyword === 'pattern' && params.pattern === UUID_PATTERN) return 'must be a UUID in lower case';
   if (keyword === 'format' && params.format === 'date-time')
     return 'must be a time with offset as in RFC 3339, such as 2026-03-01T08:15:30+01:00';
-  return message ?? 'is not valid';
+  return plainWords(keyword, params as Record<string, unknown>);
+};
+
+const kinds: Readonly<Record<string, string>> = {
+  string: 'text',
+  integer: 'a whole number',
+  number: 'a number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'an object with the documented fields',
+  null: 'null',
+};
+
+/** What a rule of a schema asks for, in words that need no schema. */
+const plainWords = (keyword: string, { type, limit }: Record<string, unknown>): string => {
+  switch (keyword) {
+    case 'type':
+      return `must be ${[type]
+        .flat()
+        .map((one) => kinds[String(one)])
+        .join(' or ')}`;
+    case 'minLength':
+      return limit === 1 ? 'must not be empty' : `must have at least ${limit} characters`;
+    case 'maxLength':
+      return `must have at most ${limit} characters`;
+    case 'minimum':
+      return `must be ${limit} or more`;
+    case 'maximum':
+      return `must be ${limit} or less`;
+    case 'minItems':
+      return `must have at least ${limit} entries`;
+    case 'maxItems':
+      return `must have at most ${limit} entries`;
+    case 'uniqueItems':
+      return 'must not name the same twice';
+    default:
+      return 'does not have the documented form';
+  }
+};
+
+/** Of a field that breaks several rules, the first: of names that lack or are too many, all. */
+const firstOfEach = (validations: readonly Validation[]): Validation[] => {
+  const seen = new Set<string>();
+  return validations.filter(({ keyword, instancePath }) => {
+    if (keyword === 'required' || keyword === 'additionalProperties') return true;
+    const isFirst = !seen.has(instancePath);
+    seen.add(instancePath);
+    return isFirst;
+  });
 };
 
 const validationFaults = (error: FastifyError): { where: string; fault: string }[] =>
-  (error.validation ?? []).slice(0, MAX_FAULTS).map((validation) => ({
-    where: `${error.validationContext ?? 'body'}${validation.instancePath}`.slice(0, 120),
-    fault: faultOf(validation),
-  }));
+  firstOfEach(error.validation ?? [])
+    .slice(0, MAX_FAULTS)
+    .map((validation) => ({
+      where: `${error.validationContext ?? 'body'}${validation.instancePath}`.slice(0, 120),
+      fault: faultOf(validation),
+    }));
 
 /** Any error becomes an AppError that says nothing of what was sent, nor of the inside of the vault. */
 export const asAppError = (error: unknown): AppError => {

@@ -50,6 +50,9 @@ const outside = Object.values(networkInterfaces())
   .flatMap((addresses) => addresses ?? [])
   .find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
 
+/** Of twelve guesses in a minute, where ten may be made. */
+const limited = [...Array<number>(10).fill(401), 429, 429];
+
 describe('HSLF-4 behind a proxy that ends TLS', () => {
   let folder: VaultFolder;
   let port: number;
@@ -77,8 +80,6 @@ describe('HSLF-4 behind a proxy that ends TLS', () => {
     for (let round = 0; round < 12; round += 1) answers.push(await askFrom(from, client(round), path(round)));
     return answers;
   };
-  const limited = [...Array<number>(10).fill(401), 429, 429];
-
   test('each of its clients has a limit of his own', async () => {
     expect(await askOften('127.0.0.2', () => '198.51.100.7')).toEqual(limited);
     expect(await askOften('127.0.0.2', (round) => `198.51.101.${round}`)).toEqual(Array(12).fill(401));
@@ -86,6 +87,16 @@ describe('HSLF-4 behind a proxy that ends TLS', () => {
 
   test('what a client wrote into the header himself moves nothing: the proxy’s own word counts', async () => {
     expect(await askOften('127.0.0.2', (round) => `203.0.113.${round}, 198.51.100.9`)).toEqual(limited);
+  });
+
+  test('a load balancer may ask as often as it likes, and takes nobody’s turn', async () => {
+    const asked = await askOften(
+      '127.0.0.2',
+      () => '198.51.100.10',
+      (round) => ['/healthz', '/readyz'][round % 2]!,
+    );
+    expect(asked).toEqual(Array(12).fill(200));
+    expect(await askOften('127.0.0.2', () => '198.51.100.10')).toEqual(limited);
   });
 
   test('guesses of tokens and of addresses count together', async () => {

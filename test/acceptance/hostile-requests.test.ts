@@ -67,21 +67,49 @@ test('a body of a megabyte: 413; of another content type: 415; coded: 415', asyn
 });
 
 test.each([
-  [{ limit: 0 }, 'body/limit', /1/],
-  [{ limit: 201 }, 'body/limit', /200/],
-  [{ limit: '5' }, 'body/limit', /integer/],
-  [{ callerNumber: 46701740605 }, 'body/callerNumber', /string/],
+  [{ limit: 0 }, 'body/limit', /^must be 1 or more$/],
+  [{ limit: 201 }, 'body/limit', /^must be 200 or less$/],
+  [{ limit: '5' }, 'body/limit', /^must be a whole number$/],
+  [{ callerNumber: 46701740605 }, 'body/callerNumber', /^must be text$/],
   [{ from: 'yesterday' }, 'body/from', /RFC 3339/],
   [{ careUnit: 'x' }, 'body/careUnit', /UUID/],
   [{ direction: 'sideways' }, 'body/direction', /one of inbound, outbound, internal/],
-  [{ cursor: '../..' }, 'body/cursor', /pattern/],
+  [{ cursor: '../..' }, 'body/cursor', /^does not have the documented form$/],
+  [{ callId: '' }, 'body/callId', /^must not be empty$/],
+  [{ queue: 'x'.repeat(300) }, 'body/queue', /^must have at most 256 characters$/],
   [{ cursor: 'AAAA' }, 'cursor', /earlier answer/],
   [{ callerNumber: 'no number' }, 'callerNumber', /telephone number/],
   [{ personalNumber: '20170101-0000' }, 'personalNumber', /./],
-  [{ callerNumber: ['x'] }, 'body/callerNumber', /string/],
+  [{ callerNumber: ['x'] }, 'body/callerNumber', /^must be text$/],
 ])('a search that cannot be: 400 names the field (%j)', async (json, where, fault) => {
   const { faults } = expectProblem(await search(JSON.stringify(json)), 400, 'invalid_request');
   expect(faults?.[0]).toEqual({ where, fault: expect.stringMatching(fault) });
+});
+
+test('all faults of a body are named at once, each once, twenty at most, and no value with them', async () => {
+  const wrong = {
+    limit: '4670',
+    direction: 'sideways',
+    careUnit: 'X',
+    callId: 5,
+    religion: 'any',
+    n0701740605: 1,
+  };
+  const { faults } = expectProblem(await search(JSON.stringify(wrong)), 400, 'invalid_request');
+  expect(new Set(faults)).toEqual(
+    new Set([
+      { where: 'body', fault: 'is unknown: its name is not repeated here' },
+      { where: 'body', fault: 'is unknown: religion' },
+      { where: 'body/callId', fault: 'must be text' },
+      { where: 'body/careUnit', fault: 'must be a UUID in lower case' },
+      { where: 'body/direction', fault: 'must be one of inbound, outbound, internal' },
+      { where: 'body/limit', fault: 'must be a whole number' },
+    ]),
+  );
+  expect(faults).toHaveLength(6);
+  const many = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`f${i}`, i]));
+  const bounded = expectProblem(await search(JSON.stringify(many)), 400, 'invalid_request');
+  expect(bounded.faults).toHaveLength(20);
 });
 
 test('a purpose that is none names those there are', async () => {

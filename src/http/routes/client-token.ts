@@ -108,7 +108,8 @@ export const clientTokenRoute: FastifyPluginAsync<Options> = async (app, { servi
         tags: ['auth'],
         operationId: 'token',
         summary: 'Access token for a source (OAuth 2.0 client credentials)',
-        description: 'Client id and secret by Basic authentication or as form parameters.',
+        description:
+          'Client id and secret by Basic authentication or as form parameters. 400 and 401 are application/json with error and error_description (RFC 6749 §5.2), beside which stand the members of a problem; other errors are problems as everywhere.',
         security: [],
         consumes: ['application/x-www-form-urlencoded'],
         body: ClientCredentialsBody,
