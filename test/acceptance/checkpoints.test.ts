@@ -61,7 +61,7 @@ test('at the end there is one of everything, also of what commands have done wit
   expect(await newest()).toBe(stopped + 1);
 });
 
-describe('H-5, H-6 the log is shorter than a checkpoint', () => {
+describe('H-5 the log is shorter than a checkpoint', () => {
   test('while the vault runs: alarm, not ready, and nothing that needs an entry is done', async () => {
     const { vault, line } = world;
     const id = await store();
