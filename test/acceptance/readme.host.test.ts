@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
@@ -50,7 +50,7 @@ test('the README’s commands work as they stand, one after the other, until Ctr
   const running = demo('--data-dir', join(home, 'data'), '--json');
   const { url, accounts, source } = JSON.parse(await running.line) as Contract;
   const callvault = `npx() { [ "$1" = callvault ] && shift && '${process.execPath}' '${ROOT}/bin/callvault.js' "$@"; }\n`;
-  const { code, stdout, stderr } = await bash(callvault + (await readmeCommands()) + (await afterCall()), {
+  const env = {
     ...bareEnvironment(),
     URL: url,
     KEY: source.apiKey,
@@ -62,9 +62,15 @@ test('the README’s commands work as they stand, one after the other, until Ctr
     ADMIN_PASSWORD: accounts.admin.password,
     COMPLIANCE_EMAIL: accounts.compliance.email,
     COMPLIANCE_PASSWORD: accounts.compliance.password,
-  });
+    TMPDIR: home,
+  };
+  const whole = callvault + (await readmeCommands());
+  const { code, stdout, stderr } = await bash(
+    `${whole}${await afterCall()}\necho\necho ====\necho "$TRY"`,
+    env,
+  );
   expect(code, stderr).toBe(0);
-  const [, , found, , refusals, log, putAnswer] = stdout.split('====\n');
+  const [, , found, , refusals, log, putAnswer, folder] = stdout.split('====\n');
   expect(found).toContain('"callerNumber":"+46701740605"');
   expect(refusals?.trim().split('\n')).toEqual(['404', '403', '403']);
   expect(log).toContain('"action":"recording.stored"');
@@ -75,8 +81,17 @@ test('the README’s commands work as they stand, one after the other, until Ctr
   expect(log).toContain('"action":"playback.opened"');
   expect(JSON.parse(putAnswer ?? '')).toMatchObject({ status: 'stored', mediaType: 'audio/wav' });
   const fixture = await readFile(join(ROOT, 'fixtures/fever.wav'));
-  const part = await readFile(join(home, 'part.wav'));
+  const part = await readFile(join(folder?.trim() ?? '', 'part.wav'));
   expect(part.equals(fixture.subarray(0, 65_536))).toBe(true);
+
+  // Whoever tries it once more, with another sound, gets as far.
+  const other = whole.replace('WAV=fixtures/fever.wav', 'WAV=fixtures/rash.wav');
+  expect(other).not.toBe(whole);
+  const again = await bash(`${other}\ntest "$(echo '{}' | field id)" = ''\ntest -s "$TRY/part.wav"`, env);
+  expect(again.code, again.stderr).toBe(0);
+  expect(again.stdout).toContain('404\n403\n403\n');
+  const left = (await readdir(home)).filter((name) => !name.startsWith('tmp.')).sort();
+  expect(left).toEqual(['data', 'data.keys', 'fixtures']);
 
   const http = createHttpClient(url);
   expect((await http.get('/readyz')).text).toBe('{"status":"ready"}');
