@@ -50,6 +50,21 @@ const outside = Object.values(networkInterfaces())
   .flatMap((addresses) => addresses ?? [])
   .find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
 
+/** Everything that comes back on a connection from `address` to itself. */
+const saidTo = async (address: string, at: number): Promise<string> => {
+  const socket = connect({ host: address, port: at, localAddress: address });
+  let said = '';
+  socket.setEncoding('utf8').on('data', (chunk: string) => {
+    said += chunk;
+  });
+  socket.on('error', () => undefined);
+  socket.write(
+    'GET /healthz HTTP/1.1\r\nHost: vault\r\nX-Forwarded-For: 127.0.0.1\r\nConnection: close\r\n\r\n',
+  );
+  await new Promise((resolve) => socket.once('close', resolve));
+  return said;
+};
+
 /** Of twelve guesses in a minute, where ten may be made. */
 const limited = [...Array<number>(10).fill(401), 429, 429];
 
@@ -109,26 +124,11 @@ describe('HSLF-4 behind a proxy that ends TLS', () => {
     expect(await askOften('127.0.0.3', (round) => `198.51.102.${round}`)).toEqual(limited);
   });
 
-  /** Everything that comes back on a connection from `address` to itself. */
-  const saidTo = async (address: string, at = port): Promise<string> => {
-    const socket = connect({ host: address, port: at, localAddress: address });
-    let said = '';
-    socket.setEncoding('utf8').on('data', (chunk: string) => {
-      said += chunk;
-    });
-    socket.on('error', () => undefined);
-    socket.write(
-      'GET /healthz HTTP/1.1\r\nHost: vault\r\nX-Forwarded-For: 127.0.0.1\r\nConnection: close\r\n\r\n',
-    );
-    await new Promise((resolve) => socket.once('close', resolve));
-    return said;
-  };
-
   test.runIf(outside !== undefined)(
     `whoever comes past the proxy is hung up on without a word (${outside ?? 'not tried: this machine has no network'})`,
     async () => {
-      expect(await saidTo(outside as string)).toBe('');
-      expect(await saidTo('127.0.0.4')).toMatch(/^HTTP\/1\.1 200 /);
+      expect(await saidTo(outside as string, port)).toBe('');
+      expect(await saidTo('127.0.0.4', port)).toMatch(/^HTTP\/1\.1 200 /);
     },
   );
 
