@@ -204,6 +204,24 @@ test('restored twice: a database that has forgotten the second epoch opens the t
   await world.vault.stop();
 });
 
+test('an epoch stays known when the entry that opened it has lost its body', async () => {
+  await restart();
+  await inDatabase(
+    world.folder,
+    async (client) => {
+      await client.query('ALTER TABLE audit.entry DISABLE TRIGGER USER');
+      await client.query(`DELETE FROM audit.entry WHERE (facts).action = 'log.epoch_opened'`);
+    },
+    'superuser',
+  );
+  await world.vault.stop();
+  const before = (await sizesIn('epoch-3')).length;
+  await restart();
+  await world.line.store(newCall(20_000));
+  await world.vault.stop();
+  expect((await sizesIn('epoch-3')).length).toBeGreaterThan(before);
+});
+
 test('H-5 an epoch that the database alone tells of is believed by nobody', async () => {
   await rm(world.folder.dataDir, { recursive: true });
   await copy(`${world.folder.dataDir}.backup`, world.folder.dataDir);
