@@ -4,7 +4,7 @@
  * has a hole. `tree`: root, range or node is not what the leaves give. `anchor`: the log does not contain a head that is
  * known from elsewhere. `beyond`: rows outside the log. `signature`: a checkpoint is not signed by those who should have
  * signed it. `export`: a file is not, or not all of, what the vault wrote. `early_prune`: bodies were removed before the legal
- * period was out.
+ * period was out. `backdated`: an entry says that it is older than a checkpoint that was seen without it.
  */
 export const faultKinds = [
   'leaf',
