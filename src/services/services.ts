@@ -148,7 +148,7 @@ const logServices = (deps: ServiceDeps) => {
 export const createServices = (deps: ServiceDeps) => {
   const { recordings, playbacks, holds, pendingChanges } = deps.tables;
   const newId = () => randomUUID();
-  const recordDenial = createRecordDenial(deps);
+  const recordDenial = createRecordDenial({ ...deps, recordings });
   const reportDamage = createReportDamage({ ...deps, recordings });
   const playback = playbackServices(deps, { recordDenial, reportDamage });
   const ingest = ingestServices(deps, recordDenial);
@@ -167,6 +167,7 @@ export const createServices = (deps: ServiceDeps) => {
   const shared = { ...deps, recordings, changes, reportDamage, newId };
   return {
     ...identity,
+    recordDenial,
     ...playback,
     ingestRecording: ingest.ingestRecording,
     recordUploadRefusal: ingest.recordUploadRefusal,

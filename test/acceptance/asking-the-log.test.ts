@@ -128,6 +128,19 @@ describe('who heard this recording', () => {
   });
 });
 
+test('a search by recording finds who was refused it for the role; ids of nothing and of others are not repeated', async () => {
+  const { id } = await people.deliver();
+  const refused = [scene.home.admin, scene.home.compliance];
+  const nothing = '0b8a1f0e-5a58-4f0e-9c1f-7f6f2a5b9d11';
+  for (const person of refused)
+    for (const recording of [id, nothing, scene.abroad.recording.id])
+      expect((await people.open(person, recording)).status).toBe(403);
+  const found = await people.entries({ recording: id, action: 'access.denied' });
+  expect(found.map(({ actor }) => actor.id).sort()).toEqual(refused.map((person) => person.id).sort());
+  for (const recording of [nothing, scene.abroad.recording.id])
+    expect(await people.entries({ recording, action: 'access.denied' })).toEqual([]);
+});
+
 describe('what this person did', () => {
   type Activity = {
     readonly counts:

@@ -103,15 +103,18 @@ const permit = async (
   deps: AccessDeps,
 ): Promise<void> => {
   const route = request.routeOptions.url ?? 'unknown';
+  const { id } = request.params as { readonly id?: string };
+  const recording = route.startsWith('/v1/recordings/:id') ? id : undefined;
+  const denial = { actor, request: request.id, route, recording };
   if (mustChoosePassword(actor, action)) {
-    await deps.recordDenial({ actor, request: request.id, route, reason: 'initial_password' });
+    await deps.recordDenial({ ...denial, reason: 'initial_password' });
     throw new AppError(
       'password_change_required',
       'This password was made by somebody else: choose your own first (POST /v1/auth/password).',
     );
   }
   if (mayEver(actor.role, action)) return;
-  await deps.recordDenial({ actor, request: request.id, route, reason: 'role' });
+  await deps.recordDenial({ ...denial, reason: 'role' });
   throw new AppError('forbidden', `Your role does not permit this (${action}).`);
 };
 
