@@ -12,6 +12,9 @@ export type ReportHeardDeps = {
   readonly now: () => number;
 };
 
+/** Players round, and estimate the length of what has no exact one. */
+const TOLERANCE_MS = 1_000;
+
 /** What the player says was heard, kept apart from what the vault knows was opened: the client's statement, no more. */
 export const createReportHeard =
   (deps: ReportHeardDeps) =>
@@ -39,6 +42,12 @@ export const createReportHeard =
       throw new AppError(
         'invalid_request',
         'A span ends before it begins: write [from, to] in milliseconds.',
+      );
+    const { durationMs } = playback;
+    if (durationMs !== null && spans.some(([, to]) => to > durationMs + TOLERANCE_MS))
+      throw new AppError(
+        'invalid_request',
+        `A span ends after the recording does, which has ${durationMs} milliseconds.`,
       );
     await deps.audit.append({
       ...eventBase(actor, asked.request, deps.now(), {

@@ -83,11 +83,14 @@ export const createPlaybackTable = ({
       readonly organisationId: string;
       readonly unitId: string | null;
       readonly subject: string | null;
+      readonly durationMs: number | null;
       readonly purpose: Purpose;
     } | null> {
       const row = await prisma.playback.findUnique({
         where: { id },
-        include: { recording: { select: { organisationId: true, unitId: true, subject: true } } },
+        include: {
+          recording: { select: { organisationId: true, unitId: true, subject: true, durationMs: true } },
+        },
       });
       if (row === null) return null;
       const { userId, sessionId, recordingId, recording } = row;

@@ -215,6 +215,17 @@ test('what the player says was heard is kept as its own statement', async () => 
     scene.http.post(`/v1/playbacks/${opened.playbackId}/heard`, { token: opened.token, json });
   expect((await heard({ spans: [[0, 4000]] })).status).toBe(204);
   expectProblem(await heard({ spans: [[5, 4]] }), 400, 'invalid_request');
+  const beyond = expectProblem(
+    await heard({
+      spans: [
+        [0, 4000],
+        [0, 41_001],
+      ],
+    }),
+    400,
+    'invalid_request',
+  );
+  expect(beyond.detail).toMatch(/after the recording does, which has 40000 milliseconds/);
   expectProblem(await heard({ spans: [] }), 400, 'invalid_request');
   expectProblem(await heard({ spans: [[-1, 4]] }), 400, 'invalid_request');
   const statements = await people.entries({ recording: recording.id, action: 'playback.heard' });

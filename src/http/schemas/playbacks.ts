@@ -31,6 +31,6 @@ export const HeardBody = Closed({
   spans: Type.Array(Type.Tuple([Millisecond, Millisecond]), {
     minItems: 1,
     maxItems: 1000,
-    description: '[from, to] in milliseconds of the recording',
+    description: '[from, to] in milliseconds of the recording, at most a second beyond its end',
   }),
 });
