@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { Type } from 'typebox';
@@ -245,6 +245,27 @@ const invalid = (faults: readonly { readonly where: string; readonly fault: stri
     { faults },
   );
 
+/** A setting, a comment or nothing; one in quotation marks may go on over further lines, which is too much to judge here. */
+const SETTING = /^\s*(?:#.*|(?:export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*=.*)?$/;
+
+const faultsOfFile = (path: string, text: string): { where: string; fault: string }[] => {
+  const faults: { where: string; fault: string }[] = [];
+  const values = parseEnv(text);
+  const many = Object.values(values).some((value) => value?.includes('\n'));
+  // Its number and nothing of it: it may be a secret that lost its name.
+  if (!many)
+    for (const [index, line] of text.split(/\r?\n/).entries())
+      if (!SETTING.test(line))
+        faults.push({ where: '.env', fault: `has no setting (NAME=value) in line ${index + 1}` });
+  const secret = names.find((name) => rules[name].secret && values[name]);
+  if (secret !== undefined && (statSync(path).mode & 0o077) !== 0)
+    faults.push({
+      where: '.env',
+      fault: `holds ${secret} and is open to other users of this machine: run chmod 600 on it`,
+    });
+  return faults;
+};
+
 /**
  * The process's environment over the file `.env` of `folder`, as one value to give to {@link readConfig}. Nothing is
  * written into the environment, so no program that is started inherits a secret from the file.
@@ -257,5 +278,7 @@ export const readEnvironment = (folder: string): RawEnvironment => {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
       throw invalid([{ where: '.env', fault: 'cannot be read: check who owns it' }]);
   }
+  const faults = file === '' ? [] : faultsOfFile(join(folder, '.env'), file);
+  if (faults.length > 0) throw invalid(faults);
   return { ...parseEnv(file), ...process.env };
 };

@@ -586,6 +586,28 @@ describe('.env', () => {
     expect(readEnvironment(join(folder, 'nowhere')).PORT).toBeUndefined();
   });
 
+  test('what is no setting is named by its line, and never repeated', () => {
+    const env = join(folder, '.env');
+    writeFileSync(env, '# ours\n\nPORT=9001\nexport HOST=127.0.0.1\ncorrect-horse-battery\n');
+    expect(() => readEnvironment(folder)).toThrow(/\.env has no setting \(NAME=value\) in line 5/);
+    expect(() => readEnvironment(folder)).not.toThrow(/horse/);
+  });
+
+  test('with a secret in it, it must be closed to other users', () => {
+    const env = join(folder, '.env');
+    writeFileSync(env, 'S3_SECRET_ACCESS_KEY=9f86d081884c7d659a2feaa0c55ad015\n', { mode: 0o600 });
+    for (const mode of [0o644, 0o640, 0o604]) {
+      chmodSync(env, mode);
+      expect(() => readEnvironment(folder)).toThrow(/\.env holds S3_SECRET_ACCESS_KEY.*chmod 600/);
+      expect(() => readEnvironment(folder)).not.toThrow(/9f86d0/);
+    }
+    chmodSync(env, 0o600);
+    expect(readEnvironment(folder).S3_SECRET_ACCESS_KEY).toMatch(/^9f86/);
+    writeFileSync(env, 'PORT=9001\n');
+    chmodSync(env, 0o644);
+    expect(readEnvironment(folder).PORT).toBe('9001');
+  });
+
   const example = readFileSync(join(import.meta.dirname, '../../.env.example'), 'utf8');
   const written = [...example.matchAll(/^#?([A-Z][A-Z0-9_]*)=(.*)$/gm)].map(
     ([, name, value]) => [name, value] as const,
