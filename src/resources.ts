@@ -288,6 +288,14 @@ const foundIn = (
   alone: embedded !== null,
 });
 
+/** The name is given once; a setting that says another is told, for nothing follows from it. */
+const otherName = ({ installationName }: Config, known: Installation | null): readonly string[] =>
+  known === null || known.name === installationName
+    ? []
+    : [
+        `This installation is called ${known.name} since it was made; INSTALLATION_NAME (${installationName}) does not rename it.`,
+      ];
+
 const lossOf = async ({ embedded }: OpenedPostgres): Promise<string> => {
   await (embedded === null ? new Promise(() => undefined) : embedded.exited);
   return 'the embedded PostgreSQL ended';
@@ -357,6 +365,7 @@ const openAll = async (
     verifyLog: upkeep.verify,
     opened: {
       ...foundIn(config, postgres, keyFolder),
+      did: [...(postgres.embedded?.did ?? []), ...otherName(config, known)],
       newInstallation: known === null,
     },
     anybody: () => tables.users.any(),

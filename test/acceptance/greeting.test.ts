@@ -35,6 +35,15 @@ test('the first start says in five lines what it did, what to back up and what t
   }
 });
 
+test('an INSTALLATION_NAME that differs from the one it was made with is told at the start', async () => {
+  const vault = await folder.start({ INSTALLATION_NAME: 'another.example.org' });
+  await vault.stop();
+  expect(vault.output()).toContain('INSTALLATION_NAME (another.example.org) does not rename it');
+  const same = await folder.start();
+  await same.stop();
+  expect(same.output()).not.toContain('does not rename it');
+});
+
 test('when somebody can sign in, the last line is about something else', async () => {
   const other = await newVaultFolder();
   try {
