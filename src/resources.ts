@@ -197,7 +197,7 @@ const openKeys = async (config: Config, known: Installation | null) => {
   };
 };
 
-const tablesOf = ({ prisma, pool }: Database) => ({
+const tablesOf = ({ prisma, keyed: pool }: Database) => ({
   recordings: withDatabaseFaults(createRecordingTable({ prisma, pool })),
   playbacks: withDatabaseFaults(createPlaybackTable({ prisma, pool })),
   holds: withDatabaseFaults(createHoldTable(prisma)),

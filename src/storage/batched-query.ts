@@ -14,7 +14,7 @@ type Waiting<K, V> = {
  */
 export const createBatchedQuery = <K, V>(
   run: (keys: readonly K[]) => Promise<readonly V[]>,
-  { inFlight = 2, batch = 64 }: { readonly inFlight?: number; readonly batch?: number } = {},
+  { inFlight = 1, batch = 64 }: { readonly inFlight?: number; readonly batch?: number } = {},
 ): Batched<K, V> => {
   const waiting: Waiting<K, V>[] = [];
   let running = 0;

@@ -31,6 +31,15 @@ describe('the role that migrate makes', () => {
     expect((await database.pool.query('SELECT current_user AS me')).rows).toEqual([{ me: 'callvault' }]);
     await database.close();
   });
+
+  test('plans what is found by key once, and everything else as its values ask for', async () => {
+    const database = await openDatabase(db.app);
+    const modes = await Promise.all(
+      [database.keyed, database.pool].map((pool) => pool.query('SHOW plan_cache_mode')),
+    );
+    expect(modes.map(({ rows }) => rows[0].plan_cache_mode)).toEqual(['force_generic_plan', 'auto']);
+    await database.close();
+  });
 });
 
 /** What a GRANT gives, taken back; what else was done is undone by `undo`. */
