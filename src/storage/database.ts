@@ -115,12 +115,9 @@ export const openDatabase = async (
     ...LIMITS,
     max: KEYED_CONNECTIONS,
     application_name: 'callvault keyed',
+    onConnect: (client) => client.query('SET plan_cache_mode = force_generic_plan').then(() => undefined),
   });
   keyed.on('error', () => undefined);
-  keyed.on('connect', (client) => {
-    // Goes before the connection's first statement; should it fail, that one only takes longer.
-    client.query('SET plan_cache_mode = force_generic_plan').catch(() => undefined);
-  });
   const prisma = new PrismaClient({
     adapter: new PrismaPg(pool, { statementNameGenerator: statementNames() }),
   });

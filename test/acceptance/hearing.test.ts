@@ -244,6 +244,7 @@ test('HSLF-1, H-2 the log says who did what, when, for which unit and patient, a
     ['recording.stored', 'success', 'source'],
     ['playback.opened', 'success', 'nurse'],
     ['playback.denied', 'denied', 'nurse'],
+    ['access.denied', 'denied', 'admin'],
   ]);
   const [stored, playback] = told;
   expect(playback).toMatchObject({

@@ -27,7 +27,8 @@ beforeAll(async () => {
   folder = await newVaultFolder(ROOMY);
   resources = await openResources(readConfig(folder.env), 'serve', createLogger('silent'));
   await resources.announce('http://localhost');
-  home = await newOrganisation({ services: resources.services } as unknown as Identity);
+  const identity = { services: resources.services, chosen: async () => undefined };
+  home = await newOrganisation(identity as unknown as Identity);
 });
 beforeEach(async () => {
   const { source } = await home.newSource();
