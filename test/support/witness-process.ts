@@ -29,15 +29,20 @@ export const startWitness = async (
   );
   let out = '';
   let said = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    out += text;
-  });
   const exited = once(child, 'exit');
   const url = await new Promise<string>((resolve, reject) => {
+    // Two pipes: what is written first need not arrive first.
+    const look = (): void => {
+      const found = /on (http:\/\/\S+)/.exec(said)?.[1];
+      if (found !== undefined && out.endsWith('\n')) resolve(found);
+    };
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      out += text;
+      look();
+    });
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       said += text;
-      const found = /on (http:\/\/\S+)/.exec(said)?.[1];
-      if (found !== undefined) resolve(found);
+      look();
     });
     child.once('exit', (code) => reject(new Error(`the witness ended with ${code}: ${said}`)));
   });

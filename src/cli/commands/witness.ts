@@ -42,10 +42,14 @@ export const witness = async ({ state, key, name, log, listen }: Options): Promi
     ...listen,
     onError: (error) => say(`A request failed: ${error instanceof Error ? error.name : 'unknown'}.`),
   });
+  const signals = new AbortController();
+  // Before anybody is told that it runs: a signal that comes at once ends it in order as well.
+  const ended = Promise.race(
+    ['SIGINT', 'SIGTERM'].map((name) => once(process, name, { signal: signals.signal })),
+  );
   printData(running.key);
   say(`Witnessing ${log.map((one) => one.name).join(', ')} on http://${listen.host}:${running.port}`);
-  const signals = new AbortController();
-  await Promise.race(['SIGINT', 'SIGTERM'].map((name) => once(process, name, { signal: signals.signal })));
+  await ended;
   signals.abort();
   await running.close();
   return exitCodes.clean;
