@@ -3,6 +3,7 @@ import { link, lstat, readdir, readFile, rm, statfs, unlink } from 'node:fs/prom
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { AppError } from '../core/errors.ts';
+import { createDirectFiles } from './direct-file.ts';
 import { diskFault, onDisk, systemCode } from './disk-fault.ts';
 import { listBundleFiles, listFiles } from './file-object-list.ts';
 import { readFileSlice } from './file-object-reader.ts';
@@ -94,6 +95,7 @@ const sweepFolder = async (folder: string, names: RegExp, olderThan: Date): Prom
  */
 export const createFileObjectStore = async (options: FileObjectStoreOptions): Promise<ObjectStore> => {
   const folder = await onDisk(openObjectFolder(options.root));
+  const directFiles = await createDirectFiles(folder.newDraft());
   const files = createOpenFiles();
   const freeBytes = (): Promise<number> => freeBytesBelow(folder.root);
   const refuseWhenFull = async (incoming: number): Promise<void> => {
@@ -113,7 +115,7 @@ export const createFileObjectStore = async (options: FileObjectStoreOptions): Pr
       ready.catch(() => undefined);
       const draft = folder.newDraft();
       try {
-        const written = await writeFileDurably(draft, body, { bytes, signal });
+        const written = await writeFileDurably(draft, body, { bytes, signal, directFiles });
         await onDisk(ready);
         // The last moment at which nothing has to be undone: from here on the object stays, whoever goes away.
         signal.throwIfAborted();

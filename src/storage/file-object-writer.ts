@@ -1,10 +1,13 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { freeBuffer } from '../core/free-buffer.ts';
+import type { DirectFile, DirectFiles } from './direct-file.ts';
 import { onDisk } from './disk-fault.ts';
 import { chunksBehind, type Piece, type PieceOptions, pieces } from './object-body.ts';
 
 /** Measured: larger pieces gain nothing, and each upload in flight holds about two of them. */
 const PIECE_BYTES = 256 * 1024;
+/** What one write of the page cache's takes whole: nothing to be gained past it. */
+const SHORT_BYTES = 64 * 1024;
 
 /** Writes all of a piece at `position` and frees it; the system may take less than it was given. */
 const writePiece = async (file: FileHandle, { chunks, bytes }: Piece, position: number): Promise<void> => {
@@ -37,6 +40,30 @@ const writePieces = async (file: FileHandle, source: AsyncIterable<Piece>): Prom
   return position;
 };
 
+const closing = async <T>(file: FileHandle, written: () => Promise<T>): Promise<T> => {
+  try {
+    const result = await written();
+    await onDisk(file.sync());
+    return result;
+  } finally {
+    await onDisk(file.close());
+  }
+};
+
+const writePastCache = async (file: DirectFile, source: AsyncIterable<Piece>): Promise<number> => {
+  try {
+    for await (const { chunks } of source) await onDisk(file.push(chunks));
+    return await onDisk(file.finish());
+  } finally {
+    await file.release();
+  }
+};
+
+export type WriteOptions = PieceOptions & {
+  /** Where given, a body that is not known to be short goes past the page cache. */
+  readonly directFiles?: DirectFiles;
+};
+
 /**
  * Writes a body to a new file (0600) and resolves with its length when its bytes survive a power cut; the file's name in
  * its folder does not yet. Throws what `pieces` throws, `storage_full` and `storage_unavailable`; the file is then left
@@ -45,14 +72,12 @@ const writePieces = async (file: FileHandle, source: AsyncIterable<Piece>): Prom
 export const writeFileDurably = async (
   path: string,
   body: AsyncIterable<Uint8Array>,
-  options: PieceOptions,
+  { directFiles, ...options }: WriteOptions,
 ): Promise<number> => {
+  const source = pieces(body, { ...options, pieceBytes: PIECE_BYTES });
+  const short = options.bytes !== undefined && options.bytes < SHORT_BYTES;
+  const direct = directFiles === undefined || short ? null : await onDisk(directFiles.open(path));
+  if (direct !== null) return closing(direct.handle, () => writePastCache(direct, source));
   const file = await onDisk(open(path, 'wx', 0o600));
-  try {
-    const bytes = await writePieces(file, pieces(body, { ...options, pieceBytes: PIECE_BYTES }));
-    await onDisk(file.sync());
-    return bytes;
-  } finally {
-    await onDisk(file.close());
-  }
+  return closing(file, () => writePieces(file, source));
 };

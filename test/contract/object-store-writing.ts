@@ -14,9 +14,9 @@ import {
 } from '../support/opened-store.ts';
 
 const MiB = 1024 ** 2;
-/** Around nothing, a segment, the piece in which stores write, the part in which S3 takes long objects; and a long call. */
+/** Around nothing, a disk's block, a segment, the piece in which stores write, the part in which S3 takes long objects; and a long call. */
 const LENGTHS = [
-  0, 1, 40, 56, 65_535, 65_536, 65_537,
+  0, 1, 40, 56, 4_095, 4_096, 4_097, 65_535, 65_536, 65_537,
   256 * 1024 - 1, 256 * 1024, 256 * 1024 + 1,
   5 * MiB - 1, 5 * MiB, 5 * MiB + 1,
   20 * MiB,
