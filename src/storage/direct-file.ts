@@ -6,10 +6,10 @@ import type { Piece } from './object-body.ts';
 
 /** What lengths, positions and addresses must be multiples of: no disk in use has larger blocks. */
 const BLOCK_BYTES = 4096;
-const PIECE_BYTES = 256 * 1024;
+const PIECE_BYTES = 128 * 1024;
 /** One is on its way to the disk while the other is filled. */
 const BUFFERS_PER_FILE = 2;
-/** 16 MiB at most, for 32 files at once. */
+/** 8 MiB at most, for 32 files at once. */
 const BUFFERS = 32 * BUFFERS_PER_FILE;
 
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;

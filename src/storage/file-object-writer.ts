@@ -74,9 +74,10 @@ export const writeFileDurably = async (
   body: AsyncIterable<Uint8Array>,
   { directFiles, ...options }: WriteOptions,
 ): Promise<number> => {
-  const source = pieces(body, { ...options, pieceBytes: PIECE_BYTES });
   const short = options.bytes !== undefined && options.bytes < SHORT_BYTES;
   const direct = directFiles === undefined || short ? null : await onDisk(directFiles.open(path));
+  // Copied at once where the page cache is passed by, so nothing is gained by gathering.
+  const source = pieces(body, { ...options, pieceBytes: direct === null ? PIECE_BYTES : 1 });
   if (direct !== null) return closing(direct.handle, () => writePastCache(direct, source));
   const file = await onDisk(open(path, 'wx', 0o600));
   return closing(file, () => writePieces(file, source));
