@@ -47,6 +47,8 @@ const milliseconds = Type.Integer({ minimum: 0, maximum: MAX_CALL_MS });
 export const CallMetadataSchema = Type.Object(
   {
     callId: text(256),
+    // Where one call id may come with several files, as from a folder: the digest of the content, for instance.
+    deliveryId: Type.Optional(text(256)),
     segment: Type.Optional(
       Type.Integer({ minimum: 0, maximum: 9999, description: 'must be a whole number from 0 to 9999' }),
     ),

@@ -26,6 +26,8 @@ type Field = keyof Given;
 /** The same, read: numbers canonical, times in milliseconds since 1970 UTC, absent fields null. */
 export type CallMetadata = {
   readonly callId: string;
+  /** What the source knows this delivery by, when that is not the call and segment. */
+  readonly deliveryId: string | null;
   readonly segment: number;
   /** Id or name of a care unit, as the source put it. */
   readonly careUnit: string | null;
@@ -123,12 +125,13 @@ const knownFields = (input: Record<string, unknown>, faults: Fault[], refuse: Re
 const isReadable = (value: unknown): boolean => typeof value !== 'string' || value.isWellFormed();
 
 const read = (given: Partial<Given>, now: number, refuse: Refuse): CallMetadata => {
-  const { callId = '', segment = 0, careUnit = null, direction = null, agentId = null, queue = null } = given;
+  const { callId = '', deliveryId = null, segment = 0, careUnit = null, direction = null, agentId = null, queue = null } = given;
   const { channels = null, originalName = null, retentionClass = null, legalBasis = null } = given;
   const [startedAt, endedAt] = readTimes(given, now, refuse);
   const pauses = readPauses(given.pauses ?? [], refuse);
   return {
     callId,
+    deliveryId,
     segment,
     careUnit,
     startedAt,

@@ -56,7 +56,10 @@ export const canonicalFacts = (metadata: CallMetadata): Record<IndexName, string
 
 type Indexer = Pick<FieldEncryption, 'blindIndexes'>;
 
-/** The newest index of each fact, for the row; `callId` also under every live version, to recognise a second delivery. */
+/**
+ * The newest index of each fact, for the row; what the delivery is known by also under every live version, to recognise a
+ * second one. A source that names its deliveries does so apart from the calls: no delivery id is ever taken for a call's.
+ */
 export const indexFacts = async (fields: Indexer, organisation: OrganisationId, metadata: CallMetadata) => {
   const entries = await Promise.all(
     Object.entries(canonicalFacts(metadata)).map(async ([name, canonical]) => {
@@ -65,14 +68,19 @@ export const indexFacts = async (fields: Indexer, organisation: OrganisationId, 
     }),
   );
   const all = Object.fromEntries(entries) as Record<IndexName, Buffer[]>;
-  const newest = (name: IndexName): Uint8Array<ArrayBuffer> | null => {
-    const index = all[name][0];
-    return index === undefined ? null : new Uint8Array(index);
-  };
+  const { deliveryId } = metadata;
+  const deliveries =
+    deliveryId === null
+      ? []
+      : (await fields.blindIndexes(organisation, 'delivery', deliveryId)).map(({ index }) => index);
+  const first = ([index]: readonly Buffer[]): Uint8Array<ArrayBuffer> | null =>
+    index === undefined ? null : new Uint8Array(index);
+  const newest = (name: IndexName): Uint8Array<ArrayBuffer> | null => first(all[name]);
   return {
-    callIds: all.callId,
+    deliveries: deliveryId === null ? all.callId : deliveries,
     columns: {
       callIdIndex: newest('callId'),
+      deliveryIndex: first(deliveries),
       callerIndex: newest('caller'),
       calledIndex: newest('called'),
       agentIndex: newest('agent'),

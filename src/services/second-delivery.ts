@@ -10,7 +10,7 @@ import { HEARTBEAT_MS } from './upload-intent.ts';
 import type { ReceivedAudio } from './upload-stream.ts';
 
 export type SecondDeliveryDeps = {
-  readonly recordings: Pick<RecordingTable, 'find' | 'findByCall'>;
+  readonly recordings: Pick<RecordingTable, 'find' | 'findByDelivery'>;
   readonly fields: Pick<FieldEncryption, 'digestMacs'>;
   readonly audit: Pick<AuditWriter, 'append'>;
   readonly settle: SettleIntent;
@@ -23,8 +23,8 @@ export type SecondDeliveryDeps = {
  * and so is, whatever its content, a call that was erased (docs/decisions/0009).
  */
 export const createSecondDelivery = (deps: SecondDeliveryDeps) => {
-  const find = (asked: IngestRequest, { callIds }: IndexedFacts) =>
-    deps.recordings.findByCall(asked.actor.id, callIds, asked.metadata.segment);
+  const find = (asked: IngestRequest, { deliveries }: IndexedFacts) =>
+    deps.recordings.findByDelivery(asked.actor.id, deliveries, asked.metadata.segment);
 
   /** The entry of a delivery that is not taken; under an id of its own, for the recording's own end was told long ago. */
   const refuse = async (row: RecordingRow, asked: IngestRequest, detail: { reason: string; bytes: number }) =>

@@ -52,7 +52,7 @@ export type FoundRecording = Pick<
   | 'holdCount'
 >;
 
-/** The keyed call id stays: by it a second delivery of an erased call is known, and refused. */
+/** The keyed ids of call and delivery stay: by them a second delivery of an erased call is known, and refused. */
 const nothing = {
   callerIndex: null,
   calledIndex: null,
@@ -90,13 +90,13 @@ export const createRecordingTable = ({ prisma, pool }: Pick<Database, 'prisma' |
       await recording.deleteMany({ where: { id, status: { in: ['intent', 'sealed'] } } });
     },
 
-    /** The recording already made of this call and segment by this source, or its tombstone, under any live version of the index key. */
-    async findByCall(
+    /** The recording already made of this delivery and segment by this source, or its tombstone, under any live version of the index key. */
+    async findByDelivery(
       sourceId: string,
-      callIds: readonly Buffer[],
+      deliveries: readonly Buffer[],
       segment: number,
     ): Promise<RecordingRow | null> {
-      const id = await statements.idOfCall(sourceId, callIds, segment);
+      const id = await statements.idOfDelivery(sourceId, deliveries, segment);
       return id === null ? null : recording.findUnique({ where: { id } });
     },
 

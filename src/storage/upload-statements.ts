@@ -18,6 +18,7 @@ const INTENT = [
   'createdAt',
   'touchedAt',
   'callIdIndex',
+  'deliveryIndex',
   'callerIndex',
   'calledIndex',
   'agentIndex',
@@ -89,10 +90,10 @@ const store = {
   text: `UPDATE recording SET status = 'stored', stored_seq = $2, stored_at = $3 WHERE id = $1 AND status = 'sealed'`,
 };
 
-const idOfCall = {
+const idOfDelivery = {
   name: 'upload-earlier',
   text: `SELECT id FROM recording
-          WHERE source_id = $1 AND segment = $3 AND call_id_index = ANY ($2)
+          WHERE source_id = $1 AND segment = $3 AND COALESCE(delivery_index, call_id_index) = ANY ($2)
             AND status IN ('sealed', 'stored', 'erasing', 'erased') LIMIT 1`,
 };
 
@@ -102,9 +103,12 @@ const parameterOf = (name: string, value: unknown): unknown =>
   JSON_COLUMNS.has(name) && value !== undefined && value !== null ? JSON.stringify(value) : (value ?? null);
 
 export const createUploadStatements = (pool: Pick<Pool, 'query'>) => ({
-  /** Whether this source has delivered this call and segment before, under any of these keyed indexes. */
-  async idOfCall(sourceId: string, callIds: readonly Buffer[], segment: number): Promise<string | null> {
-    const { rows } = await pool.query<{ id: string }>({ ...idOfCall, values: [sourceId, callIds, segment] });
+  /** Whether this source has made this delivery and segment before, under any of these keyed indexes. */
+  async idOfDelivery(sourceId: string, deliveries: readonly Buffer[], segment: number): Promise<string | null> {
+    const { rows } = await pool.query<{ id: string }>({
+      ...idOfDelivery,
+      values: [sourceId, deliveries, segment],
+    });
     return rows[0]?.id ?? null;
   },
 

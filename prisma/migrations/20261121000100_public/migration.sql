@@ -103,6 +103,7 @@ CREATE TABLE "recording" (
     "created_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
     "touched_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
     "call_id_index" BYTEA,
+    "delivery_index" BYTEA,
     "caller_index" BYTEA,
     "called_index" BYTEA,
     "agent_index" BYTEA,
@@ -142,6 +143,7 @@ CREATE TABLE "recording" (
     "wrapped_key" BYTEA,
     "stored_at" TIMESTAMPTZ(3),
     "stored_seq" BIGINT,
+    "assigned_seq" BIGINT,
     "erased_at" TIMESTAMPTZ(3),
     "erased_seq" BIGINT,
 
@@ -324,6 +326,7 @@ ALTER TABLE recording
     AND num_nulls(erased_at, erased_seq, call_id_index) = 0 AND hold_count = 0));
 
 -- A recording's life has one direction. Only the abandoned rest of an upload may be deleted, and a tombstone never changes.
+-- Whose it is changes by an entry of the access log alone, and never back to nobody.
 CREATE FUNCTION recording_life() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF TG_OP = 'DELETE' THEN
@@ -336,6 +339,10 @@ BEGIN
       'stored>stored', 'stored>erasing', 'erasing>erasing', 'erasing>stored', 'erasing>erased') THEN
     RAISE EXCEPTION 'a recording cannot go from % to %', OLD.status, NEW.status USING ERRCODE = 'integrity_constraint_violation';
   END IF;
+  IF NEW.unit_id IS DISTINCT FROM OLD.unit_id AND (
+      NEW.unit_id IS NULL OR NEW.assigned_seq IS NULL OR NEW.assigned_seq <= coalesce(OLD.assigned_seq, OLD.stored_seq, -1)) THEN
+    RAISE EXCEPTION 'a recording is given a care unit by a newer entry of the access log only' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
   RETURN NEW;
 END
 $$;
@@ -343,12 +350,14 @@ REVOKE ALL ON FUNCTION recording_life() FROM PUBLIC;
 CREATE TRIGGER recording_life BEFORE UPDATE OR DELETE ON recording FOR EACH ROW EXECUTE FUNCTION recording_life();
 ALTER TABLE recording ENABLE ALWAYS TRIGGER recording_life;
 
--- The same call and segment of one source is kept once, and does not come back after it was erased.
-CREATE UNIQUE INDEX recording_call ON recording (source_id, call_id_index, segment)
+-- The same delivery (by the source's own id of it, or else the call's) and segment of one source is kept once, and does not
+-- come back after it was erased.
+CREATE UNIQUE INDEX recording_delivery ON recording (source_id, (COALESCE(delivery_index, call_id_index)), segment)
   WHERE status IN ('sealed', 'stored', 'erasing', 'erased');
 
 -- Searches, newest first: by care unit, by organisation, and by each thing that has a blind index.
 CREATE INDEX recording_unit_newest ON recording (unit_id, started_at DESC, id DESC) WHERE status = 'stored';
+CREATE INDEX recording_of_nobody ON recording (organisation_id, started_at DESC, id DESC) WHERE status = 'stored' AND unit_id IS NULL;
 CREATE INDEX recording_newest ON recording (organisation_id, started_at DESC, id DESC) WHERE status = 'stored';
 DO $$
 DECLARE
@@ -382,7 +391,7 @@ BEGIN
     'UPDATE (name, client_secret_hash, api_key_hash, default_unit_id, announcement, retention_class, legal_basis, disabled_at) ON source',
     'UPDATE (refresh_hash, previous_refresh_hash, refreshed_at, expires_at, ended_at, end_reason, address_index) ON session',
     'UPDATE (released_at) ON hold',
-    'UPDATE (status, touched_at, call_id_index, caller_index, called_index, agent_index, queue_index, personal_index, '
+    'UPDATE (unit_id, assigned_seq, status, touched_at, call_id_index, delivery_index, caller_index, called_index, agent_index, queue_index, personal_index, '
       'name_index, subject, facts_sealed, channel_parties, pauses, erase_after, hold_count, media_type, codec, sample_rate, '
       'channels, declared_duration_ms, duration_ms, flags, peaks_sealed, digest_mac, plain_bytes, sealed_bytes, sealed_sha256, '
       'header, key_commitment, wrap_provider, wrap_key_id, wrap_version, wrapped_key, stored_at, stored_seq, erased_at, erased_seq) '

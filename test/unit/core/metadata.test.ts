@@ -31,6 +31,7 @@ const refusedFields = (input: unknown): string[] => Object.keys(faultsOf(() => p
 
 const everything = {
   callId: 'a84b4c76e66710@pbx.example.se',
+  deliveryId: 'sha256:00',
   segment: 2,
   careUnit: 'Barnmottagningen',
   startedAt: '2026-03-01T08:15:30.250+01:00',
@@ -71,6 +72,7 @@ test('everything a source can say', () => {
 test('the least a source can say', () => {
   expect(parse({ callId: '1' })).toEqual({
     callId: '1',
+    deliveryId: null,
     segment: 0,
     careUnit: null,
     startedAt: null,
@@ -101,6 +103,7 @@ test('a withheld caller is said with an empty number', () => {
 
 const wrong: Record<string, readonly unknown[]> = {
   callId: ['', 'x'.repeat(257), 'a\nb', 'a\0b', '\ud800', 1, null, ['a'], { toString: () => 'a' }],
+  deliveryId: ['', 'x'.repeat(257), 'a\nb', 5],
   segment: [-1, 10_000, 1.5, '1', Number.NaN, null],
   careUnit: ['', 'x'.repeat(201), 'a\tb', 7],
   startedAt: [
