@@ -15,10 +15,12 @@ const law: Record<string, Law> = {
   storage: { values: ['storage', 'core'], types: [] },
   services: { values: ['services', 'core', 'crypto', 'audit'], types: ['storage', 'keys'] },
   http: { values: ['http', 'core'], types: ['services'] },
+  agent: { values: ['agent', 'core'], types: [] },
   cli: {
     // The last three: docs/decisions/0010.
     values: [
       'cli',
+      'agent',
       'services',
       'core',
       'resources.ts',
