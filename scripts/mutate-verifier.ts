@@ -40,6 +40,9 @@ const mutants: readonly Mutant[] = [
   mutant('verify.ts', 'if (firstSeq !== walk.batchedTo)', 'if (firstSeq > walk.batchedTo)'),
   mutant('verify.ts', 'if (hash?.equals(node.hash)) continue;', 'if (hash !== undefined) continue;'),
   mutant('verify.ts', 'if (walk.batchedTo !== walked)', 'if (walk.batchedTo > walked)'),
+  mutant('verify.ts', 'walk.sound = seq + 1', 'walk.sound = 0'),
+  mutant('verify.ts', 'index !== null && index >= sound', 'false'),
+  mutant('verify.ts', 'if (unreadable === true)', 'if (false)'),
   // Exports: the run.
   mutant(
     'export-walk.ts',

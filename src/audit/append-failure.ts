@@ -44,3 +44,7 @@ export const logHalted = (message: string, error?: unknown): AppError =>
 
 export const logUnavailable = (message: string, error?: unknown): AppError =>
   new AppError('log_unavailable', message, { cause: causeOf(error), retryAfter: 1 });
+
+/** Whether the server says that what lies on its disk is not what it wrote, or cannot be read. */
+export const isDamage = (error: unknown): boolean =>
+  error instanceof pg.DatabaseError && /^(XX|58)/.test(error.code ?? '');

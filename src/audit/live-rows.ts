@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type { EntryFacts } from '../core/audit/facts.ts';
 import type { LogRows, StoredBatch, StoredEntry, StoredLeaf, Stray } from '../core/audit/log-rows.ts';
 import { storedLevels, type TreeNode } from '../core/audit/merkle.ts';
+import { createReadableRows } from './readable-rows.ts';
 
 /** The rows of the log as they lie in a database, page by page, for the verifier. */
 type Client = Pick<pg.ClientBase, 'query'>;
@@ -101,18 +102,30 @@ const straysBeyond = async (client: Client, size: number): Promise<readonly Stra
 
 /** Opens the log as one snapshot sees it; call within a transaction that keeps one. `page`: entries looked at at a time. */
 export const openLiveLog = async (client: Client, page = PAGE): Promise<LiveLog> => {
-  const size = await sizeOf(client);
+  const readable = createReadableRows(client);
+  const size = await readable.whole('audit.batch or audit.leaf', () => sizeOf(client), 0);
   // A batch belongs to the page in which it ends, and is read with the page in which it begins.
   let open: readonly StoredBatch[] = [];
 
   const readPage = async (from: number): Promise<LogRows> => {
     const to = Math.min(from + page, size);
-    const leaves = await leavesOf(client, from, to);
-    const entries = await entriesOf(client, from, to);
-    const begun = [...open, ...(await batchesOf(client, from, to))].sort((a, b) => a.size - b.size);
+    const rowsOf = <T>(
+      table: string,
+      read: (client: Client, from: number, to: number) => Promise<readonly T[]>,
+    ) => readable.range(table, [from, to], (start, end) => read(client, start, end));
+    const leaves = await rowsOf('audit.leaf', leavesOf);
+    const entries = await rowsOf('audit.entry', entriesOf);
+    const begun = [...open, ...(await rowsOf('audit.batch', batchesOf))].sort((a, b) => a.size - b.size);
     const ends = (batch: StoredBatch): boolean => batch.size > from && batch.size <= to;
     open = begun.filter((batch) => !ends(batch));
-    return { from, to, leaves, entries, batches: begun.filter(ends), nodes: await nodesOf(client, from, to) };
+    return {
+      from,
+      to,
+      leaves,
+      entries,
+      batches: begun.filter(ends),
+      nodes: await rowsOf('audit.node', nodesOf),
+    };
   };
 
   return {
@@ -121,7 +134,8 @@ export const openLiveLog = async (client: Client, page = PAGE): Promise<LiveLog>
       for (let from = 0; from < size; from += page) yield await readPage(from);
     })(),
     strays: async () => [
-      ...(await straysBeyond(client, size)),
+      ...(await readable.whole('the log', () => straysBeyond(client, size), [])),
+      ...readable.unreadable(),
       ...open.slice(0, STRAYS_NAMED).map(({ firstSeq }) => ({ table: 'audit.batch', seq: firstSeq })),
     ],
   };

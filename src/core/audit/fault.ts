@@ -4,7 +4,8 @@
  * has a hole. `tree`: root, range or node is not what the leaves give. `anchor`: the log does not contain a head that is
  * known from elsewhere. `beyond`: rows outside the log. `signature`: a checkpoint is not signed by those who should have
  * signed it. `export`: a file is not, or not all of, what the vault wrote. `early_prune`: bodies were removed before the legal
- * period was out. `backdated`: an entry says that it is older than a checkpoint that was seen without it.
+ * period was out. `backdated`: an entry says that it is older than a checkpoint that was seen without it. `unreadable`: the
+ * database cannot read rows of its own.
  */
 export const faultKinds = [
   'leaf',
@@ -19,6 +20,7 @@ export const faultKinds = [
   'export',
   'early_prune',
   'backdated',
+  'unreadable',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 

@@ -34,5 +34,10 @@ export type LogRows = {
   readonly nodes: readonly TreeNode[];
 };
 
-/** A row that no place of the log accounts for. */
-export type Stray = { readonly table: string; readonly seq: number };
+/**
+ * A row that no place of the log accounts for; `unreadable`: rows that no page holds because the source cannot read them, of
+ * which `seq` is the first, null where that is unknown.
+ */
+export type Stray =
+  | { readonly table: string; readonly seq: number; readonly unreadable?: false }
+  | { readonly table: string; readonly seq: number | null; readonly unreadable: true };

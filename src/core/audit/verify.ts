@@ -1,5 +1,5 @@
 import { createEpochs, type Epoch, type Epochs } from './epochs.ts';
-import type { Fault } from './fault.ts';
+import type { Fault, FaultList } from './fault.ts';
 import type { LogRows, StoredBatch, Stray } from './log-rows.ts';
 import { rangeBytes, rootOf, type TreeNode } from './merkle.ts';
 import { createMissingBodies, type MissingBodies } from './pruned.ts';
@@ -39,8 +39,10 @@ export type Verdict = {
 type Walk = EntryWalk & {
   batchedTo: number;
   readonly anchors: Anchors;
-  /** Known heads that the log does not contain; an epoch may explain them. */
-  readonly differing: Anchor[];
+  /** Entries up to the newest known head that the log was found to contain. */
+  sound: number;
+  /** Known heads that the log does not contain, and the first entry that may be why; an epoch may explain them. */
+  readonly differing: { readonly anchor: Anchor; readonly index: number }[];
   readonly epochs: Epochs;
   readonly missing: MissingBodies;
 };
@@ -105,7 +107,7 @@ const walkPage = (walk: Walk, page: LogRows): void => {
     const event = leaf === undefined ? null : checkBody(walk, leaf, entry);
     if (event !== null) walk.epochs.meet(seq, event, before, walk.faults);
     for (let batch = batchOf(seq + 1); batch !== undefined; batch = batchOf(seq + 1)) checkBatch(walk, batch);
-    walk.anchors.check(walk, seq + 1);
+    if (walk.anchors.check(walk, seq + 1) === true) walk.sound = seq + 1;
   }
   checkNodes(walk, nodes, page.nodes);
 };
@@ -117,29 +119,47 @@ export type LogVerifier = {
   readonly finish: (strays: readonly Stray[]) => Verdict;
 };
 
+/** What was wrong already behind the newest head that the log contains, else the first entry behind that. */
+const firstSuspect = ({ faults, sound }: Walk): number =>
+  faults.sorted().find(({ index }) => index !== null && index >= sound)?.index ?? sound;
+
 const startWalk = (known: readonly Anchor[]): Walk => {
   const missing = createMissingBodies();
-  const differing: Anchor[] = [];
-  const anchors = createAnchors(known, (anchor) => differing.push(anchor));
-  return {
+  const anchors = createAnchors(known, (anchor) =>
+    walk.differing.push({ anchor, index: firstSuspect(walk) }),
+  );
+  const walk: Walk = {
     ...createWalk(undefined, missing),
     missing,
     batchedTo: 0,
     anchors,
-    differing,
+    sound: 0,
+    differing: [],
     epochs: createEpochs(),
   };
+  return walk;
+};
+
+const addStray = (faults: FaultList, { table, seq, unreadable }: Stray): void => {
+  if (unreadable === true)
+    faults.add(
+      'unreadable',
+      seq,
+      `The database cannot read rows of ${table}${seq === null ? '' : ` from ${seq} on`}: its files are damaged, or were edited.`,
+    );
+  else faults.add('beyond', seq, `A row of ${table} at ${seq} lies outside of the log.`);
 };
 
 /** Known heads that neither the log nor one of its epochs accounts for. */
 const checkAnchors = ({ anchors, differing, epochs, faults }: Walk, walked: number): void => {
-  for (const anchor of differing) if (!epochs.explains(anchor)) faults.add('anchor', null, differs(anchor));
+  for (const { anchor, index } of differing)
+    if (!epochs.explains(anchor)) faults.add('anchor', index, differs(anchor));
   for (const anchor of anchors.rest()) {
     const { size, from } = anchor;
     if (epochs.explains(anchor)) continue;
     faults.add(
       'anchor',
-      null,
+      walked,
       `The log has ${walked} entries, but ${size} are known to have been in it${from === undefined ? '' : ` ${from}`}: its tail is missing, entries ${walked} to ${size - 1}.`,
     );
   }
@@ -163,8 +183,7 @@ export const createVerifier = (anchors: readonly Anchor[] = [], now?: number): L
           walk.batchedTo,
           `Entries from ${walk.batchedTo} to ${walked} have no record of their append.`,
         );
-      for (const { table, seq } of strays)
-        walk.faults.add('beyond', seq, `A row of ${table} at ${seq} lies outside of the log.`);
+      for (const stray of strays) addStray(walk.faults, stray);
       checkAnchors(walk, walked);
       const pruned = walk.missing.settle(walk.faults, now);
       const root = rootOf(walk.range).toString('hex');

@@ -313,8 +313,26 @@ describe('what only something outside of the log, or all of it, tells', () => {
     Object.assign(forged, treeOver(forged.leaves, [1]));
     expect(verdictOf(forged).ok).toBe(true);
     const anchors = [{ size: 300, root: known.root.toString('hex') }];
-    expect(first(verdictOf(forged, { anchors }))).toEqual({ ok: false, index: null, kind: 'anchor' });
+    expect(first(verdictOf(forged, { anchors }))).toEqual({ ok: false, index: 0, kind: 'anchor' });
     expect(verdictOf(honest, { anchors }).ok).toBe(true);
+    // The more heads are known, the closer is the place.
+    const closer = [{ size: 150, root: honest.batches[149]!.root.toString('hex') }, ...anchors];
+    expect(first(verdictOf(forged, { anchors: closer }))).toEqual({ ok: false, index: 150, kind: 'anchor' });
+  });
+
+  test('what is found within the log is no farther away because a head is known', () => {
+    const honest = createMemoryLog(SIZE, [1]);
+    const anchors = [150, 300].map((size) => ({
+      size,
+      root: honest.batches[size - 1]!.root.toString('hex'),
+    }));
+    const edited = createMemoryLog(SIZE, [1]);
+    edited.leaves[200] = { ...edited.leaves[200]!, commitment: Buffer.alloc(32) };
+    expect(verdictOf(edited, { anchors }).faults.map(({ kind, index }) => [kind, index])).toEqual([
+      ['body', 200],
+      ['tree', 200],
+      ['anchor', 200],
+    ]);
   });
 
   test('the tail cut off cleanly: only a head known from elsewhere tells', () => {
@@ -322,7 +340,7 @@ describe('what only something outside of the log, or all of it, tells', () => {
     const anchors = [{ size: SIZE, root: log.batches.at(-1)!.root.toString('hex') }];
     const cut = createMemoryLog(400, [1]);
     expect(verdictOf(cut, { size: 400 }).ok).toBe(true);
-    expect(first(verdictOf(cut, { size: 400, anchors }))).toEqual({ ok: false, index: null, kind: 'anchor' });
+    expect(first(verdictOf(cut, { size: 400, anchors }))).toEqual({ ok: false, index: 400, kind: 'anchor' });
   });
 
   test('a head of the right size whose root differs in one bit', () => {
@@ -331,11 +349,21 @@ describe('what only something outside of the log, or all of it, tells', () => {
     root[31]! ^= 1;
     expect(verdictOf(log, { anchors: [{ size: 10, root: root.toString('hex') }] }).ok).toBe(false);
   });
+});
 
+describe('what is told', () => {
   test('rows outside of the log are named', () => {
     const verdict = verdictOf(createMemoryLog(SIZE), { strays: [{ table: 'audit.leaf', seq: 900_000 }] });
     expect(first(verdict)).toEqual({ ok: false, index: 900_000, kind: 'beyond' });
     expect(verdict.faults[0]!.message).toContain('audit.leaf');
+  });
+
+  test.each([70, null])('rows that the source cannot read are named, from %s on', (seq) => {
+    const verdict = verdictOf(createMemoryLog(SIZE), {
+      strays: [{ table: 'audit.entry', seq, unreadable: true }],
+    });
+    expect(first(verdict)).toEqual({ ok: false, index: seq, kind: 'unreadable' });
+    expect(verdict.faults[0]!.message).toContain('audit.entry');
   });
 
   test('what comes later is found as well, and the list stays bounded', () => {
