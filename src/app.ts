@@ -25,6 +25,7 @@ import { type Metrics, observeRequests } from './http/plugins/metrics.ts';
 import { openApi } from './http/plugins/open-api.ts';
 import { sendProblem } from './http/problem.ts';
 import { adminRoutes } from './http/routes/admin.ts';
+import { assignmentRoutes } from './http/routes/assignments.ts';
 import { auditRoutes } from './http/routes/audit.ts';
 import { auditCheckpointRoutes } from './http/routes/audit-checkpoint.ts';
 import { auditExportRoutes } from './http/routes/audit-export.ts';
@@ -121,6 +122,7 @@ export const buildApp = async (deps: AppDeps): Promise<App> => {
   await app.register(ingestRoutes, { prefix: '/v1', services: deps.services, limits: deps.limits });
   await app.register(recordingRoutes, { prefix: '/v1/recordings', services: deps.services });
   await app.register(holdRoutes, { prefix: '/v1/recordings', services: deps.services });
+  await app.register(assignmentRoutes, { prefix: '/v1', services: deps.services });
   await app.register(playbackRoutes, { prefix: '/v1', services: deps.services });
   await app.register(auditRoutes, { prefix: '/v1/audit', services: deps.services });
   await app.register(auditQuestionRoutes, { prefix: '/v1/audit', services: deps.services });

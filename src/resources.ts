@@ -23,6 +23,7 @@ import { unmuted } from './logger.ts';
 import { createReadiness } from './services/readiness.ts';
 import { recordInstallation } from './services/record-installation.ts';
 import { createServices, type Services } from './services/services.ts';
+import { createAssignmentTable } from './storage/assignment-table.ts';
 import { writeBundleFile } from './storage/bundle-file.ts';
 import { findInstance, openDataFolder } from './storage/data-folder.ts';
 import { type Database, openDatabase } from './storage/database.ts';
@@ -201,6 +202,7 @@ const tablesOf = ({ prisma, keyed: pool }: Database) => ({
   recordings: withDatabaseFaults(createRecordingTable({ prisma, pool })),
   playbacks: withDatabaseFaults(createPlaybackTable({ prisma, pool })),
   holds: withDatabaseFaults(createHoldTable(prisma)),
+  assignments: withDatabaseFaults(createAssignmentTable(prisma)),
   intake: withDatabaseFaults(createIntakeTable({ prisma, pool })),
   pendingChanges: withDatabaseFaults(createPendingChangeTable(prisma)),
   sessions: withDatabaseFaults(createSessionTable(prisma)),

@@ -60,6 +60,8 @@ export type EventDetails = {
     readonly tombstone: true;
   };
   'recording.erase_denied': { readonly reason: string };
+  /** A recording that nobody could hear was given to a care unit; `before`: the disabled one that it had, if any. */
+  'recording.assigned': { readonly unit: string; readonly before: string | null };
   'recording.key_opened': { readonly reason: 'disaster_recovery' };
   'recording.damaged': { readonly fault: string };
   'playback.opened': {
@@ -157,6 +159,7 @@ export const eventScope: Record<AuditAction, 'organisation' | 'installation'> = 
   'recordings.searched': 'organisation',
   'recording.erased': 'organisation',
   'recording.erase_denied': 'organisation',
+  'recording.assigned': 'organisation',
   'recording.key_opened': 'organisation',
   'recording.damaged': 'organisation',
   'playback.opened': 'organisation',

@@ -11,8 +11,8 @@ export type Page<T> = {
   readonly next: string | null;
 };
 
-const DEFAULT_LIMIT = 50;
-const MAX_LIMIT = 200;
+export const DEFAULT_LIMIT = 50;
+export const MAX_LIMIT = 200;
 
 /** One page of a list by keyset: one row more than shown is fetched, to know whether there are more. */
 export const pageOf = async <T extends { readonly id: string; readonly createdAt: Date }>(

@@ -5,6 +5,7 @@ import type { AuditWriter } from '../audit/writer.ts';
 import type { FieldEncryption } from '../crypto/field-encryption.ts';
 import type { KeyRing } from '../crypto/key-ring.ts';
 import type { Passwords } from '../crypto/passwords.ts';
+import type { AssignmentTable } from '../storage/assignment-table.ts';
 import type { writeBundleFile } from '../storage/bundle-file.ts';
 import type { HoldTable } from '../storage/hold-table.ts';
 import type { IntakeTable } from '../storage/intake-table.ts';
@@ -15,9 +16,11 @@ import type { PlaybackTable } from '../storage/playback-table.ts';
 import type { RecordingTable } from '../storage/recording-table.ts';
 import type { WrappedKeyTable } from '../storage/wrapped-key-table.ts';
 import { createAskLog } from './ask-log.ts';
+import { createAssignEffect, createAssignRecording } from './assign-recording.ts';
 import { createAuditedChanges } from './audited-change.ts';
 import { createAuthenticate } from './authenticate.ts';
 import { createAuthorisePiece } from './authorise-piece.ts';
+import { createAuthority } from './authority.ts';
 import { createEraseEffect, createEraseRecording } from './erase-recording.ts';
 import { createExportEvidence } from './export-evidence.ts';
 import { createExportKeys } from './export-keys.ts';
@@ -71,6 +74,7 @@ export type ServiceDeps = {
     readonly recordings: RecordingTable;
     readonly playbacks: PlaybackTable;
     readonly holds: HoldTable;
+    readonly assignments: AssignmentTable;
     readonly intake: IntakeTable;
     readonly pendingChanges: PendingChangeTable;
     readonly wrappedKeys: WrappedKeyTable;
@@ -146,7 +150,7 @@ const logServices = (deps: ServiceDeps) => {
 
 /** Everything a person or a telephony system can ask for. Order of effects is decided in these files and nowhere else. */
 export const createServices = (deps: ServiceDeps) => {
-  const { recordings, playbacks, holds, pendingChanges } = deps.tables;
+  const { recordings, playbacks, holds, assignments, pendingChanges } = deps.tables;
   const newId = () => randomUUID();
   const recordDenial = createRecordDenial({ ...deps, recordings });
   const reportDamage = createReportDamage({ ...deps, recordings });
@@ -160,6 +164,7 @@ export const createServices = (deps: ServiceDeps) => {
     effects: {
       ...createIdentityEffects({ ...deps, ...deps.tables }),
       ...createHoldEffects({ holds }),
+      'recording.assign': createAssignEffect({ assignments }),
       'recording.erase': createEraseEffect({ ...deps, recordings, forget: playback.streamPlayback.forget }),
     },
   });
@@ -176,6 +181,12 @@ export const createServices = (deps: ServiceDeps) => {
     viewRecording: createViewRecording(shared),
     eraseRecording: createEraseRecording(shared),
     holdRecording: createHoldRecording({ ...shared, holds, recordDenial }),
+    assignRecording: createAssignRecording({
+      ...shared,
+      ...deps.tables,
+      recordDenial,
+      authority: createAuthority({ recordDenial }),
+    }),
     ...logServices(deps),
     openKey: createOpenKey(shared),
     recordVerification: createRecordVerification(deps),

@@ -180,6 +180,8 @@ const successes: Readonly<Record<string, string>> = {
   'POST /v1/recordings/:id/holds | other unit': 'compliance',
   'DELETE /v1/recordings/:id/holds/:holdId | own unit': 'compliance',
   'DELETE /v1/recordings/:id/holds/:holdId | other unit': 'compliance',
+  'PUT /v1/recordings/:id/care-unit | own organisation': 'admin',
+  'GET /v1/admin/unassigned-recordings | own': 'admin',
   'POST /v1/audit/search | own': 'compliance installation_auditor',
   'GET /v1/audit/checkpoint | own': 'compliance installation_auditor',
   'GET /v1/audit/entries/:seq | own organisation': 'compliance',

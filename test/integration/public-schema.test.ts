@@ -141,6 +141,35 @@ describe('a recording’s life', () => {
   });
 });
 
+describe('whose a recording is', () => {
+  const assign = (id: string, unitId: string | null, seq: number | null) =>
+    app.query('UPDATE recording SET unit_id = $2, assigned_seq = coalesce($3, assigned_seq) WHERE id = $1', [
+      id,
+      unitId,
+      seq,
+    ]);
+
+  test('is told once, by an entry newer than the one that stored it, and again by a newer one', async () => {
+    const id = await added('stored', { unit_id: null });
+    expect((await assign(id, unit, 2)).rowCount).toBe(1);
+    const other = randomUUID();
+    await insert('care_unit', { id: other, organisation_id: organisation, name: other });
+    await expect(assign(id, other, 2)).rejects.toMatchObject(NO_WAY);
+    expect((await assign(id, other, 3)).rowCount).toBe(1);
+  });
+
+  test.each<[string, string, string | null, string | null, number | null]>([
+    ['an entry as old as the recording', 'stored', null, unit, 1],
+    ['no entry', 'stored', null, unit, null],
+    ['taking it away', 'stored', unit, null, 2],
+    ['an upload under way', 'sealed', null, unit, 2],
+    ['a tombstone', 'erased', null, unit, 3],
+  ])('does not change by %s', async (_what, status, from, to, seq) => {
+    const id = await added(status, { unit_id: from });
+    await expect(assign(id, to, seq)).rejects.toMatchObject(NO_WAY);
+  });
+});
+
 describe('a row is whole', () => {
   const envelope = [
     'facts_sealed',
@@ -237,7 +266,7 @@ describe('the same call', () => {
 
 describe('what the application role may not do', () => {
   test.each([
-    ...['id', 'organisation_id', 'unit_id', 'source_id', 'intent_id', 'generation', 'created_at'].map(
+    ...['id', 'organisation_id', 'source_id', 'intent_id', 'generation', 'created_at'].map(
       (column) => `UPDATE recording SET ${column} = DEFAULT`,
     ),
     'UPDATE organisation SET id = id',

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createAssignmentTable } from '../../src/storage/assignment-table.ts';
 import { type Database, openDatabase } from '../../src/storage/database.ts';
 import { objectKeyOf } from '../../src/storage/object-key.ts';
 import { createRecordingTable } from '../../src/storage/recording-table.ts';
@@ -142,4 +143,22 @@ describe('queries on many recordings', () => {
     const times = found.map(({ startedAt }) => startedAt.getTime());
     expect(times).toEqual(times.toSorted((a, b) => b - a));
   });
+});
+
+test('recordings of nobody and of a disabled unit are listed by index, a page at a time', async () => {
+  await owner.query(`UPDATE care_unit SET disabled_at = now() WHERE id = '${UNITS[1]}'`);
+  const assignments = createAssignmentTable(database.prisma);
+  const after = await assignments.position(
+    ORGANISATION,
+    (await assignments.unassigned(ORGANISATION, { after: null, limit: 1 }))[0]?.id ?? '',
+  );
+  for (const position of [null, after]) {
+    const asked = { after: position, limit: 11 };
+    const [plan] = await plansOf(() => assignments.unassigned(ORGANISATION, asked));
+    expect(plan).not.toMatch(/Seq Scan on recording/);
+    expect(plan).toMatch(/Index Scan using recording_of_nobody/);
+    expect(plan).toMatch(/Index Scan using recording_unit_newest/);
+    const found = await assignments.unassigned(ORGANISATION, asked);
+    expect(found.map(({ unitId }) => unitId)).toEqual(Array.from({ length: 11 }, () => UNITS[1]));
+  }
 });

@@ -38,6 +38,8 @@ const eventOf = (kind: Kind, recording: string): AuditEvent => {
   } as const;
   if (kind === 'recording.erase')
     return { ...base, action: 'recording.erased', detail: { reason: 'x', decision: null, tombstone: true } };
+  if (kind === 'recording.assign')
+    return { ...base, action: 'recording.assigned', detail: { unit: kept.unit.id, before: null } };
   return kind === 'hold.place'
     ? { ...base, action: 'hold.placed', detail: { hold: randomUUID(), reason: 'complaint' } }
     : { ...base, action: 'hold.released', detail: { hold: randomUUID() } };
@@ -50,6 +52,8 @@ const placement = (recordingId: string) => ({
   reason: 'complaint',
   placedAt: identity.clock.now(),
 });
+
+const nobodys = (): Promise<Row> => kept.add('stored', new Date(identity.clock.now()), null);
 
 /** One of each kind on a recording of its own. */
 const prepared: { readonly [K in Kind]: () => Promise<{ row: Row; payload: unknown }> } = {
@@ -68,6 +72,10 @@ const prepared: { readonly [K in Kind]: () => Promise<{ row: Row; payload: unkno
     const row = await kept.add();
     const { id } = await kept.hold(row.id);
     return { row, payload: { id, at: identity.clock.now() } };
+  },
+  'recording.assign': async () => {
+    const row = await nobodys();
+    return { row, payload: { id: randomUUID(), recording: row.id, unit: kept.unit.id } };
   },
 };
 const kinds = Object.keys(prepared) as Kind[];
@@ -91,6 +99,9 @@ const done: { readonly [K in Kind]: object } = {
   'recording.erase': { status: 'erased', key: false, object: false, copy: false, holds: 0 },
   'hold.place': { status: 'stored', key: true, object: true, copy: true, holds: 1, open: 1 },
   'hold.release': { status: 'stored', key: true, object: true, copy: true, holds: 0, open: 0 },
+  get 'recording.assign'() {
+    return { status: 'stored', key: true, unit: kept.unit.id };
+  },
 };
 
 describe.each(kinds)('killed during %s', (kind) => {
@@ -186,14 +197,19 @@ test('one change that cannot be settled keeps no other waiting', async () => {
   await identity.pending.remove(stuck.eventId);
 });
 
-test('with the log away nobody erases, holds or releases', async () => {
-  const [one, two, three] = [await kept.add(), await kept.add(), await kept.add()];
+test('with the log away nobody erases, holds, releases or assigns', async () => {
+  const [one, two, three, four] = [await kept.add(), await kept.add(), await kept.add(), await nobodys()];
   const { id: hold } = await kept.hold(three.id);
-  const states = async () => [await kept.state(one), await kept.state(two), await kept.state(three)];
+  const states = () => Promise.all([one, two, three, four].map(kept.state));
   const before = await states();
   await identity.stopLog();
   try {
-    for (const act of [() => kept.erase(one.id), () => kept.hold(two.id), () => kept.release(three.id, hold)])
+    for (const act of [
+      () => kept.erase(one.id),
+      () => kept.hold(two.id),
+      () => kept.release(three.id, hold),
+      () => kept.assign(four.id, kept.unit.id),
+    ])
       await expect(act()).rejects.toMatchObject({ code: 'log_unavailable' });
   } finally {
     await identity.resumeLog();
@@ -245,6 +261,57 @@ describe('hold against erasure', () => {
       expect(await kept.told(row.id)).toHaveLength(2);
     }
     expect(wins.erased + wins.held).toBe(30);
+    expect(await kept.pendingLeft()).toBe(0);
+  });
+});
+
+describe('whose it is', () => {
+  test('given to two units at once: never both, and the log says which', async () => {
+    const other = await kept.home.newUnit();
+    for (let round = 0; round < 10; round += 1) {
+      const row = await nobodys();
+      const asked = [kept.unit.id, other.id];
+      const answers = await Promise.allSettled(asked.map((unit) => kept.assign(row.id, unit)));
+      const given = asked.filter((_, n) => answers[n]?.status === 'fulfilled');
+      for (const answer of answers)
+        if (answer.status === 'rejected') expect(answer.reason).toMatchObject({ code: 'conflict' });
+      expect(given.length).toBeLessThan(2);
+      expect((await kept.state(row)).unit).toBe(given[0] ?? null);
+      const told = (await kept.told(row.id)).toSorted();
+      expect(told).toEqual(
+        given.length === 1 ? ['access.denied', 'recording.assigned'] : ['access.denied', 'access.denied'],
+      );
+    }
+    expect(await kept.pendingLeft()).toBe(0);
+  });
+
+  test('an older entry that is carried out late does not undo a newer one', async () => {
+    const row = await nobodys();
+    const effect = kept.effects['recording.assign'];
+    const other = await kept.home.newUnit();
+    await effect.apply({ id: randomUUID(), recording: row.id, unit: other.id }, { seq: 12 });
+    await effect.apply({ id: randomUUID(), recording: row.id, unit: kept.unit.id }, { seq: 11 });
+    expect((await kept.state(row)).unit).toBe(other.id);
+  });
+
+  test('erased between the decision and the claim: refused, with an entry', async () => {
+    const row = await nobodys();
+    kept.between.look = async () => {
+      kept.between.look = async () => undefined;
+      await kept.erase(row.id);
+    };
+    await expect(kept.assign(row.id, kept.unit.id)).rejects.toMatchObject({ code: 'not_found' });
+    expect(await kept.told(row.id)).toEqual(['recording.erased', 'access.denied']);
+    expect(await kept.pendingLeft()).toBe(0);
+  });
+
+  test('erased between its entry and its effect: the tombstone stays as it is', async () => {
+    const row = await nobodys();
+    const payload = { id: randomUUID(), recording: row.id, unit: kept.unit.id };
+    await killAt('entered', 'recording.assign', row, payload);
+    await kept.erase(row.id);
+    await kept.changes.reconcile(0);
+    expect(await kept.state(row)).toMatchObject({ status: 'erased', unit: null });
     expect(await kept.pendingLeft()).toBe(0);
   });
 });

@@ -66,6 +66,15 @@ const recordings = async (scene: Scene): Promise<readonly Thing[]> => [
   nothing('id'),
 ];
 
+/** Recordings of which nobody knows whose they are. */
+const unassigned = async ({ stage, home, foreign }: Scene): Promise<readonly Thing[]> => {
+  const make = async (about: string, { id: organisation, admin }: typeof home): Promise<Thing> => {
+    const { id } = await stage.recording(await stage.source(admin), {});
+    return thing(about, { organisation }, { id });
+  };
+  return [await make('own organisation', home), await make('other organisation', foreign), nothing('id')];
+};
+
 /** What became of an upload is for the source that made it. */
 const uploads = async (scene: Scene): Promise<readonly Thing[]> => {
   const neighbour = await scene.stage.source(scene.home.admin, scene.own.id);
@@ -233,6 +242,12 @@ export const cases: Readonly<Record<string, Case>> = {
     ask: json(() => ({ reason: 'complaint' })),
   },
   'DELETE /v1/recordings/:id/holds/:holdId': { ok: 204, things: holds },
+  'PUT /v1/recordings/:id/care-unit': {
+    ok: 204,
+    things: unassigned,
+    ask: (_caller, { own }) => ({ json: { unit: own.id } }),
+  },
+  'GET /v1/admin/unassigned-recordings': { ok: 200, things: () => atHome },
   'POST /v1/recordings/:id/playbacks': {
     ok: 201,
     things: recordings,

@@ -68,6 +68,7 @@ const details: { readonly [A in AuditAction]: EventDetails[A] } = {
     reason: 'Restored from the backup of the night',
     approvers: [fixedId(21), fixedId(22)],
   },
+  'recording.assigned': { unit: fixedId(3), before: null },
 };
 
 export const everyAction = Object.keys(details) as AuditAction[];

@@ -1,13 +1,17 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { ActorContext, UserActor } from '../../src/core/access.ts';
+import { createAssignEffect, createAssignRecording } from '../../src/services/assign-recording.ts';
 import { createAuditedChanges } from '../../src/services/audited-change.ts';
+import { createAuthority } from '../../src/services/authority.ts';
 import { createEraseEffect, createEraseRecording } from '../../src/services/erase-recording.ts';
 import { createHoldEffects, createHoldRecording } from '../../src/services/hold-recording.ts';
 import { createRecordDenial } from '../../src/services/record-denial.ts';
+import { createAssignmentTable } from '../../src/storage/assignment-table.ts';
 import { createHoldTable } from '../../src/storage/hold-table.ts';
 import { envelopeKeyOf, objectKeyOf } from '../../src/storage/object-key.ts';
 import type { ObjectStore } from '../../src/storage/object-store.ts';
 import { createRecordingTable } from '../../src/storage/recording-table.ts';
+import { createUnitTable } from '../../src/storage/unit-table.ts';
 import { openFileStore } from './file-store.ts';
 import { type Identity, newOrganisation } from './identity.ts';
 import { sampleBytes } from './object-bodies.ts';
@@ -33,10 +37,13 @@ const changing = ({ identity, objects, admin, compliance }: Changing) => {
   const { now } = clock;
   const recordings = createRecordingTable(identity);
   const holds = createHoldTable(identity.prisma);
+  const assignments = createAssignmentTable(identity.prisma);
+  const units = createUnitTable(identity.prisma);
   const forget = () => undefined;
   const removal = { objects, objectKeyOf, envelopeKeyOf };
   const effects = {
     ...createHoldEffects({ holds }),
+    'recording.assign': createAssignEffect({ assignments }),
     'recording.erase': createEraseEffect({ ...removal, recordings, keyRing, forget, now }),
   };
   const changes = createAuditedChanges({ pending, audit, log: audit, effects, now });
@@ -49,10 +56,12 @@ const changing = ({ identity, objects, admin, compliance }: Changing) => {
       return row;
     },
   };
-  const recordDenial = createRecordDenial({ audit, now });
+  const recordDenial = createRecordDenial({ audit, recordings, now });
   const shared = { recordings: looked, changes, audit, recordDenial, now, newId: randomUUID };
   const erasing = createEraseRecording(shared);
   const holding = createHoldRecording({ ...shared, holds });
+  const authority = createAuthority({ recordDenial });
+  const assigning = createAssignRecording({ ...shared, assignments, units, authority });
   const asked = (actor: ActorContext, recordingId: string) => ({
     actor: actor as UserActor,
     recordingId,
@@ -65,6 +74,9 @@ const changing = ({ identity, objects, admin, compliance }: Changing) => {
     between,
     erase: (id: string) => erasing({ ...asked(admin, id), decisionReference: null, reason: 'unspecified' }),
     hold: (id: string) => holding.place({ ...asked(compliance, id), reason: 'complaint' }),
+    assign: (id: string, unit: string) => assigning.assign({ ...asked(admin, id), unit }),
+    unassigned: (query: { limit?: number; cursor?: string }) =>
+      assigning.list({ actor: admin, request: randomUUID(), route: 'list' }, query),
     release: (id: string, holdId: string) => holding.release({ ...asked(compliance, id), holdId }),
   };
 };
@@ -80,10 +92,14 @@ export const openKeptRows = async (identity: Identity) => {
   const compliance = await (await home.newUser('compliance')).signIn();
   const actors = { admin: home.admin.actor, compliance: compliance.actor };
 
-  const add = async (status: 'stored' | 'sealed' | 'intent' = 'stored', touchedAt = new Date(now())) => {
+  const add = async (
+    status: 'stored' | 'sealed' | 'intent' = 'stored',
+    touchedAt = new Date(now()),
+    unitId: string | null = unit.id,
+  ) => {
     const [id, generation, intentId] = [randomUUID(), randomUUID(), randomUUID()];
     await superuser.query(INSERT, [
-      ...[id, home.id, unit.id, source.id, status, intentId, generation, touchedAt],
+      ...[id, home.id, unitId, source.id, status, intentId, generation, touchedAt],
       randomBytes(16),
     ]);
     await store(objects.store, objectKeyOf(home.id, generation), sampleBytes(156));
@@ -92,8 +108,13 @@ export const openKeptRows = async (identity: Identity) => {
   };
 
   const state = async ({ id, generation }: { id: string; generation: string }) => {
-    const text = `SELECT status, hold_count AS holds, wrapped_key IS NOT NULL AS key FROM recording WHERE id = $1`;
-    const { rows } = await superuser.query<{ status: string; holds: number; key: boolean }>(text, [id]);
+    const text = `SELECT status, unit_id AS unit, hold_count AS holds, wrapped_key IS NOT NULL AS key FROM recording WHERE id = $1`;
+    const { rows } = await superuser.query<{
+      status: string;
+      unit: string | null;
+      holds: number;
+      key: boolean;
+    }>(text, [id]);
     const held = `SELECT 1 FROM hold WHERE recording_id = $1 AND released_at IS NULL`;
     return {
       ...rows[0],
@@ -106,6 +127,7 @@ export const openKeptRows = async (identity: Identity) => {
   return {
     ...changing({ identity, objects: objects.store, ...actors }),
     home,
+    unit,
     compliance,
     objects,
     add,

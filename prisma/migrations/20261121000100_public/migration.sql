@@ -340,7 +340,8 @@ BEGIN
     RAISE EXCEPTION 'a recording cannot go from % to %', OLD.status, NEW.status USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   IF NEW.unit_id IS DISTINCT FROM OLD.unit_id AND (
-      NEW.unit_id IS NULL OR NEW.assigned_seq IS NULL OR NEW.assigned_seq <= coalesce(OLD.assigned_seq, OLD.stored_seq, -1)) THEN
+      NEW.unit_id IS NULL OR OLD.status NOT IN ('stored', 'erasing') OR NEW.assigned_seq IS NULL
+      OR NEW.assigned_seq <= coalesce(OLD.assigned_seq, OLD.stored_seq, -1)) THEN
     RAISE EXCEPTION 'a recording is given a care unit by a newer entry of the access log only' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   RETURN NEW;

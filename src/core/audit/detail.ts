@@ -86,4 +86,5 @@ export const detailFields: { readonly [A in AuditAction]: Field<EventDetails[A]>
     reason: words,
     approvers: list(uuid, 2),
   }),
+  'recording.assigned': record({ unit: uuid, before: nullable(uuid) }),
 };

@@ -63,7 +63,7 @@ const basicTypes: readonly (readonly [RegExp, Coding])[] = [
 const actionCodes: readonly (readonly [RegExp, 'C' | 'R' | 'U' | 'D'])[] = [
   [/\.(stored|created|placed)$/, 'C'],
   [/\.(viewed|heard|read|exported|key_opened)$|^playback\.opened$/, 'R'],
-  [/\.(changed|rotated|released)$/, 'U'],
+  [/\.(changed|rotated|released|assigned)$/, 'U'],
   [/\.(erased|abandoned)$/, 'D'],
 ];
 

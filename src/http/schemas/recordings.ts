@@ -15,7 +15,7 @@ export const IngestedSchema = Closed({
   mediaType: Type.String({ maxLength: 100 }),
   flags: Type.Array(Type.String({ maxLength: 40 }), {
     description:
-      'what is odd about it; no_care_unit: stored, but neither careUnit nor an active default unit of the source says whose it is, so no nurse can hear it',
+      'what was odd about it when it came; no_care_unit: neither careUnit nor an active default unit of the source said whose it is, so that no nurse can hear it until it is given to a unit',
   }),
 });
 
