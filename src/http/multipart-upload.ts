@@ -104,7 +104,8 @@ export const readMultipartUpload = async (request: FastifyRequest, now: number):
   return {
     metadata,
     declaredSha256,
-    declaredMediaType: audio.mediaType,
+    // With its parameters: sound without a container has its rate there.
+    declaredMediaType: audio.header('content-type') ?? null,
     body: audioThenEnd(request, audio, form),
   };
 };

@@ -1,9 +1,23 @@
 /** What can be known of a recording from its bytes alone. Everything here is closed words and bounded integers. */
-export type Container = 'wav' | 'mp3' | 'ogg' | 'flac' | 'mp4' | 'webm' | 'amr' | 'au';
+export type Container =
+  | 'wav'
+  | 'mp3'
+  | 'ogg'
+  | 'flac'
+  | 'mp4'
+  | 'webm'
+  | 'matroska'
+  | 'adts'
+  | 'amr'
+  | 'au'
+  /** No container at all: samples or frames of a declared kind, from the first byte. */
+  | 'raw';
 
 export type Codec =
   | 'pcm_u8'
   | 'pcm_s16'
+  /** Most significant byte first. */
+  | 'pcm_s16be'
   | 'pcm_s24'
   | 'pcm_s32'
   | 'pcm_f32'
@@ -11,9 +25,12 @@ export type Codec =
   | 'alaw'
   | 'ulaw'
   | 'gsm610'
+  | 'g722'
   | 'adpcm_ms'
   | 'adpcm_ima'
   | 'mp3'
+  | 'aac'
+  | 'alac'
   | 'opus'
   | 'vorbis'
   | 'speex'
@@ -62,10 +79,30 @@ export type AudioFacts = {
   readonly flags: readonly AudioFlag[];
 };
 
+/**
+ * Where the sound lies in the original, for codecs that fill it at a constant rate: any moment of the call can be found
+ * without reading what comes before. All numbers are whole and not negative.
+ */
+export type SoundPlace = {
+  /** First byte of it. */
+  readonly start: number;
+  /** Whole blocks only. */
+  readonly bytes: number;
+  readonly blockBytes: number;
+  /** Samples per channel in one block. */
+  readonly blockSamples: number;
+  /** Samples per channel in all; the last block may hold fewer than the others. */
+  readonly samples: number;
+  /** Whether a player finds the sound in the original: its header names place, length and format, and is true. */
+  readonly described: boolean;
+};
+
 /** What one container's parser found; the probe adds media type and the flags that need no parser. */
 export type AudioScan = Omit<AudioFacts, 'mediaType'> & {
   /** Encoded peaks (see peaks.ts), or null where the codec is not decoded. */
   readonly peaks: Buffer | null;
+  /** Null where the sound is not at a constant rate, or not known well enough. */
+  readonly place: SoundPlace | null;
 };
 
 /** A scan that knows nothing but its container. */
@@ -78,6 +115,7 @@ export const bareScan = (container: Container | null, flags: readonly AudioFlag[
   durationMs: null,
   flags,
   peaks: null,
+  place: null,
 });
 
 const MAX_MS = 2 ** 31 - 1;
@@ -90,7 +128,9 @@ export const isPlausible = (sampleRate: number, channels: number): boolean =>
   sampleRate >= MIN_SAMPLE_RATE && sampleRate <= MAX_SAMPLE_RATE && channels >= 1 && channels <= MAX_CHANNELS;
 
 /** Milliseconds of `samples` per channel, or null beyond 24 days: no call lasts longer, and the database keeps 32 bits. */
-export const millisecondsOf = (samples: number, sampleRate: number): number | null => {
-  const milliseconds = Math.round((samples / sampleRate) * 1000);
-  return milliseconds <= MAX_MS ? milliseconds : null;
-};
+export const millisecondsOf = (samples: number, sampleRate: number): number | null =>
+  wholeMilliseconds((samples / sampleRate) * 1000);
+
+/** A time that was computed from attacker-controlled numbers, as a database can keep it; null when it is none. */
+export const wholeMilliseconds = (milliseconds: number): number | null =>
+  milliseconds >= 0 && milliseconds <= MAX_MS ? Math.round(milliseconds) : null;

@@ -1,15 +1,23 @@
-import { type AudioFacts, type AudioScan, bareScan, type Container } from './facts.ts';
+import { adts } from './adts.ts';
+import { amr } from './amr.ts';
+import { au } from './au.ts';
+import { type DeclaredType, mediaTypes, parseDeclaredType } from './declared-type.ts';
+import { type AudioFacts, type AudioScan, bareScan, type Container, type SoundPlace } from './facts.ts';
 import { flac } from './flac.ts';
 import { mp3 } from './mp3.ts';
+import { mp4 } from './mp4.ts';
 import { ogg } from './ogg.ts';
 import { createPullParser, type Parser, peek, skip } from './pull.ts';
-import { type Refusal, SNIFF_BYTES, sniff } from './sniff.ts';
+import { raw } from './raw.ts';
+import { type MagicContainer, type Refusal, SNIFF_BYTES, sniff } from './sniff.ts';
 import { wav } from './wav.ts';
+import { webm } from './webm.ts';
 
 export type AudioReport = {
   readonly facts: AudioFacts;
   /** Encoded peaks (see peaks.ts) or null; they are about the content of the call and must be sealed like it. */
   readonly peaks: Buffer | null;
+  readonly place: SoundPlace | null;
   readonly refusal: Refusal | null;
 };
 
@@ -24,85 +32,68 @@ export type AudioProbe = {
 
 /**
  * Learns what a recording is while its upload flows past: some KiB of memory whatever the length, no throw whatever the
- * bytes. What the sender calls it decides nothing and is only compared with what is found.
+ * bytes. What the sender calls it is only compared with what is found, unless it declares sound without a container.
  */
 export const createAudioProbe = (options: { readonly declaredMediaType?: string } = {}): AudioProbe => {
   let refusal: Refusal | null = null;
-  const parser = createPullParser(audio((found) => (refusal = found)));
+  const declared = parseDeclaredType(options.declaredMediaType ?? '');
+  const parser = createPullParser(audio(declared, (found) => (refusal = found)));
   return {
     push: parser.push,
     refusal: () => refusal,
     finish() {
-      const { peaks, ...scan } = parser.finish();
-      return { facts: factsOf(scan, options.declaredMediaType), peaks, refusal };
+      const { peaks, place, ...scan } = parser.finish();
+      return { facts: factsOf(scan, declared), peaks, place, refusal };
     },
   };
 };
 
-function* audio(refuse: (refusal: Refusal) => void): Parser<AudioScan> {
+function* audio(declared: DeclaredType, refuse: (refusal: Refusal) => void): Parser<AudioScan> {
   const head = yield* peek(SNIFF_BYTES);
   if (head.length === 0) return bareScan(null, ['empty']);
-  const sniffed = sniff(head);
+  const sniffed = sniff(head, declared.raw !== null);
   if (sniffed.kind === 'audio') return yield* parsers[sniffed.container]();
-  if (sniffed.kind === 'unknown') return yield* mp3();
+  if (sniffed.kind === 'unknown') {
+    const scan = declared.raw === null ? null : yield* raw(declared.raw);
+    return scan ?? (yield* adts()) ?? (yield* mp3());
+  }
   refuse(sniffed.refusal);
   yield* skip(Number.POSITIVE_INFINITY);
   return bareScan(null, ['unknown_format']);
 }
 
-/** Kept and named by their magic; what is in them takes a demultiplexer. */
-const magicOnly = (container: Container) =>
-  function* (): Parser<AudioScan> {
-    const head = yield* peek(9);
-    yield* skip(Number.POSITIVE_INFINITY);
-    if (container !== 'amr') return bareScan(container);
-    return { ...bareScan('amr'), codec: head.toString('latin1') === '#!AMR-WB\n' ? 'amr_wb' : 'amr_nb' };
-  };
-
-const parsers: Readonly<Record<Container, () => Parser<AudioScan>>> = {
+const parsers: Readonly<Record<MagicContainer, () => Parser<AudioScan>>> = {
   wav,
-  mp3,
   ogg,
   flac,
-  mp4: magicOnly('mp4'),
-  webm: magicOnly('webm'),
-  amr: magicOnly('amr'),
-  au: magicOnly('au'),
+  mp4,
+  webm,
+  amr,
+  au,
 };
 
-const mediaTypes: Readonly<Record<Container, string>> = {
-  wav: 'audio/wav',
-  mp3: 'audio/mpeg',
-  ogg: 'audio/ogg',
-  flac: 'audio/flac',
-  mp4: 'audio/mp4',
-  webm: 'audio/webm',
-  amr: 'audio/amr',
-  au: 'audio/basic',
+const factsOf = (scan: Omit<AudioScan, 'peaks' | 'place'>, declared: DeclaredType): AudioFacts => ({
+  ...scan,
+  mediaType: mediaTypeOf(scan, declared),
+  flags: isContradicted(scan.container, declared) ? [...scan.flags, 'type_mismatch'] : scan.flags,
+});
+
+const mediaTypeOf = (
+  { container, codec }: Pick<AudioScan, 'container' | 'codec'>,
+  { raw }: DeclaredType,
+): string => {
+  if (container === null) return 'application/octet-stream';
+  if (container === 'raw') return raw!.mediaType;
+  return codec === 'amr_wb' && container === 'amr' ? 'audio/amr-wb' : mediaTypes[container];
 };
 
-/** What senders call the containers, without parameters and without `x-`. Types that are not here claim nothing. */
-const claims: ReadonlyMap<string, Container> = new Map([
-  ...(Object.entries(mediaTypes) as [Container, string][]).map(
-    ([container, type]) => [type, container] as const,
-  ),
-  ['audio/wave', 'wav'],
-  ['audio/vnd.wave', 'wav'],
-  ['audio/mp3', 'mp3'],
-  ['audio/opus', 'ogg'],
-  ['audio/vorbis', 'ogg'],
-  ['application/ogg', 'ogg'],
-  ['audio/m4a', 'mp4'],
-]);
+/** What is not recognised contradicts nobody, and Sun's container has often been called by its usual contents. */
+const isContradicted = (container: Container | null, declared: DeclaredType): boolean =>
+  container !== null &&
+  declared.container !== null &&
+  container !== declared.container &&
+  !(container === 'au' && declared.raw?.codec === 'ulaw') &&
+  !(isMatroska(container) && isMatroska(declared.container));
 
-const factsOf = (scan: Omit<AudioScan, 'peaks'>, declaredMediaType = ''): AudioFacts => {
-  const claimed = claims.get(
-    declaredMediaType.slice(0, 100).split(';', 1)[0]!.trim().toLowerCase().replace('/x-', '/'),
-  );
-  const mismatch = claimed !== undefined && scan.container !== null && claimed !== scan.container;
-  return {
-    ...scan,
-    mediaType: scan.container === null ? 'application/octet-stream' : mediaTypes[scan.container],
-    flags: mismatch ? [...scan.flags, 'type_mismatch'] : scan.flags,
-  };
-};
+/** WebM is a kind of Matroska. */
+const isMatroska = (container: Container): boolean => container === 'webm' || container === 'matroska';

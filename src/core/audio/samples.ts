@@ -57,6 +57,15 @@ const loudestInt16 =
     };
   };
 
+const loudestInt16BE: SampleFormat['loudestIn'] = (bytes) => (offset, stride, count) => {
+  let high = 0;
+  for (let at = offset, end = at + stride * count; at < end; at += stride) {
+    const sample = magnitude(((bytes[at]! << 24) >> 16) | bytes[at + 1]!);
+    if (sample > high) high = sample;
+  }
+  return high;
+};
+
 const loudestByTable =
   (amplitudes: Uint16Array): SampleFormat['loudestIn'] =>
   (bytes) =>
@@ -104,6 +113,7 @@ const ulawAmplitude = (code: number): number => {
 const formats: Partial<Record<Codec, SampleFormat>> = {
   pcm_u8: { bytes: 1, loudestIn: loudestByTable(tableOf((code) => Math.abs(code - 128) << 8)) },
   pcm_s16: { bytes: 2, loudestIn: loudestInt16(0) },
+  pcm_s16be: { bytes: 2, loudestIn: loudestInt16BE },
   // The two high bytes of a wider sample say all that a picture of the call needs.
   pcm_s24: { bytes: 3, loudestIn: loudestInt16(1) },
   pcm_s32: { bytes: 4, loudestIn: loudestInt16(2) },

@@ -18,8 +18,11 @@ export type Refusal =
   | 'tar'
   | 'cab';
 
+/** The containers that begin with a mark of their own. */
+export type MagicContainer = Extract<Container, 'wav' | 'ogg' | 'flac' | 'amr' | 'au' | 'mp4' | 'webm'>;
+
 export type Sniffed =
-  | { readonly kind: 'audio'; readonly container: Container }
+  | { readonly kind: 'audio'; readonly container: MagicContainer }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
   /** Perhaps MP3, which has no magic; perhaps nothing known. */
   | { readonly kind: 'unknown' };
@@ -30,7 +33,7 @@ export const SNIFF_BYTES = 512;
 type Magic<T> = { readonly is: T; readonly at?: number; readonly bytes: string };
 
 /** Tried in order: AMR begins like a script. `bytes` are latin-1 characters; `?` stands for any byte. */
-const containers: readonly Magic<Container>[] = [
+const containers: readonly Magic<MagicContainer>[] = [
   { is: 'wav', bytes: 'RIFF????WAVE' },
   { is: 'wav', bytes: 'RF64????WAVE' },
   { is: 'wav', bytes: 'BW64????WAVE' },
@@ -67,12 +70,49 @@ const refusals: readonly Magic<Refusal>[] = [
   { is: 'cab', bytes: 'MSCF' },
 ];
 
-/** Tells the kind of a stream by its first bytes, which are attacker-controlled. Promises: never throws. */
-export const sniff = (head: Buffer): Sniffed => {
+/**
+ * Sound without a container begins with any bytes at all. Those that two or three characters would refuse, one call in
+ * twenty thousand, must there say more to be taken for a program or an archive.
+ */
+const MIN_RAW_MAGIC = 4;
+const LFANEW_AT = 0x3c;
+const longerRefusals: readonly (readonly [Refusal, (head: Buffer, text: string) => boolean])[] = [
+  ['windows_executable', (head, text) => text.startsWith('MZ') && hasPeHeader(head)],
+  ['script', (_, text) => /^#![ \t]*\/[ -~\t]*\r?\n/.test(text)],
+  ['gzip', isGzip],
+  ['bzip2', (_, text) => matches(text.slice(0, 10), 'BZh?1AY&SY')],
+];
+
+/** Deflate, no reserved flags, a known strength and a known system (RFC 1952 §2.3). */
+function isGzip(head: Buffer): boolean {
+  const [first, second, method, flags = 0xff, , , , , strength = 0xff, system = 0xfe] = head;
+  const known = [0, 2, 4].includes(strength) && (system <= 13 || system === 0xff);
+  return first === 0x1f && second === 0x8b && method === 8 && flags < 0x20 && known;
+}
+
+/** Of the header that every program of this century has, or of its stub's text where it lies beyond what is seen. */
+const hasPeHeader = (head: Buffer): boolean => {
+  if (head.length < LFANEW_AT + 4) return false;
+  const at = head.readUInt32LE(LFANEW_AT);
+  return at + 4 <= head.length ? head.toString('latin1', at, at + 4) === 'PE\0\0' : head.includes('DOS mode');
+};
+
+/**
+ * Tells the kind of a stream by its first bytes, which are attacker-controlled; `raw` when its sender declares sound without
+ * a container. Promises: never throws.
+ */
+export const sniff = (head: Buffer, raw = false): Sniffed => {
   const text = head.subarray(0, SNIFF_BYTES).toString('latin1');
   const container = find(containers, text);
   if (container !== null) return { kind: 'audio', container };
-  const refusal = find(refusals, text);
+  const refusal = raw
+    ? (find(
+        refusals.filter(({ bytes }) => bytes.length >= MIN_RAW_MAGIC),
+        text,
+      ) ??
+      longerRefusals.find(([, is]) => is(head, text))?.[0] ??
+      null)
+    : find(refusals, text);
   return refusal === null ? { kind: 'unknown' } : { kind: 'refused', refusal };
 };
 

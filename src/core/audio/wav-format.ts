@@ -43,6 +43,8 @@ export const parseWavFormat = (fmt: Buffer): WavFormat | null => {
       consistent: blockBytes === blockAlign,
     };
   }
+  if (codec === 'gsm610')
+    return { codec, channels, sampleRate, ...GSM_BLOCK, consistent: isGsm(channels, blockAlign) };
   const blockSamples = codec === null ? null : blockSamplesOf(codec, fmt);
   const consistent = blockSamples === null || blockAlign > 0;
   return { codec, channels, sampleRate, blockBytes: blockAlign || null, blockSamples, consistent };
@@ -82,9 +84,13 @@ const codecOf = (tag: number | null, bits: number): Codec | null => {
 const pcmByBytes: Readonly<Record<number, Codec>> = { 1: 'pcm_u8', 2: 'pcm_s16', 3: 'pcm_s24', 4: 'pcm_s32' };
 const floatByBits: Readonly<Record<number, Codec>> = { 32: 'pcm_f32', 64: 'pcm_f64' };
 
-/** GSM in WAV packs two frames of 160 samples into 65 bytes; ADPCM says in its extension how many a block holds. */
+/** GSM in WAV packs two frames of 160 samples into 65 bytes, and there is only one channel of it. */
+const GSM_BLOCK = { blockBytes: 65, blockSamples: 320 } as const;
+const isGsm = (channels: number, blockAlign: number): boolean =>
+  channels === 1 && blockAlign === GSM_BLOCK.blockBytes;
+
+/** ADPCM says in its extension how many a block holds. */
 const blockSamplesOf = (codec: Codec, fmt: Buffer): number | null => {
-  if (codec === 'gsm610') return 320;
   if (codec === 'mp3' || fmt.length < 20) return null;
   return fmt.readUInt16LE(18) || null;
 };

@@ -1,8 +1,9 @@
-import { type AudioFlag, type AudioScan, bareScan, millisecondsOf } from './facts.ts';
+import { type AudioFlag, type AudioScan, bareScan, millisecondsOf, type SoundPlace } from './facts.ts';
 import { mp3 } from './mp3.ts';
 import { createPeakMeter, type Levels } from './peaks.ts';
 import { createPullParser, type Parser, pass, type Sink, skip, take } from './pull.ts';
 import { sampleFormatOf } from './samples.ts';
+import { levelFlags } from './sound.ts';
 import { FMT_BYTES, parseWavFormat, type WavFormat } from './wav-format.ts';
 
 /**
@@ -12,6 +13,7 @@ import { FMT_BYTES, parseWavFormat, type WavFormat } from './wav-format.ts';
 export function* wav(): Parser<AudioScan> {
   const riff = yield* take(12);
   const found: Found = {
+    magic: riff.toString('latin1', 0, 4),
     riffEnd: riff.readUInt32LE(4) + 8,
     format: null,
     factSamples: null,
@@ -36,6 +38,8 @@ export function* wav(): Parser<AudioScan> {
 type Chunk = { readonly id: string; readonly size: number; readonly bodyAt: number };
 
 type Found = {
+  /** RIFF, RF64 or BW64. */
+  readonly magic: string;
   /** Where the file ends, by its first line. */
   readonly riffEnd: number;
   format: WavFormat | null;
@@ -47,6 +51,8 @@ type Found = {
 };
 
 type Data = {
+  /** Where the chunk's body begins. */
+  readonly start: number;
   readonly present: number;
   /** Null when the writer never filled it in. */
   readonly declared: number | null;
@@ -75,7 +81,12 @@ function* readData(chunk: Chunk, found: Found): Parser<number> {
   const present = yield* pass(declared ?? Number.POSITIVE_INFINITY, reader.push);
   const neverFilledIn =
     declared !== null && present < declared && declared >= PLACEHOLDER && found.longData === null;
-  found.data = { present, declared: neverFilledIn ? null : declared, inside: reader.finish() };
+  found.data = {
+    start: chunk.bodyAt,
+    present,
+    declared: neverFilledIn ? null : declared,
+    inside: reader.finish(),
+  };
   return present;
 }
 
@@ -111,7 +122,7 @@ const noData = ({ format }: Found): AudioScan => ({
   channels: format?.channels ?? null,
 });
 
-const scanOf = ({ format, factSamples }: Found, data: Data): AudioScan => {
+const scanOf = ({ magic, format, factSamples }: Found, data: Data): AudioScan => {
   if (format === null) return bareScan('wav', ['header_invalid', ...lengthFlags(data)]);
   const { levels, mp3: inner } = data.inside;
   const declaredSamples = inner === null ? declaredSamplesOf(format, factSamples, data.declared) : null;
@@ -132,8 +143,19 @@ const scanOf = ({ format, factSamples }: Found, data: Data): AudioScan => {
       ...(samples === 0 ? [] : levelFlags(levels)),
     ],
     peaks: levels?.encoded ?? null,
+    place: placeOf(format, data, samples, magic === 'RIFF' && format.consistent && data.declared !== null),
   };
 };
+
+const placeOf = (
+  { blockBytes, blockSamples }: WavFormat,
+  { start, present }: Data,
+  samples: number | null,
+  described: boolean,
+): SoundPlace | null =>
+  samples === null || blockBytes === null || blockSamples === null
+    ? null
+    : { start, bytes: present - (present % blockBytes), blockBytes, blockSamples, samples, described };
 
 /** Whole units only: what a player would play. */
 const samplesIn = ({ blockBytes, blockSamples }: WavFormat, bytes: number): number | null =>
@@ -164,10 +186,3 @@ const lengthFlags = ({ present, declared }: Data): AudioFlag[] => [
 
 const innerFlags = (inner: AudioScan | null): readonly AudioFlag[] =>
   inner === null ? [] : inner.codec === null ? ['unknown_codec'] : inner.flags;
-
-const levelFlags = (levels: Levels | null): AudioFlag[] => {
-  if (levels === null) return [];
-  const audible = levels.audible.filter(Boolean).length;
-  if (audible === levels.audible.length) return [];
-  return [audible === 0 ? 'silent' : 'one_sided'];
-};

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { SNIFF_BYTES, sniff } from '../../../../src/core/audio/sniff.ts';
 
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
@@ -63,4 +63,37 @@ test.each([
 test('what lies beyond the window is not looked at', () => {
   const late = Buffer.concat([Buffer.alloc(SNIFF_BYTES), latin1('\x7fELF')]);
   expect(sniff(late)).toEqual({ kind: 'unknown' });
+});
+
+describe('where its sender declares sound without a container', () => {
+  const program = Buffer.alloc(400);
+  program.write('MZ', 'latin1');
+  program.writeUInt32LE(128, 0x3c);
+  program.write('PE\0\0', 128, 'latin1');
+  const late = Buffer.from(program);
+  late.writeUInt32LE(100_000, 0x3c);
+
+  test.each([
+    ['elf', latin1('\x7fELF\x02\x01')],
+    ['zip', latin1('PK\x03\x04')],
+    ['windows_executable', program],
+    ['windows_executable', Buffer.concat([late, latin1('run in DOS mode')])],
+    ['script', latin1('#!/bin/sh\necho')],
+    ['script', latin1('#! /usr/bin/env node\r\n')],
+    ['gzip', latin1('\x1f\x8b\x08\0\x01\x02\x03\x04\x02\x03')],
+    ['bzip2', latin1('BZh91AY&SY')],
+  ])('%s is refused all the same', (refusal, head) => {
+    expect(sniff(head, true)).toEqual({ kind: 'refused', refusal });
+  });
+
+  test.each([
+    ['MZ', late],
+    ['MZ', latin1('MZ')],
+    ['#!', latin1('#!\x80')],
+    ['gzip', latin1('\x1f\x8b')],
+    ['gzip', latin1('\x1f\x8b\x08\0\x01\x02\x03\x04\x77\x03')],
+    ['bzip2', latin1('BZh9')],
+  ])('%s alone is not', (_, head) => {
+    expect(sniff(head, true)).toEqual({ kind: 'unknown' });
+  });
 });
