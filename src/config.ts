@@ -24,6 +24,7 @@ import { type Environment, names, type Rule, rules } from './config-schema.ts';
 import { AppError } from './core/errors.ts';
 import { isOneSlip } from './core/near-miss.ts';
 import type { PostgresSettings } from './core/postgres-settings.ts';
+import { processEnvironment } from './environment.ts';
 
 /** What this installation is told from outside. Paths are absolute and free of symbolic links. */
 export type Config = Folders & {
@@ -280,5 +281,5 @@ export const readEnvironment = (folder: string): RawEnvironment => {
   }
   const faults = file === '' ? [] : faultsOfFile(join(folder, '.env'), file);
   if (faults.length > 0) throw invalid(faults);
-  return { ...parseEnv(file), ...process.env };
+  return { ...parseEnv(file), ...processEnvironment() };
 };
