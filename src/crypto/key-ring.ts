@@ -3,6 +3,8 @@ import { assertReceipt, type Receipt } from '../audit/receipt.ts';
 import type { AuditAction } from '../core/events.ts';
 import type { OrganisationId, RecordingId } from '../core/ids.ts';
 import { unwrapDataKey, wrapDataKey } from './data-key.ts';
+import type { EdgeManifest } from './edge-manifest.ts';
+import { type EdgeRecipient, openEdgeKey } from './edge-sealing.ts';
 import {
   assertEnvelope,
   type Envelope,
@@ -11,6 +13,7 @@ import {
   VAULT_FORMAT,
   type WrappedKey,
 } from './envelope.ts';
+import { publicBytesOf, x25519Key } from './hpke.ts';
 import type { KeyCache } from './key-cache.ts';
 import { keyCommitment } from './key-commitment.ts';
 import {
@@ -29,6 +32,8 @@ import { randomHeader } from './segment-cipher.ts';
 export const objectOpeningActions = [
   'playback.opened',
   'recording.key_opened',
+  // For the digest of it: services/verify-recording.ts releases nothing else.
+  'recording.verified',
 ] as const satisfies readonly AuditAction[];
 
 export type KeyRing = {
@@ -36,6 +41,13 @@ export type KeyRing = {
   readonly createOrganisationKeys: (organisation: OrganisationId) => Promise<void>;
   /** A new data key for one object, wrapped under the organisation's newest key. Throws `wrong_key` when it has none. */
   readonly newObjectKey: (identity: ObjectIdentity) => Promise<FreshObjectKey>;
+  /** The public key that sources of the organisation seal data keys to. Throws `wrong_key` when it has none. */
+  readonly edgeRecipient: (organisation: OrganisationId) => Promise<EdgeRecipient>;
+  /**
+   * The data key that a source sealed, under the organisation's newest key from now on. Throws `integrity_failure` when it was
+   * not sealed to this organisation for this object, `wrong_key` when that version of the edge key is gone.
+   */
+  readonly adoptObjectKey: (manifest: EdgeManifest) => Promise<FreshObjectKey>;
   /**
    * The object, ready to read ranges from. Throws `invalid_receipt` before anything else is looked at, on every call,
    * also when the object is still in memory; `wrong_key`, `keys_unavailable` or `integrity_failure` as they are.
@@ -78,6 +90,32 @@ export type KeyRingDeps = {
 
 const kekOf = (organisation: OrganisationId) => ({ organisation, purpose: 'kek' }) as const;
 
+/** Data keys that are to seal, or have just sealed, one object. */
+const createFreshKeys = (
+  keys: KeyCache,
+): Pick<KeyRing, 'newObjectKey' | 'edgeRecipient' | 'adoptObjectKey'> => ({
+  newObjectKey: async (identity) => {
+    const { organisation, recording, generation } = identity;
+    const kek = await keys.newest(kekOf(organisation));
+    const dek = randomKey();
+    const header = randomHeader();
+    const commitment = keyCommitment(dek, header, objectAad(identity, VAULT_FORMAT.segmentBytes));
+    const wrap = wrapDataKey(kek, identity, commitment, dek);
+    return { organisation, recording, generation, dek, header, keyCommitment: commitment, wrap };
+  },
+  edgeRecipient: async (organisation) => {
+    const { version, key } = await keys.newest({ organisation, purpose: 'edge' });
+    return { keyVersion: version, publicKey: publicBytesOf(x25519Key(key)) };
+  },
+  adoptObjectKey: async (manifest) => {
+    const { organisation, recording, generation, header, keyCommitment: commitment } = manifest;
+    const edge = await keys.version({ organisation, purpose: 'edge' }, manifest.keyVersion);
+    const dek = openEdgeKey(manifest, x25519Key(edge.key));
+    const wrap = wrapDataKey(await keys.newest(kekOf(organisation)), manifest, commitment, dek);
+    return { organisation, recording, generation, dek, header, keyCommitment: commitment, wrap };
+  },
+});
+
 /** Where data keys are made and opened. Nothing is opened without a receipt of a committed log entry that covers it. */
 export const createKeyRing = ({ keys, now }: KeyRingDeps): KeyRing => {
   const opened = createOpenedObjects({ now });
@@ -101,15 +139,7 @@ export const createKeyRing = ({ keys, now }: KeyRingDeps): KeyRing => {
       const purposes = organisation === INSTALLATION ? installationPurposes : organisationPurposes;
       for (const purpose of purposes) await keys.ensure({ organisation, purpose });
     },
-    newObjectKey: async (identity) => {
-      const { organisation, recording, generation } = identity;
-      const kek = await keys.newest(kekOf(organisation));
-      const dek = randomKey();
-      const header = randomHeader();
-      const commitment = keyCommitment(dek, header, objectAad(identity, VAULT_FORMAT.segmentBytes));
-      const wrap = wrapDataKey(kek, identity, commitment, dek);
-      return { organisation, recording, generation, dek, header, keyCommitment: commitment, wrap };
-    },
+    ...createFreshKeys(keys),
     openObject: async (envelope, receipt) => {
       admit(envelope, receipt);
       return opened.get(envelope, async () => openObject(envelope, await unwrap(envelope)));

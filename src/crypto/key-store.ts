@@ -5,8 +5,11 @@ import type { OrganisationId } from '../core/ids.ts';
 /** Keys of the installation itself (token signing, canary) lie under the nil organisation. */
 export const INSTALLATION = '00000000-0000-0000-0000-000000000000' as OrganisationId;
 
-/** What every organisation has: one key to wrap data keys, one for fields, one for blind indexes and keyed digests. */
-export const organisationPurposes = ['kek', 'field', 'index'] as const;
+/**
+ * What every organisation has: one key to wrap data keys, one for fields, one for blind indexes and keyed digests, and the
+ * X25519 key that its sources may seal data keys to.
+ */
+export const organisationPurposes = ['kek', 'field', 'index', 'edge'] as const;
 /** `jwt` and `note` are Ed25519 seeds, for access tokens and for signed notes of the access log. */
 export const installationPurposes = ['index', 'jwt', 'note'] as const;
 /** `canary` opens nothing; that it unwraps proves that the root key is the right one. */

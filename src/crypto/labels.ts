@@ -21,6 +21,8 @@ export const labels = {
   digest: 'cv/digest/v1\0',
   /** Context of a key wrapped by the root key. */
   storedKey: 'cv/root/v1\0',
+  /** HPKE info of a data key sealed at the edge. */
+  edgeKey: 'cv/edge-dek/v1\0',
   /** MAC input of a key check value. */
   check: 'cv/check/v1\0',
 } as const;

@@ -1,5 +1,5 @@
 import { createHash, type KeyObject } from 'node:crypto';
-import { type ByteRange, plainBytes, sealedSpan } from '../core/sealed-layout.ts';
+import { type ByteRange, HEADER_BYTES, plainBytes, sealedSpan, TAG_BYTES } from '../core/sealed-layout.ts';
 import {
   assertEnvelope,
   type Envelope,
@@ -58,6 +58,7 @@ export type SealedObject = {
 };
 
 const used = new WeakSet<KeyObject>();
+const EMPTY_BYTES = HEADER_BYTES + TAG_BYTES;
 
 /**
  * Seals one recording (docs/file-format.md §2). `source` is read as the consumer reads `body`; when either fails, the
@@ -103,6 +104,31 @@ export const sealObject = (key: FreshObjectKey, source: AsyncIterable<Uint8Array
     },
   };
 };
+
+/**
+ * The plaintext of an object that somebody else sealed with this key, while it arrives: attacker-controlled, of `plain` bytes.
+ * For ingest alone, which keeps nothing that does not verify to its end. Throws `integrity_failure`.
+ */
+export async function* openArriving(
+  { dek, header, ...identity }: FreshObjectKey,
+  plain: number,
+  source: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Buffer, void, void> {
+  const cipher = segmentCipher({ dek, header, aad: objectAad(identity, VAULT_FORMAT.segmentBytes) });
+  if (plain > 0) {
+    yield* openRange(cipher, { start: 0, end: plain }, plain, source);
+    return;
+  }
+  // No range is empty, but a recording may be: header and one tag.
+  let bytes = Buffer.alloc(0);
+  for await (const chunk of source) {
+    bytes = Buffer.concat([bytes, chunk]);
+    if (bytes.length > EMPTY_BYTES) break;
+  }
+  if (bytes.length !== EMPTY_BYTES || !bytes.subarray(0, HEADER_BYTES).equals(header))
+    throw integrityFailure('length', 0);
+  cipher.open(0, true, bytes.subarray(HEADER_BYTES));
+}
 
 /** Asks for the first chunk and puts it back, so that the caller knows it is there before he speaks. */
 const begun = async (

@@ -59,7 +59,7 @@ describe('an organisation comes with its keys and its first administrator', () =
       detail: { target: adminId, change: 'created admin' },
     });
     const keys = createKeyCache({ store: identity.keyFolder.store, now: Date.now });
-    for (const purpose of ['kek', 'field', 'index'] as const)
+    for (const purpose of ['kek', 'field', 'index', 'edge'] as const)
       expect(await keys.newest({ organisation: organisation.id as OrganisationId, purpose })).toMatchObject({
         version: 1,
       });

@@ -65,7 +65,7 @@ test('random keys differ', () => {
 test('every label is its own, ends in zero, and begins no other', () => {
   const all = Object.values(labels);
   expect(new Set(all).size).toBe(all.length);
-  for (const label of all) expect(label).toMatch(/^cv\/[a-z]+\/v1\0$/);
+  for (const label of all) expect(label).toMatch(/^cv\/[a-z]+(-[a-z]+)?\/v1\0$/);
 });
 
 test('parts after a label cannot run into each other', () => {
