@@ -88,6 +88,10 @@ const usualActions: ReadonlySet<AuditAction> = new Set([
   'playback.opened',
   'playback.heard',
 ]);
+/** Whoever guesses passwords fills the installation's own entries. */
+const usualOfInstallation: ReadonlySet<AuditAction> = new Set([...usualActions, 'session.refused']);
+const isUsual = ({ scope }: Audience, action: AuditAction): boolean =>
+  (scope === 'installation' ? usualOfInstallation : usualActions).has(action);
 
 /**
  * One walk cannot follow an index in order for several keys of a patient or several rare actions at once; one for each,
@@ -96,16 +100,16 @@ const usualActions: ReadonlySet<AuditAction> = new Set([
 const branchesOf = (query: LogSearch, conditions: Conditions): readonly string[] => {
   const { audience, actions, subjects } = query;
   if (subjects !== undefined) {
-    if (actions !== undefined) conditions.add(actionCondition(actions, conditions));
+    if (actions !== undefined) conditions.add(actionCondition(audience, actions, conditions));
     return subjects.map((subject) => `(e.facts).subject = ${conditions.parameter(subject)}::text`);
   }
   if (actions === undefined) return [];
   if (audience.scope === 'installation' || narrow.some((field) => query[field] !== undefined))
-    return [actionCondition(actions, conditions)];
+    return [actionCondition(audience, actions, conditions)];
   const usual = actions.filter((action) => usualActions.has(action));
   const rare = actions.filter((action) => !usualActions.has(action));
   return [
-    ...(usual.length === 0 ? [] : [actionCondition(usual, conditions)]),
+    ...(usual.length === 0 ? [] : [actionCondition(audience, usual, conditions)]),
     ...rare.map((action) => `(e.facts).action = ${conditions.parameter(action)}::text`),
   ];
 };
@@ -119,23 +123,42 @@ const isEmpty = ({ subjects, actions }: LogSearch): boolean =>
  */
 const often = (condition: string): string => `CASE WHEN ${condition} THEN true END`;
 const oftenValues: Partial<Record<string, string>> = { outcome: 'success', purpose: 'care' };
-const isOften = (field: string, wanted: string): boolean =>
-  field === 'action' ? usualActions.has(wanted as AuditAction) : oftenValues[field] === wanted;
+const isOften = (audience: Audience, field: string, wanted: string): boolean =>
+  field === 'action' ? isUsual(audience, wanted as AuditAction) : oftenValues[field] === wanted;
 
-const actionCondition = (actions: readonly AuditAction[], { parameter }: Conditions): string => {
+const actionCondition = (
+  audience: Audience,
+  actions: readonly AuditAction[],
+  { parameter }: Conditions,
+): string => {
   const condition = `(e.facts).action = ANY (${parameter(actions)}::text[])`;
-  return actions.some((action) => usualActions.has(action)) ? often(condition) : condition;
+  return actions.some((action) => isUsual(audience, action)) ? often(condition) : condition;
+};
+
+/**
+ * A person, a recording, a patient and a unit are of one organisation, which the planner cannot know: it would take the
+ * entries of both for a small part of either, and read and sort all of them. Something rare is found by organisation.
+ */
+const belongsToOne = (query: LogSearch): boolean => {
+  const { audience, action, actions, subjects } = query;
+  const rare = [action, ...(actions ?? [])].some((one) => one !== undefined && !isUsual(audience, one));
+  const unusual = (['outcome', 'purpose'] as const).some(
+    (field) => query[field] !== undefined && !isOften(audience, field, query[field]),
+  );
+  const within = [...narrow, 'unit' as const].some((field) => query[field] !== undefined);
+  return (within || subjects !== undefined) && !rare && !unusual;
 };
 
 /** What holds for every entry that is wanted, but for what each branch has of its own. */
 const addConditions = (query: LogSearch, conditions: Conditions): void => {
   const { parameter, add } = conditions;
-  add(audienceCondition(query.audience, conditions));
+  const seen = audienceCondition(query.audience, conditions);
+  add(query.audience.scope === 'organisation' && belongsToOne(query) ? often(seen) : seen);
   for (const [field, type] of Object.entries(columns) as [keyof typeof columns, string][]) {
     const wanted = query[field];
     if (wanted === undefined) continue;
     const condition = `(e.facts).${field} = ${parameter(wanted)}::${type}`;
-    add(isOften(field, wanted) ? often(condition) : condition);
+    add(isOften(query.audience, field, wanted) ? often(condition) : condition);
   }
   if (query.from !== undefined) add(`(e.facts).at >= ${parameter(query.from)}::bigint`);
   if (query.to !== undefined) add(`(e.facts).at < ${parameter(query.to)}::bigint`);
