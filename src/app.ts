@@ -34,6 +34,7 @@ import { auditQuestionRoutes } from './http/routes/audit-questions.ts';
 import { authRoutes } from './http/routes/auth.ts';
 import { healthRoutes } from './http/routes/health.ts';
 import { holdRoutes } from './http/routes/holds.ts';
+import { importRoutes } from './http/routes/imports.ts';
 import { ingestRoutes } from './http/routes/ingest.ts';
 import { jwksRoutes } from './http/routes/jwks.ts';
 import { playbackRoutes } from './http/routes/playbacks.ts';
@@ -120,6 +121,7 @@ export const buildApp = async (deps: AppDeps): Promise<App> => {
   await app.register(jwksRoutes, { keys: deps.accessTokens.keys });
   await app.register(authRoutes, { prefix: '/v1/auth', services: deps.services, tokens });
   await app.register(ingestRoutes, { prefix: '/v1', services: deps.services, limits: deps.limits });
+  await app.register(importRoutes, { prefix: '/v1', services: deps.services });
   await app.register(recordingRoutes, { prefix: '/v1/recordings', services: deps.services });
   await app.register(holdRoutes, { prefix: '/v1/recordings', services: deps.services });
   await app.register(assignmentRoutes, { prefix: '/v1', services: deps.services });

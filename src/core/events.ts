@@ -62,6 +62,16 @@ export type EventDetails = {
   'recording.erase_denied': { readonly reason: string };
   /** A recording that nobody could hear was given to a care unit; `before`: the disabled one that it had, if any. */
   'recording.assigned': { readonly unit: string; readonly before: string | null };
+  /** What lies in the store was read back for the source that had delivered it; what did not open is an entry after this one. */
+  'recording.verified': Record<never, never>;
+  /** The report of an import: its digest and totals, as the source states them. */
+  'import.reported': {
+    readonly sha256: string;
+    readonly files: number;
+    readonly verified: number;
+    readonly wiped: number;
+    readonly exceptions: number;
+  };
   'recording.key_opened': { readonly reason: 'disaster_recovery' };
   'recording.damaged': { readonly fault: string };
   'playback.opened': {
@@ -160,6 +170,8 @@ export const eventScope: Record<AuditAction, 'organisation' | 'installation'> = 
   'recording.erased': 'organisation',
   'recording.erase_denied': 'organisation',
   'recording.assigned': 'organisation',
+  'recording.verified': 'organisation',
+  'import.reported': 'organisation',
   'recording.key_opened': 'organisation',
   'recording.damaged': 'organisation',
   'playback.opened': 'organisation',

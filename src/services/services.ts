@@ -44,6 +44,7 @@ import { createRecordVerification } from './record-verification.ts';
 import { createRemoveOrphans } from './remove-orphans.ts';
 import { createReportDamage, type ReportDamage } from './report-damage.ts';
 import { createReportHeard } from './report-heard.ts';
+import { createReportImport } from './report-import.ts';
 import { createSealUpload } from './seal-upload.ts';
 import { createSearchRecordings } from './search-recordings.ts';
 import { createSecondDelivery } from './second-delivery.ts';
@@ -52,6 +53,7 @@ import { createSettleIntent } from './settle-intent.ts';
 import { createStreamPlayback } from './stream-playback.ts';
 import { createSweep } from './sweep.ts';
 import { createUploadIntents } from './upload-intent.ts';
+import { createVerifyRecording } from './verify-recording.ts';
 import { createUploadStatus, createViewRecording } from './view-recording.ts';
 
 export type ServiceDeps = {
@@ -189,6 +191,8 @@ export const createServices = (deps: ServiceDeps) => {
     }),
     ...logServices(deps),
     openKey: createOpenKey(shared),
+    verifyRecording: createVerifyRecording({ ...shared, recordDenial }),
+    reportImport: createReportImport({ ...deps, authority: createAuthority({ recordDenial }) }),
     recordVerification: createRecordVerification(deps),
     exportKeys: createExportKeys({ ...shared, wrappedKeys: deps.tables.wrappedKeys }),
     readiness: deps.readiness,

@@ -167,6 +167,8 @@ const successes: Readonly<Record<string, string>> = {
   'POST /v1/recordings | own': 'source',
   'PUT /v1/ingest/:name | own': 'source',
   'GET /v1/recordings/:id/status | own': 'source',
+  'POST /v1/recordings/:id/verification | own': 'source',
+  'POST /v1/import-reports | own': 'source',
   'POST /v1/recordings/search | own': 'nurse',
   'GET /v1/recordings/:id | own unit': 'nurse',
   'POST /v1/recordings/:id/playbacks | own unit': 'nurse',

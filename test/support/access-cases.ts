@@ -235,6 +235,12 @@ export const cases: Readonly<Record<string, Case>> = {
   'POST /v1/recordings/search': { ok: 200, things: () => own(() => 'unit'), ask: json(() => ({})) },
   'GET /v1/recordings/:id': { ok: 200, things: recordings },
   'GET /v1/recordings/:id/status': { ok: 200, things: uploads },
+  'POST /v1/recordings/:id/verification': { ok: 200, things: uploads },
+  'POST /v1/import-reports': {
+    ok: 201,
+    things: () => atHome,
+    ask: json(() => ({ sha256: 'f'.repeat(64), files: 3, verified: 2, wiped: 0, exceptions: 1 })),
+  },
   'DELETE /v1/recordings/:id': { ok: 204, things: recordings },
   'POST /v1/recordings/:id/holds': {
     ok: 201,

@@ -69,6 +69,8 @@ const details: { readonly [A in AuditAction]: EventDetails[A] } = {
     approvers: [fixedId(21), fixedId(22)],
   },
   'recording.assigned': { unit: fixedId(3), before: null },
+  'recording.verified': {},
+  'import.reported': { sha256: digest('f'), files: 1000, verified: 990, wiped: 0, exceptions: 10 },
 };
 
 export const everyAction = Object.keys(details) as AuditAction[];

@@ -87,4 +87,12 @@ export const detailFields: { readonly [A in AuditAction]: Field<EventDetails[A]>
     approvers: list(uuid, 2),
   }),
   'recording.assigned': record({ unit: uuid, before: nullable(uuid) }),
+  'recording.verified': record({}),
+  'import.reported': record({
+    sha256: sha256Hex,
+    files: count,
+    verified: count,
+    wiped: count,
+    exceptions: count,
+  }),
 };

@@ -62,7 +62,7 @@ const basicTypes: readonly (readonly [RegExp, Coding])[] = [
 
 const actionCodes: readonly (readonly [RegExp, 'C' | 'R' | 'U' | 'D'])[] = [
   [/\.(stored|created|placed)$/, 'C'],
-  [/\.(viewed|heard|read|exported|key_opened)$|^playback\.opened$/, 'R'],
+  [/\.(viewed|heard|read|verified|exported|key_opened)$|^playback\.opened$/, 'R'],
   [/\.(changed|rotated|released|assigned)$/, 'U'],
   [/\.(erased|abandoned)$/, 'D'],
 ];
