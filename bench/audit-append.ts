@@ -1,131 +1,87 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import pg from 'pg';
-import { createAuditWriter } from '../src/audit/writer.ts';
-import { encodeEvent } from '../src/core/audit/entry.ts';
-import { factsOf } from '../src/core/audit/facts.ts';
-import { freshEvent } from '../test/support/audit-events.ts';
+import type pg from 'pg';
 import { verdictOf } from '../test/support/audit-writers.ts';
 import { startTestDatabase, type TestDatabase } from '../test/support/postgres.ts';
+import { chain, log, type OpenScheme, plain, prepareRound, type Round, table } from './append-schemes.ts';
 
 /**
  * The access log beside what one would do without it, on the same PostgreSQL in the same minute, with real fsync:
  *   plain  one row per commit on one connection: the same body and search columns, the same indexes, no order, no hash
  *   chain  per request: BEGIN, lock, read the last hash, INSERT, COMMIT, over a pool of 20
- *   log    this log, everything on
- * Schemes take turns, so that a noisy minute meets all of them. Prints figures and ratios and asserts no times.
+ *   log    this log, everything on; in one service, and in two that append at once
+ * All of it again with commits that take 2 ms longer, as on a disk behind a network. Schemes take turns, so that a noisy
+ * minute meets all of them. Prints figures and ratios and asserts no times.
  */
+const quick = process.env.BENCH_SECONDS;
 const { values: options } = parseArgs({
-  options: { seconds: { type: 'string', default: '3' }, rounds: { type: 'string', default: '3' } },
+  options: {
+    seconds: { type: 'string', default: quick ?? '3' },
+    rounds: { type: 'string', default: quick === undefined ? '3' : '1' },
+  },
 });
 const ROUND_MS = Number(options.seconds) * 1_000;
 const ROUNDS = Number(options.rounds);
-const CHAIN_POOL = 20;
+const SLOWER_MS = 2;
 
-const COLUMNS =
-  'event_id, at, action, outcome, actor, organisation, unit, recording, subject, purpose, session';
-const PLACES = Array.from({ length: 11 }, (_, i) => `$${i + 1}`).join(', ');
-
-const table = (name: string): string => `
-  CREATE TABLE ${name} (id bigserial PRIMARY KEY, event_id uuid NOT NULL UNIQUE, at bigint NOT NULL, action text NOT NULL,
-    outcome text NOT NULL, actor text, organisation uuid, unit uuid, recording uuid, subject text, purpose text, session uuid,
-    body text NOT NULL, hash bytea);
-  CREATE INDEX ON ${name} (organisation, at, id);
-  CREATE INDEX ON ${name} (actor, at, id) WHERE actor IS NOT NULL;
-  CREATE INDEX ON ${name} (recording, at, id) WHERE recording IS NOT NULL;
-  CREATE INDEX ON ${name} (subject, at, id) WHERE subject IS NOT NULL;
-  CREATE INDEX ON ${name} (unit, at, id) WHERE unit IS NOT NULL;
-  CREATE INDEX ON ${name} (action, organisation, at, id) WHERE action NOT LIKE 'recording%' AND action NOT LIKE 'playback%';
-  CREATE INDEX ON ${name} (outcome, organisation, at, id) WHERE outcome <> 'success';
-  CREATE INDEX ON ${name} (purpose, organisation, at, id) WHERE purpose <> 'care';
-  GRANT SELECT, INSERT ON ${name} TO callvault;
-  GRANT USAGE ON SEQUENCE ${name}_id_seq TO callvault`;
-
-/** One scheme, ready to append; `end` closes its connections. */
-type Scheme = { readonly append: () => Promise<unknown>; readonly end: () => Promise<unknown> };
-
-const rowOf = (): readonly unknown[] => {
-  const { event, body } = encodeEvent(freshEvent());
-  return [...Object.values(factsOf(event)), body];
+type Run = {
+  readonly name: string;
+  readonly open: OpenScheme;
+  readonly lanes: number;
+  /** A second service appends at the same time, as many at once. */
+  readonly two?: true;
+  /** The run whose rate is the chain's at as many at once. */
+  readonly beside?: number;
 };
 
-const plain = async (database: TestDatabase): Promise<Scheme> => {
-  const client = new pg.Client(database.app);
-  await client.connect();
-  const text = `INSERT INTO public.plain (${COLUMNS}, body) VALUES (${PLACES}, $12)`;
-  return {
-    append: () => client.query({ name: 'plain', text, values: [...rowOf()] }),
-    end: () => client.end(),
+const SINGLE = 3;
+const FIFTY = 4;
+const runs: readonly Run[] = [
+  { name: 'plain, 1 connection', open: plain, lanes: 1 },
+  { name: 'chain, 50 at once', open: chain, lanes: 50 },
+  { name: 'chain, 500 at once', open: chain, lanes: 500 },
+  { name: 'log, 1 at once', open: log, lanes: 1 },
+  { name: 'log, 50 at once', open: log, lanes: 50, beside: 1 },
+  { name: 'log, 500 at once', open: log, lanes: 500, beside: 2 },
+  { name: 'log, two processes, 50 at once each', open: log, lanes: 50, two: true, beside: 1 },
+  { name: 'log, two processes, 250 at once each', open: log, lanes: 250, two: true, beside: 2 },
+];
+
+/** The same in a process of its own. */
+const prepareOther = async (postgres: TestDatabase['app'], lanes: number) => {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'append-process.ts')], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const nextLine = async (): Promise<string> => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error('the second process ended before its time');
+    return value;
   };
-};
-
-const chain = async (database: TestDatabase): Promise<Scheme> => {
-  const pool = new pg.Pool({ ...database.app, max: CHAIN_POOL });
-  const text = `INSERT INTO public.chain (${COLUMNS}, body, hash) VALUES (${PLACES}, $12, $13)`;
-  const append = async (): Promise<void> => {
-    const row = rowOf();
-    const client = await pool.connect();
-    try {
-      await client.query('BEGIN');
-      await client.query({ name: 'lock', text: 'SELECT pg_advisory_xact_lock(1)' });
-      const last = await client.query({
-        name: 'last',
-        text: 'SELECT hash FROM public.chain ORDER BY id DESC LIMIT 1',
-      });
-      const hash = createHash('sha256')
-        .update(last.rows[0]?.hash ?? '')
-        .update(String(row.at(-1)))
-        .digest();
-      await client.query({ name: 'link', text, values: [...row, hash] });
-      await client.query('COMMIT');
-    } finally {
-      client.release();
-    }
+  child.stdin.write(`${JSON.stringify({ postgres, lanes, roundMs: ROUND_MS })}\n`);
+  await nextLine();
+  return async (): Promise<Round> => {
+    child.stdin.write('go\n');
+    return JSON.parse(await nextLine()) as Round;
   };
-  return { append, end: () => pool.end() };
-};
-
-const log = async (database: TestDatabase): Promise<Scheme> => {
-  const silent = { info() {}, warn() {}, error() {} };
-  const writer = createAuditWriter({ postgres: database.app, writer: 'bench', randomBytes, log: silent });
-  await writer.append(freshEvent());
-  return { append: () => writer.append(freshEvent()), end: () => writer.close() };
 };
 
 type Figures = { readonly perSecond: number; readonly p50: number; readonly p99: number };
 
-const measure = async (
-  open: (database: TestDatabase) => Promise<Scheme>,
-  database: TestDatabase,
-  lanes: number,
-): Promise<Figures> => {
-  const scheme = await open(database);
-  for (let warm = 0; warm < 50; warm += 1) await scheme.append();
-  const times: number[] = [];
-  const start = performance.now();
-  const lane = async (): Promise<void> => {
-    for (let before = performance.now(); before - start < ROUND_MS; ) {
-      await scheme.append();
-      const after = performance.now();
-      times.push(after - before);
-      before = after;
-    }
-  };
-  await Promise.all(Array.from({ length: lanes }, lane));
-  const elapsed = performance.now() - start;
-  await scheme.end();
-  times.sort((a, b) => a - b);
+const figuresOf = (rounds: readonly Round[]): Figures => {
+  const times = rounds.flatMap((round) => round.times).sort((a, b) => a - b);
+  const elapsed = Math.max(...rounds.map((round) => round.elapsed));
   const at = (share: number): number => times[Math.min(times.length - 1, Math.floor(times.length * share))]!;
   return { perSecond: (times.length / elapsed) * 1_000, p50: at(0.5), p99: at(0.99) };
 };
 
-const runs = [
-  { name: 'plain, 1 connection', open: plain, lanes: 1 },
-  { name: 'chain, 50 at once', open: chain, lanes: 50 },
-  { name: 'log, 1 at once', open: log, lanes: 1 },
-  { name: 'log, 50 at once', open: log, lanes: 50 },
-  { name: 'log, 500 at once', open: log, lanes: 500 },
-] as const;
+const measure = async ({ open, lanes, two }: Run, { app }: TestDatabase): Promise<Figures> => {
+  const here = await prepareRound(open, app, lanes);
+  const other = two ? await prepareOther(app, lanes) : null;
+  return figuresOf(await Promise.all([here(ROUND_MS), ...(other === null ? [] : [other()])]));
+};
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 
@@ -133,25 +89,30 @@ const print = (line: string): void => {
   process.stdout.write(`${line}\n`);
 };
 
-const report = (figures: readonly (readonly Figures[])[]): void => {
-  const rate = (run: number): number => median(figures[run]!.map(({ perSecond }) => perSecond));
-  print(
-    `${'median of rounds'.padEnd(22)}${'per second'.padStart(12)}${'p50 ms'.padStart(10)}${'p99 ms'.padStart(10)}${'x plain'.padStart(10)}${'x chain'.padStart(10)}`,
-  );
-  runs.forEach(({ name }, run) => {
+const report = (title: string, figures: readonly (readonly Figures[])[]): void => {
+  const of = (run: number, figure: keyof Figures): number => median(figures[run]!.map((one) => one[figure]));
+  const heads = ['per second', 'p50 ms', 'p99 ms', 'x plain', 'x chain'].map((head) => head.padStart(12));
+  print(`${title.padEnd(38)}${heads.join('')}`);
+  runs.forEach(({ name, beside }, run) => {
+    const rate = of(run, 'perSecond');
     const cells = [
-      rate(run).toFixed(0).padStart(12),
-      median(figures[run]!.map(({ p50 }) => p50))
-        .toFixed(2)
-        .padStart(10),
-      median(figures[run]!.map(({ p99 }) => p99))
-        .toFixed(2)
-        .padStart(10),
-      (rate(run) / rate(0)).toFixed(2).padStart(10),
-      (rate(run) / rate(1)).toFixed(2).padStart(10),
+      rate.toFixed(0),
+      of(run, 'p50').toFixed(2),
+      of(run, 'p99').toFixed(2),
+      (rate / of(0, 'perSecond')).toFixed(2),
+      beside === undefined ? '' : (rate / of(beside, 'perSecond')).toFixed(2),
     ];
-    print(`${name.padEnd(22)}${cells.join('')}`);
+    print(`${name.padEnd(38)}${cells.map((cell) => cell.padStart(12)).join('')}`);
   });
+  const tail = (of(FIFTY, 'p99') / of(SINGLE, 'p50')).toFixed(1);
+  print(`${'p99 at 50 / median of a single append'.padEnd(38)}${tail.padStart(12)}\n`);
+};
+
+/** The server waits before every flush, whoever else commits. */
+const slowCommits = async (superuser: pg.ClientBase, milliseconds: number): Promise<void> => {
+  await superuser.query(`ALTER SYSTEM SET commit_delay = ${milliseconds * 1_000}`);
+  await superuser.query(`ALTER SYSTEM SET commit_siblings = 0`);
+  await superuser.query('SELECT pg_reload_conf()');
 };
 
 const main = async (): Promise<void> => {
@@ -161,11 +122,13 @@ const main = async (): Promise<void> => {
   });
   const superuser = await database.connect('superuser');
   await superuser.query(`${table('public.plain')};${table('public.chain')}`);
-  const figures: Figures[][] = runs.map(() => []);
-  for (let round = 0; round < ROUNDS; round += 1)
-    for (const [run, { open, lanes }] of runs.entries())
-      figures[run]!.push(await measure(open, database, lanes));
-  report(figures);
+  for (const slower of [0, SLOWER_MS]) {
+    await slowCommits(superuser, slower);
+    const figures: Figures[][] = runs.map(() => []);
+    for (let round = 0; round < ROUNDS; round += 1)
+      for (const [run, one] of runs.entries()) figures[run]!.push(await measure(one, database));
+    report(slower === 0 ? `median of ${ROUNDS}` : `commits ${slower} ms slower`, figures);
+  }
   const { ok, size } = await verdictOf(database);
   print(`the log verifies: ${ok} (${size} entries)`);
   if (!ok) process.exitCode = 1;

@@ -23,8 +23,8 @@ export type TestDatabase = AsyncDisposable & {
   connect(as: 'app' | 'owner' | 'superuser'): Promise<pg.Client>;
   /** `fast`: orderly; `immediate`: recovery at the next start; `kill`: SIGKILL to every server process. */
   stopServer(how?: 'fast' | 'immediate' | 'kill'): Promise<void>;
-  /** Starts it again: same data, same settings. */
-  startServer(): Promise<void>;
+  /** Starts it again: same data, same settings but for those given. */
+  startServer(changed?: Readonly<Record<string, string>>): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -162,8 +162,8 @@ export const startTestDatabase = async (options: TestDatabaseOptions = {}): Prom
       return client;
     },
     stopServer: (how = 'fast') => stopBy(server, how),
-    async startServer() {
-      server = await startIn(home, settings);
+    async startServer(changed = {}) {
+      server = await startIn(home, { ...settings, ...changed });
     },
     close,
     [Symbol.asyncDispose]: close,
