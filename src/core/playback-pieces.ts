@@ -11,5 +11,8 @@ const NEXT = VAULT_SEGMENT_BYTES - TAG_BYTES;
 export const pieceEnd = (start: number, total: number, most: number = MAX_PIECE_BYTES): number => {
   const reach = start + most;
   if (reach >= total) return total;
-  return FIRST + Math.floor((reach - FIRST) / NEXT) * NEXT;
+  return segmentBoundary(reach);
 };
+
+/** The last beginning of a segment up to plaintext byte `reach`, the first segment's excepted. */
+export const segmentBoundary = (reach: number): number => FIRST + Math.floor((reach - FIRST) / NEXT) * NEXT;
