@@ -1,3 +1,4 @@
+import { uuidBytes } from '../core/ids.ts';
 import type { Database } from './database.ts';
 import { assertObjectKey } from './object-key.ts';
 import type { ObjectKey } from './object-store.ts';
@@ -177,35 +178,67 @@ const columns = Prisma.raw(
    r.retention_class AS "retentionClass", r.hold_count AS "holdCount"`,
 );
 
-const conditions = (criteria: SearchCriteria): Prisma.Sql => {
-  const { from, to, direction, after, indexes } = criteria;
+type Index = SearchCriteria['indexes'][number];
+
+/** What names the fewest recordings comes first. */
+const narrowest: readonly IndexName[] = ['callId', 'name', 'personal', 'caller', 'called', 'agent', 'queue'];
+
+const column = (name: IndexName): Prisma.Sql => Prisma.raw(`r.${indexColumns[name]}`);
+const listOf = (values: readonly Buffer[]): Prisma.Sql =>
+  Prisma.join(values.map((value) => new Uint8Array(value)));
+
+/**
+ * Holds for most rows that are looked at, because what they are found by implies it or nearly so. Planners cannot know, and
+ * would read and sort all there is of a care unit; of a CASE they expect every other row to be so.
+ */
+const often = (condition: Prisma.Sql): Prisma.Sql => Prisma.sql`CASE WHEN ${condition} THEN true END`;
+
+/** What a row must be besides what it is found by. */
+const conditions = (criteria: SearchCriteria, others: readonly Index[]): Prisma.Sql => {
+  const { from, to, after } = criteria;
   const parts = [
     Prisma.sql`r.status = 'stored'`,
-    Prisma.sql`r.organisation_id = ${criteria.organisation}::uuid`,
+    often(Prisma.sql`r.organisation_id = ${criteria.organisation}::uuid`),
   ];
   if (from !== null) parts.push(Prisma.sql`r.started_at >= ${from}`);
   if (to !== null) parts.push(Prisma.sql`r.started_at < ${to}`);
-  if (direction !== null) parts.push(Prisma.sql`r.direction = ${direction}`);
   if (after !== null) parts.push(Prisma.sql`(r.started_at, r.id) < (${after.startedAt}, ${after.id}::uuid)`);
-  for (const { name, values } of indexes)
-    parts.push(
-      Prisma.sql`r.${Prisma.raw(indexColumns[name])} IN (${Prisma.join(values.map((value) => new Uint8Array(value)))})`,
-    );
+  for (const { name, values } of others)
+    parts.push(often(Prisma.sql`${column(name)} IN (${listOf(values)})`));
   return Prisma.join(parts, ' AND ');
 };
 
+/** The newest for each of these keys, each along an index in which they stand in order, merged. */
+const newestOfEach = (keys: Prisma.Sql, found: Prisma.Sql, limit: number): Prisma.Sql => {
+  const newest = (place: Prisma.Sql) => Prisma.sql`ORDER BY ${place} LIMIT ${limit}`;
+  return Prisma.sql`SELECT r.* FROM unnest(ARRAY[${keys}]) AS k(key) CROSS JOIN LATERAL (
+      SELECT ${columns} FROM recording r WHERE ${found} ${newest(Prisma.sql`r.started_at DESC, r.id DESC`)}) r
+    ${newest(Prisma.sql`r."startedAt" DESC, r.id DESC`)}`;
+};
+
+/** A care unit together with the value of a blind index, as the database keeps them in one index. */
+const keysIn = (units: readonly string[], { values }: Index): readonly Buffer[] =>
+  units.flatMap((unit) => values.map((value) => Buffer.concat([uuidBytes(unit), value])));
+
 /**
- * Newest first. With a blind index the index itself is selective; without one, the newest of each care unit are merged,
- * so that a small unit of a large organisation is found without reading the others' calls.
+ * Newest first, from each care unit of its own: a small unit of a large organisation is found without reading the others'
+ * calls, and so is a caller or a queue in it.
  */
 const searchStatement = (criteria: SearchCriteria): Prisma.Sql => {
-  const units = Prisma.join(criteria.units.map((unit) => Prisma.sql`${unit}::uuid`));
-  const where = conditions(criteria);
-  if (criteria.indexes.length > 0)
-    return Prisma.sql`SELECT ${columns} FROM recording r WHERE ${where} AND r.unit_id IN (${units})
-      ORDER BY r.started_at DESC, r.id DESC LIMIT ${criteria.limit}`;
-  return Prisma.sql`SELECT r.* FROM unnest(ARRAY[${units}]) AS u(id) CROSS JOIN LATERAL (
-      SELECT ${columns} FROM recording r WHERE r.unit_id = u.id AND ${where}
-      ORDER BY r.started_at DESC, r.id DESC LIMIT ${criteria.limit}) r
-    ORDER BY r."startedAt" DESC, r.id DESC LIMIT ${criteria.limit}`;
+  const { units, direction, indexes, limit } = criteria;
+  const [first, ...others] = indexes.toSorted(
+    (a, b) => narrowest.indexOf(a.name) - narrowest.indexOf(b.name),
+  );
+  const where = conditions(criteria, others);
+  if (first === undefined) {
+    const keys = Prisma.join(units.map((unit) => Prisma.sql`${unit}::uuid`));
+    const one = direction === null ? Prisma.empty : Prisma.sql`AND r.direction = ${direction}`;
+    return newestOfEach(keys, Prisma.sql`r.unit_id = k.key AND ${where} ${one}`, limit);
+  }
+  const searched = column(first.name);
+  const keys = Prisma.join(keysIn(units, first).map((key) => Prisma.sql`${new Uint8Array(key)}::bytea`));
+  const found = Prisma.sql`(uuid_send(r.unit_id) || ${searched}) = k.key AND ${searched} IS NOT NULL AND ${where}`;
+  const one =
+    direction === null ? Prisma.empty : Prisma.sql`AND ${often(Prisma.sql`r.direction = ${direction}`)}`;
+  return newestOfEach(keys, Prisma.sql`${found} ${one}`, limit);
 };

@@ -102,6 +102,19 @@ describe('queries on many recordings', () => {
       { ...criteria, from: new Date(Date.now() - 86_400_000), to: new Date() },
       /Index Scan using recording_unit_newest/,
     ],
+    ['a direction', { ...criteria, direction: 'internal' }, /Index Scan using recording_direction/],
+    [
+      'a queue that is busy in other care units',
+      {
+        ...criteria,
+        direction: 'inbound',
+        indexes: [
+          { name: 'queue' as const, values: [Buffer.alloc(16, 1)] },
+          { name: 'agent' as const, values: [Buffer.alloc(16, 1)] },
+        ],
+      },
+      /recording_by_agent/,
+    ],
     [
       'a caller',
       { ...criteria, indexes: [{ name: 'caller' as const, values: [Buffer.alloc(16, 1)] }] },
