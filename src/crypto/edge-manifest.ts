@@ -1,7 +1,7 @@
 import { type KeyObject, sign, verify } from 'node:crypto';
 import { AppError } from '../core/errors.ts';
 import { type GenerationId, isUuid, type OrganisationId, type RecordingId } from '../core/ids.ts';
-import { HEADER_BYTES } from '../core/sealed-layout.ts';
+import { HEADER_BYTES, MAX_MANIFEST_BYTES } from '../core/sealed-layout.ts';
 import type { ObjectIdentity } from './envelope.ts';
 import { ENC_BYTES } from './hpke.ts';
 
@@ -27,8 +27,6 @@ export type EdgeManifest = ObjectIdentity & {
 /** Algorithm 1: docs/file-format.md §11. There is no other. */
 const ALGORITHM = 1;
 const HEAD = Buffer.from(JSON.stringify({ alg: 'EdDSA', typ: 'callvault-edge+jws' })).toString('base64url');
-/** Of the whole text: metadata of 64 KiB in base64, and the rest. */
-export const MAX_MANIFEST_BYTES = 96 * 1024;
 const DIGEST_BYTES = 32;
 const SEALED_DEK_BYTES = 48;
 const SIGNATURE_BYTES = 64;

@@ -17,7 +17,7 @@ export type BundleHeader = {
 const BUNDLE_FORMAT = 1;
 
 /**
- * Writes the lines of a bundle (docs/file-format.md §9): one header, the keys page by page, one closing line with their
+ * Writes the lines of a bundle (docs/file-format.md §10): one header, the keys page by page, one closing line with their
  * number and the SHA-256 of all that stands before it. Lines end in a line feed; names are fixed and in fixed order.
  */
 export const createBundleLines = () => {

@@ -15,9 +15,9 @@ export type MultipartUpload = {
   readonly body: AsyncIterable<Buffer>;
 };
 
-type Form = ReturnType<typeof readForm>;
+export type Form = ReturnType<typeof readForm>;
 
-const badForm = (fault: string, cause?: unknown): AppError =>
+export const badForm = (fault: string, cause?: unknown): AppError =>
   new AppError(
     'invalid_request',
     `The form is not as documented: ${fault}.`,
@@ -28,13 +28,17 @@ const unfinished = (cause: unknown): AppError =>
   badForm('it ends before its closing boundary. Nothing was stored; send it again', cause);
 
 /** Bytes of a part that may only be small. */
-const smallPart = async (part: FormPart, name: string): Promise<Buffer> => {
+export const smallPart = async (
+  part: FormPart,
+  name: string,
+  maxBytes = MAX_METADATA_BYTES,
+): Promise<Buffer> => {
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
     for await (const chunk of part.stream as AsyncIterable<Buffer>) {
       bytes += chunk.length;
-      if (bytes > MAX_METADATA_BYTES) throw badForm(`the part ${name} is too long`);
+      if (bytes > maxBytes) throw badForm(`the part ${name} is too long`);
       chunks.push(chunk);
     }
   } catch (error) {
@@ -43,17 +47,18 @@ const smallPart = async (part: FormPart, name: string): Promise<Buffer> => {
   return Buffer.concat(chunks);
 };
 
-const nextPart = async (form: Form): Promise<FormPart | null> => {
+export const nextPart = async (form: Form): Promise<FormPart | null> => {
   try {
     return await form.next();
   } catch (error) {
-    throw unfinished(error);
+    throw error instanceof AppError ? error : unfinished(error);
   }
 };
 
-async function* audioThenEnd(request: FastifyRequest, audio: FormPart, form: Form): AsyncGenerator<Buffer> {
+/** The chunks of the part that must be the last of its form. */
+export async function* lastPart(request: FastifyRequest, part: FormPart, form: Form): AsyncGenerator<Buffer> {
   try {
-    yield* uploadBody(request.raw, audio.stream);
+    yield* uploadBody(request.raw, part.stream);
   } catch (error) {
     // The parser ends the part early when the form does; a connection that was cut is told apart by the request.
     throw request.raw.complete && !(error instanceof AppError && error.code === 'request_timeout')
@@ -61,8 +66,23 @@ async function* audioThenEnd(request: FastifyRequest, audio: FormPart, form: For
       : error;
   }
   // Without the closing boundary nothing counts.
-  if ((await nextPart(form)) !== null) throw badForm('nothing may follow the part audio');
+  if ((await nextPart(form)) !== null) throw badForm(`nothing may follow the part ${part.name}`);
 }
+
+/** Throws `unsupported_media_type` for what is no form, `invalid_request` for a form that cannot be read. */
+export const openForm = (request: FastifyRequest, parts: string): Form => {
+  const type = request.headers['content-type'] ?? '';
+  if (!/^multipart\/form-data\s*(?:;|$)/i.test(type))
+    throw new AppError('unsupported_media_type', `Send multipart/form-data with the parts ${parts}.`);
+  const boundary = boundaryOf(type);
+  if (boundary === null) throw badForm('its Content-Type names no boundary of 1 to 70 characters');
+  // Over the whole form (RFC 9530 §2) it would say nothing of the recording, and passing it over would look like a check.
+  if (namesDigest(headerOf(request)))
+    throw badForm(
+      'a digest in the head of the request is of the whole form, which is not checked; send that of the audio as Content-Digest among the headers of its part, or as the part sha256 (64 hex digits) before it',
+    );
+  return readForm(request.raw, boundary);
+};
 
 const readHead = async (form: Form, now: number) => {
   const first = await nextPart(form);
@@ -86,26 +106,13 @@ const readHead = async (form: Form, now: number) => {
  * may also be a `Content-Digest` among the headers of the part audio.
  */
 export const readMultipartUpload = async (request: FastifyRequest, now: number): Promise<MultipartUpload> => {
-  const type = request.headers['content-type'] ?? '';
-  if (!/^multipart\/form-data\s*(?:;|$)/i.test(type))
-    throw new AppError(
-      'unsupported_media_type',
-      'Send multipart/form-data with the parts metadata and audio.',
-    );
-  const boundary = boundaryOf(type);
-  if (boundary === null) throw badForm('its Content-Type names no boundary of 1 to 70 characters');
-  // Over the whole form (RFC 9530 §2) it would say nothing of the recording, and passing it over would look like a check.
-  if (namesDigest(headerOf(request)))
-    throw badForm(
-      'a digest in the head of the request is of the whole form, which is not checked; send that of the audio as Content-Digest among the headers of its part, or as the part sha256 (64 hex digits) before it',
-    );
-  const form = readForm(request.raw, boundary);
+  const form = openForm(request, 'metadata and audio');
   const { metadata, declaredSha256, audio } = await arrivingInTime(readHead(form, now));
   return {
     metadata,
     declaredSha256,
     // With its parameters: sound without a container has its rate there.
     declaredMediaType: audio.header('content-type') ?? null,
-    body: audioThenEnd(request, audio, form),
+    body: lastPart(request, audio, form),
   };
 };

@@ -2,6 +2,7 @@ import type { LegalBasis } from '../core/metadata.ts';
 import { mayHoldNumber } from '../core/number-like.ts';
 import type { RetentionClass } from '../core/retention.ts';
 import { newBearerSecret } from '../crypto/bearer-secrets.ts';
+import { SIGNING_KEY_BYTES } from '../crypto/edge-sealing.ts';
 import type { SourceColumns, SourceRow, SourceTable } from '../storage/source-table.ts';
 import type { UnitTable } from '../storage/unit-table.ts';
 import type { AuditedChanges } from './audited-change.ts';
@@ -29,6 +30,8 @@ export type SourceSettingsRequest = {
   readonly announcement: string;
   readonly retentionClass: RetentionClass;
   readonly legalBasis: LegalBasis;
+  /** Ed25519, in base64url: from now on only what is sealed and signed by it is taken. Null: recordings come as they are. */
+  readonly signingKey: string | null;
 };
 
 /** Shown once; only hashes are kept. The API key is for systems that can send one fixed header and nothing else. */
@@ -54,14 +57,23 @@ const announcementOf = (text: string): string => {
   return text;
 };
 
+/** 32 bytes in the one spelling that base64url has for them. */
+const signingKeyText = (text: string | null): string | null => {
+  if (text === null) return null;
+  const bytes = Buffer.from(text, 'base64url');
+  if (bytes.toString('base64url') === text && bytes.length === SIGNING_KEY_BYTES) return text;
+  throw invalid('body/signingKey', 'must be an Ed25519 public key, 32 bytes in base64url');
+};
+
 const columnsOf = (asked: Partial<SourceSettingsRequest>): Partial<SourceColumns> => {
-  const { name, defaultUnit, announcement, retentionClass, legalBasis } = asked;
+  const { name, defaultUnit, announcement, retentionClass, legalBasis, signingKey } = asked;
   return {
     ...(name === undefined ? {} : { name: nameOf(name, 'body/name') }),
     ...(defaultUnit === undefined ? {} : { defaultUnitId: defaultUnit }),
     ...(announcement === undefined ? {} : { announcement: announcementOf(announcement) }),
     ...(retentionClass === undefined ? {} : { retentionClass }),
     ...(legalBasis === undefined ? {} : { legalBasis }),
+    ...(signingKey === undefined ? {} : { signingKey: signingKeyText(signingKey) }),
   };
 };
 

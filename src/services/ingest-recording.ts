@@ -108,8 +108,7 @@ export const createIngestRecording = (deps: IngestDeps) => {
       await deps.intents.giveUp(intent, asked, upload.bytesSoFar(), error).catch(() => undefined);
       throw error;
     };
-    const { declaredBytes } = asked.limits;
-    const envelope = await deps.seal.object(intent, upload, declaredBytes, asked.signal).catch(failed);
+    const envelope = await deps.seal.object(intent, upload, asked).catch(failed);
     const received = judged(upload.received(), asked, rules);
     const sealed = await deps.seal.row(intent, envelope, received).catch(failed);
     if (sealed === 'gone') {
@@ -132,7 +131,11 @@ export const createIngestRecording = (deps: IngestDeps) => {
     const earlier = await deps.secondDelivery.earlier(asked, indexed);
     if (earlier !== null)
       return deps.secondDelivery.compare(earlier, await readOnly(receive(asked), asked, deps), asked);
-    const intent = await deps.intents.announce(asked, rules, indexed);
+    const intent = await deps.intents.announce(asked, rules, indexed).catch(async (error: unknown) => {
+      if (isAppError(error, 'conflict'))
+        await deps.recordUploadRefusal({ actor: asked.actor, request: asked.request, error });
+      throw error;
+    });
     const rest = deps.intents.keepAlive(intent);
     try {
       return await ingestNew(asked, intent, rules, indexed).finally(rest);

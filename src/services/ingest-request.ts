@@ -1,5 +1,6 @@
 import type { SourceActor } from '../core/access.ts';
 import type { CallMetadata } from '../core/metadata.ts';
+import type { FreshObjectKey } from '../crypto/sealed-object.ts';
 import type { ReceivedAudio, UploadLimits } from './upload-stream.ts';
 
 export type IngestRequest = {
@@ -8,6 +9,8 @@ export type IngestRequest = {
   /** Plaintext as it arrives; never kept. */
   readonly body: AsyncIterable<Buffer>;
   readonly limits: Omit<UploadLimits, 'maxBytes'>;
+  /** Of a recording that its source has sealed: it stays under this key, which makes the stored object the one that came. */
+  readonly sealed?: FreshObjectKey;
   readonly request: string;
   /** Fires when the client hangs up; ignored once the object is durable. */
   readonly signal: AbortSignal;

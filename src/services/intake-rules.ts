@@ -4,7 +4,7 @@ import type { IntakeTable } from '../storage/intake-table.ts';
 import type { IngestRequest } from './ingest-request.ts';
 import type { RecordUploadRefusal } from './record-upload-refusal.ts';
 
-type IntakeRequest = Pick<IngestRequest, 'actor' | 'metadata' | 'request'>;
+type IntakeRequest = Pick<IngestRequest, 'actor' | 'metadata' | 'request' | 'sealed'>;
 
 /** What governs a recording from its first moment: G-1 legal basis, G-2 retention class and date, G-3 announcement. */
 export type IntakeRules = {
@@ -28,16 +28,23 @@ export type IntakeRulesDeps = {
 
 /**
  * The metadata's own words, else the source's settings. Rejects, once the refusal is in the log, with `storage_full` where
- * there is no room, and with `not_acceptable_metadata` for an unknown care unit.
+ * there is no room, `forbidden` for what a sealing source sends unsealed, and `not_acceptable_metadata` for an unknown care
+ * unit.
  */
 export const createIntakeRules = ({ intake, assertRoom, recordUploadRefusal, now }: IntakeRulesDeps) => {
-  const decide = async ({ actor, metadata }: IntakeRequest): Promise<IntakeRules> => {
+  const decide = async ({ actor, metadata, sealed }: IntakeRequest): Promise<IntakeRules> => {
     await assertRoom();
     const [settings, named] = await Promise.all([
       intake.settings(actor.id),
       metadata.careUnit === null ? null : intake.unitId(actor.organisation, metadata.careUnit),
     ]);
     if (settings === null) throw new AppError('unauthenticated', 'This source no longer exists.');
+    // Whoever has stolen its API key alone adds nothing, and nothing comes unsealed by mistake.
+    if (settings.signingKey !== null && sealed === undefined)
+      throw new AppError(
+        'forbidden',
+        'This source seals its recordings itself: send this one to /v1/sealed-recordings, signed.',
+      );
     if (metadata.careUnit !== null && named === null)
       throw new AppError('not_acceptable_metadata', 'The metadata cannot be accepted.', {
         faults: [

@@ -15,6 +15,8 @@ export type UploadRefusal = {
 const refusals: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'invalid_request',
   'unauthenticated',
+  'forbidden',
+  'conflict',
   'not_acceptable_metadata',
   'number_in_name',
   'digest_mismatch',

@@ -7,6 +7,7 @@ import { type Sealing, sealObject } from '../crypto/sealed-object.ts';
 import type { envelopeKeyOf, objectKeyOf } from '../storage/object-key.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { RecordingTable } from '../storage/recording-table.ts';
+import type { IngestRequest } from './ingest-request.ts';
 import { envelopeColumns } from './recording-envelope.ts';
 import { peaksPlace } from './recording-facts.ts';
 import type { UploadIntent } from './upload-intent.ts';
@@ -67,14 +68,15 @@ export const createSealUpload = (deps: SealUploadDeps) => ({
   async object(
     intent: UploadIntent,
     upload: UploadStream,
-    declaredBytes: number | null,
-    signal: AbortSignal,
+    { limits: { declaredBytes }, sealed, signal }: Pick<IngestRequest, 'limits' | 'sealed' | 'signal'>,
   ) {
-    const fresh = await deps.keyRing.newObjectKey({
-      organisation: intent.organisationId as OrganisationId,
-      recording: intent.id,
-      generation: intent.generation,
-    });
+    const fresh =
+      sealed ??
+      (await deps.keyRing.newObjectKey({
+        organisation: intent.organisationId as OrganisationId,
+        recording: intent.id,
+        generation: intent.generation,
+      }));
     const sealing = sealObject(fresh, upload.body);
     const copy = createEnvelopeCopy(deps, intent);
     const body = endingWith(sealing.body, () => copy.begin(sealing.envelope()));
@@ -99,7 +101,11 @@ export const createSealUpload = (deps: SealUploadDeps) => ({
   },
 
   /** Writes down what is durable now. `duplicate` and `gone` as in the table. */
-  async row(intent: UploadIntent, envelope: Envelope, { facts, flags, peaks, sha256 }: ReceivedAudio) {
+  async row(
+    intent: UploadIntent,
+    envelope: Envelope,
+    { facts, flags, peaks, soundPlace, sha256 }: ReceivedAudio,
+  ) {
     const [digest] = await deps.fields.digestMacs(envelope.organisation, sha256);
     const peaksSealed = peaks === null ? null : await deps.fields.sealField(peaksPlace(intent), peaks);
     return deps.recordings.seal(intent.id, new Date(deps.now()), {
@@ -112,6 +118,7 @@ export const createSealUpload = (deps: SealUploadDeps) => ({
       durationMs: facts.durationMs,
       flags: [...flags],
       peaksSealed: peaksSealed === null ? null : new Uint8Array(peaksSealed),
+      soundPlace,
       digestMac: digest === undefined ? null : new Uint8Array(digest.mac),
     });
   },

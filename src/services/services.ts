@@ -33,6 +33,7 @@ import { createIntakeRules } from './intake-rules.ts';
 import { createLogQuestion, createRecordReading } from './log-question.ts';
 import { createOpenKey } from './open-key.ts';
 import { createOpenPlayback } from './open-playback.ts';
+import { createOpenSealedUpload } from './open-sealed-upload.ts';
 import { createProveLog } from './prove-log.ts';
 import { createReadCheckpoint } from './read-checkpoint.ts';
 import { createReadLog } from './read-log.ts';
@@ -128,6 +129,7 @@ const ingestServices = (deps: ServiceDeps, recordDenial: RecordDenial) => {
       secondDelivery: createSecondDelivery({ ...shared, settle }),
     }),
     recordUploadRefusal,
+    openSealedUpload: createOpenSealedUpload({ ...deps, intake }),
     uploadStatus: createUploadStatus({ recordings, recordDenial }),
   };
 };
@@ -177,6 +179,8 @@ export const createServices = (deps: ServiceDeps) => {
     recordDenial,
     ...playback,
     ingestRecording: ingest.ingestRecording,
+    openSealedUpload: ingest.openSealedUpload,
+    edgeRecipient: deps.keyRing.edgeRecipient,
     recordUploadRefusal: ingest.recordUploadRefusal,
     uploadStatus: ingest.uploadStatus,
     searchRecordings: createSearchRecordings(shared),

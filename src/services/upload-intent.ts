@@ -36,10 +36,10 @@ const announcer =
   async (asked: IngestRequest, rules: IntakeRules, indexed: IndexedFacts): Promise<UploadIntent> => {
     const { actor, metadata } = asked;
     const at = new Date(now());
-    const id = newId() as RecordingId;
+    const id = asked.sealed?.recording ?? (newId() as RecordingId);
     const intent: UploadIntent = {
       id,
-      generation: newId() as GenerationId,
+      generation: asked.sealed?.generation ?? (newId() as GenerationId),
       intentId: newId(),
       organisationId: actor.organisation,
       sourceId: actor.id,

@@ -9,6 +9,8 @@ export type SourceSettings = {
   readonly announcement: string;
   readonly retentionClass: string;
   readonly legalBasis: string;
+  /** Ed25519, 32 bytes in base64url, of a source that seals its recordings itself. */
+  readonly signingKey: string | null;
   /** Days per retention class, as the organisation decided; parsed by core/retention.ts. */
   readonly policies: unknown;
 };
@@ -18,7 +20,7 @@ const settingsOf = {
   name: 'intake-settings',
   text: `SELECT s.default_unit_id AS "defaultUnitId",
                 u.id IS NOT NULL AND u.disabled_at IS NULL AS "defaultUnitActive", s.announcement, s.retention_class AS "retentionClass",
-                s.legal_basis AS "legalBasis", o.policies
+                s.legal_basis AS "legalBasis", s.signing_key AS "signingKey", o.policies
            FROM source s JOIN organisation o ON o.id = s.organisation_id
            LEFT JOIN care_unit u ON u.id = s.default_unit_id WHERE s.id = $1`,
 };

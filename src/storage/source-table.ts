@@ -8,6 +8,8 @@ export type SourceColumns = {
   readonly announcement: string;
   readonly retentionClass: string;
   readonly legalBasis: string;
+  /** Ed25519, 32 bytes in base64url; null for a source that does not seal its recordings itself. */
+  readonly signingKey: string | null;
 };
 
 export type SourceSecrets = { readonly clientSecretHash: Buffer; readonly apiKeyHash: Buffer };
@@ -29,6 +31,7 @@ const visible = {
   announcement: true,
   retentionClass: true,
   legalBasis: true,
+  signingKey: true,
   createdAt: true,
   disabledAt: true,
 } as const;
@@ -47,10 +50,11 @@ export const createSourceTable = (prisma: PrismaClient) => ({
   ): Promise<void> {
     await prisma.$executeRaw`
       INSERT INTO source (id, organisation_id, name, client_id, client_secret_hash, api_key_hash, default_unit_id,
-                          announcement, retention_class, legal_basis, created_at)
+                          announcement, retention_class, legal_basis, signing_key, created_at)
       VALUES (${source.id}::uuid, ${source.organisationId}::uuid, ${source.name}, ${source.clientId},
               ${bytes(source.clientSecretHash)}, ${bytes(source.apiKeyHash)}, ${source.defaultUnitId}::uuid,
-              ${source.announcement}, ${source.retentionClass}, ${source.legalBasis}, ${source.at})
+              ${source.announcement}, ${source.retentionClass}, ${source.legalBasis}, ${source.signingKey},
+              ${source.at})
       ON CONFLICT (id) DO NOTHING`;
   },
 

@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { AppError } from '../core/errors.ts';
 import type { RecordingModel, RecordingUncheckedCreateInput } from './prisma/models/Recording.ts';
 
 /**
@@ -47,6 +48,7 @@ const SEALED = [
   'durationMs',
   'flags',
   'peaksSealed',
+  'soundPlace',
   'digestMac',
   'plainBytes',
   'sealedBytes',
@@ -104,7 +106,11 @@ const parameterOf = (name: string, value: unknown): unknown =>
 
 export const createUploadStatements = (pool: Pick<Pool, 'query'>) => ({
   /** Whether this source has made this delivery and segment before, under any of these keyed indexes. */
-  async idOfDelivery(sourceId: string, deliveries: readonly Buffer[], segment: number): Promise<string | null> {
+  async idOfDelivery(
+    sourceId: string,
+    deliveries: readonly Buffer[],
+    segment: number,
+  ): Promise<string | null> {
     const { rows } = await pool.query<{ id: string }>({
       ...idOfDelivery,
       values: [sourceId, deliveries, segment],
@@ -112,8 +118,18 @@ export const createUploadStatements = (pool: Pick<Pool, 'query'>) => ({
     return rows[0]?.id ?? null;
   },
 
+  /** Throws `conflict` when id or generation, which a source that seals by itself chooses, are taken. */
   async insertIntent(columns: IntentColumns): Promise<void> {
-    await pool.query({ ...insertIntent, values: INTENT.map((name) => parameterOf(name, columns[name])) });
+    const values = INTENT.map((name) => parameterOf(name, columns[name]));
+    try {
+      await pool.query({ ...insertIntent, values });
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== UNIQUE_VIOLATION) throw error;
+      throw new AppError(
+        'conflict',
+        'There is a recording with this id or generation already: choose new ones.',
+      );
+    }
   },
 
   /** intent → sealed. `duplicate`: the same call and segment is already here; `gone`: the sweeper gave this upload up. */

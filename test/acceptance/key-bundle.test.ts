@@ -11,7 +11,7 @@ import { type Scene, startScene } from '../support/scene.ts';
 import type { RunningVault, VaultFolder } from '../support/vault.ts';
 import { inDatabase, inspect } from '../support/vault-inspection.ts';
 
-/** docs/file-format.md §9: recordings outlive their database, and the erased do not. */
+/** docs/file-format.md §10: recordings outlive their database, and the erased do not. */
 let scene: Scene & { folder: VaultFolder; vault: RunningVault; close(): Promise<void> };
 let people: ReturnType<typeof createIntegrator>;
 beforeAll(async () => {

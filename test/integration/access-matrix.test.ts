@@ -166,6 +166,7 @@ const successes: Readonly<Record<string, string>> = {
   'POST /v1/auth/password | own': 'nurse compliance admin installation_admin installation_auditor',
   'POST /v1/recordings | own': 'source',
   'PUT /v1/ingest/:name | own': 'source',
+  'GET /v1/edge-key | own': 'source',
   'GET /v1/recordings/:id/status | own': 'source',
   'POST /v1/recordings/:id/verification | own': 'source',
   'POST /v1/import-reports | own': 'source',
@@ -277,7 +278,12 @@ test('every refusal is a problem in words, and every one of somebody known is in
   const refused = [...answers.entries()].flatMap(([what, given]) =>
     given.filter(({ reply }) => reply.status >= 400 && reply.text !== '').map((one) => ({ what, ...one })),
   );
-  const codes = { 401: 'unauthenticated', 403: 'forbidden', 404: 'not_found' } as Record<number, string>;
+  const codes: Record<number, string> = {
+    401: 'unauthenticated',
+    403: 'forbidden',
+    404: 'not_found',
+    415: 'unsupported_media_type',
+  };
   const told = await inDatabase(vault.folder, async (client) => {
     type Row = { request: string };
     const { rows } = await client.query<Row>(

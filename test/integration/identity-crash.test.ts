@@ -72,6 +72,7 @@ const sourceSettings = {
   announcement: 'v1',
   retentionClass: 'quality',
   legalBasis: 'consent',
+  signingKey: null,
 };
 
 /** One of each kind, on things of its own. */

@@ -46,8 +46,10 @@ const open = async (...faults: readonly Fault[]) => {
         ...limits,
         ...over,
       }),
-      audio.length,
-      signal,
+      {
+        limits: { declaredBytes: audio.length, declaredSha256: null, declaredMediaType: null },
+        signal,
+      },
     );
   const left = async (): Promise<string[]> =>
     (await Array.fromAsync(opened.store.list())).map((one) => one.key);

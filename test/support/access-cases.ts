@@ -232,6 +232,9 @@ export const cases: Readonly<Record<string, Case>> = {
     things: () => own(() => 'organisation').map((one) => ({ ...one, params: { name: 'call.wav' } })),
     ask: () => ({ body: generatedCall(1), headers: { 'x-call-id': randomUUID() } }),
   },
+  // What is sent here is no form: whoever may deliver is told so.
+  'POST /v1/sealed-recordings': { ok: 415, things: () => atHome, ask: json(() => ({})) },
+  'GET /v1/edge-key': { ok: 200, things: () => atHome },
   'POST /v1/recordings/search': { ok: 200, things: () => own(() => 'unit'), ask: json(() => ({})) },
   'GET /v1/recordings/:id': { ok: 200, things: recordings },
   'GET /v1/recordings/:id/status': { ok: 200, things: uploads },

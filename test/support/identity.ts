@@ -187,6 +187,7 @@ export const newOrganisation = async (identity: Identity) => {
         announcement: 'v1',
         retentionClass: 'quality',
         legalBasis: 'public_task',
+        signingKey: null,
       }),
   };
 };

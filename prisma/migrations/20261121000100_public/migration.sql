@@ -68,6 +68,7 @@ CREATE TABLE "source" (
     "announcement" TEXT NOT NULL DEFAULT 'unknown',
     "retention_class" TEXT NOT NULL,
     "legal_basis" TEXT NOT NULL,
+    "signing_key" TEXT,
     "created_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
     "disabled_at" TIMESTAMPTZ(3),
 
@@ -131,6 +132,7 @@ CREATE TABLE "recording" (
     "duration_ms" INTEGER,
     "flags" TEXT[] DEFAULT ARRAY[]::TEXT[],
     "peaks_sealed" BYTEA,
+    "sound_place" JSONB,
     "digest_mac" BYTEA,
     "plain_bytes" BIGINT,
     "sealed_bytes" BIGINT,
@@ -302,6 +304,7 @@ ALTER TABLE session
 ALTER TABLE source
   ADD CHECK (octet_length(client_secret_hash) = 32),
   ADD CHECK (octet_length(api_key_hash) = 32),
+  ADD CHECK (signing_key ~ '^[A-Za-z0-9_-]{43}$'),
   ADD CHECK (retention_class ~ '^[a-z_]{1,40}$');
 
 ALTER TABLE playback
@@ -391,12 +394,12 @@ BEGIN
     'UPDATE (name, policies, disabled_at) ON organisation',
     'UPDATE (name, disabled_at) ON care_unit',
     'UPDATE (email, display_name, password_hash, password_initial, disabled_at) ON app_user',
-    'UPDATE (name, client_secret_hash, api_key_hash, default_unit_id, announcement, retention_class, legal_basis, disabled_at) ON source',
+    'UPDATE (name, client_secret_hash, api_key_hash, default_unit_id, announcement, retention_class, legal_basis, signing_key, disabled_at) ON source',
     'UPDATE (refresh_hash, previous_refresh_hash, refreshed_at, expires_at, ended_at, end_reason, address_index) ON session',
     'UPDATE (released_at) ON hold',
     'UPDATE (unit_id, assigned_seq, status, touched_at, call_id_index, delivery_index, caller_index, called_index, agent_index, queue_index, personal_index, '
       'name_index, subject, facts_sealed, channel_parties, pauses, erase_after, hold_count, media_type, codec, sample_rate, '
-      'channels, declared_duration_ms, duration_ms, flags, peaks_sealed, digest_mac, plain_bytes, sealed_bytes, sealed_sha256, '
+      'channels, declared_duration_ms, duration_ms, flags, peaks_sealed, sound_place, digest_mac, plain_bytes, sealed_bytes, sealed_sha256, '
       'header, key_commitment, wrap_provider, wrap_key_id, wrap_version, wrapped_key, stored_at, stored_seq, erased_at, erased_seq) '
       'ON recording'
   ] LOOP

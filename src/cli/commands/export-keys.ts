@@ -2,7 +2,7 @@ import { exitCodes } from '../exit-codes.ts';
 import { printData, say } from '../print.ts';
 import { withResources } from '../with-resources.ts';
 
-/** One bundle of wrapped keys, into the object store or a folder; stdout says where it lies (docs/file-format.md §9). */
+/** One bundle of wrapped keys, into the object store or a folder; stdout says where it lies (docs/file-format.md §10). */
 export const exportKeys = async (
   folder: string | undefined,
   { json = false }: { json?: boolean },

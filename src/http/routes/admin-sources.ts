@@ -27,6 +27,7 @@ const shown = (source: SourceRow): Static<typeof SourceSchema> => ({
   announcement: source.announcement,
   retentionClass: source.retentionClass,
   legalBasis: source.legalBasis,
+  signingKey: source.signingKey,
   ...timesOf(source),
 });
 
@@ -51,6 +52,7 @@ const collection = (app: FastifyInstance, { services }: Options): void => {
         ...asked,
         defaultUnit: asked.defaultUnit ?? null,
         announcement: asked.announcement ?? 'unknown',
+        signingKey: asked.signingKey ?? null,
       };
       const { source, ...secrets } = await services.sources.create(callerOf(request), settings);
       return reply.code(201).send({ source: shown(source), ...secrets });

@@ -68,6 +68,11 @@ const settings = {
   announcement: Type.String({ minLength: 1, maxLength: 200, description: 'which announcement callers hear' }),
   retentionClass: Type.Enum([...retentionClasses]),
   legalBasis: Type.Enum([...legalBases]),
+  signingKey: {
+    ...Nullable(Type.String({ pattern: '^[A-Za-z0-9_-]{43}$' })),
+    description:
+      'Ed25519 public key (32 bytes, base64url) of a source that seals its recordings itself: then nothing is taken from it but what that key has signed',
+  },
 };
 export const SourceSchema = Closed({
   id: Uuid,
@@ -83,6 +88,7 @@ export const NewSourceBody = Closed({
   ...settings,
   defaultUnit: Type.Optional(settings.defaultUnit),
   announcement: Type.Optional(settings.announcement),
+  signingKey: Type.Optional(settings.signingKey),
 });
 export const SourceChangeBody = Closed({
   name: Type.Optional(settings.name),
@@ -90,6 +96,7 @@ export const SourceChangeBody = Closed({
   announcement: Type.Optional(settings.announcement),
   retentionClass: Type.Optional(settings.retentionClass),
   legalBasis: Type.Optional(settings.legalBasis),
+  signingKey: Type.Optional(settings.signingKey),
 });
 
 export const OrganisationSchema = Closed({ id: Uuid, name: Name, ...made });

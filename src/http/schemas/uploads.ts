@@ -1,6 +1,7 @@
 import { type TSchema, Type } from 'typebox';
 import { headerFields } from '../../core/ingest-headers.ts';
 import { CallMetadataSchema } from '../../core/metadata-schema.ts';
+import { MAX_MANIFEST_BYTES } from '../../core/sealed-layout.ts';
 import { rawMediaTypes } from '../upload-head.ts';
 
 /**
@@ -70,5 +71,23 @@ const Headers = Type.Object(
   ]),
 );
 
+const Sealed = {
+  content: {
+    'multipart/form-data': {
+      schema: Type.Object(
+        {
+          manifest: Type.String({
+            maxLength: MAX_MANIFEST_BYTES,
+            description: 'compact JWS (EdDSA) by the signing key of the source',
+          }),
+          object: Binary('the sealed object: header, then ciphertext and tag of each segment'),
+        },
+        { additionalProperties: false, description: 'Parts in this order: manifest, object.' },
+      ),
+    },
+  },
+};
+
+export const SealedUpload = { body: Sealed };
 export const FormUpload = { body: Form };
 export const RawUpload = { body: Raw, headers: Headers };

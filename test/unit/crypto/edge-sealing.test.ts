@@ -1,4 +1,4 @@
-import { createHash, generateKeyPairSync, randomUUID, sign } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomUUID, sign, verify } from 'node:crypto';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { OrganisationId } from '../../../src/core/ids.ts';
 import { type EdgeManifest, readEdgeManifest } from '../../../src/crypto/edge-manifest.ts';
@@ -178,4 +178,19 @@ test('a signing key is read from its PEM, and nothing else is', () => {
     expect(() => readSigningKey(text)).toThrow(/Ed25519/);
     expect(() => readSigningKey(text)).not.toThrow(/secret/);
   }
+});
+
+// R the neutral point and S zero, R the base point and S one: without a check of their own, such keys take one or the other.
+test.each([
+  '0100000000000000000000000000000000000000000000000000000000000000',
+  '0000000000000000000000000000000000000000000000000000000000000000',
+  'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+])('nothing is signed under %s, a key of low order', (point) => {
+  const key = signingKeyOf(Buffer.from(point, 'hex'));
+  const neutral = Buffer.concat([Buffer.from([1]), Buffer.alloc(63)]);
+  const base = Buffer.from(`58${'66'.repeat(31)}01${'00'.repeat(31)}`, 'hex');
+  for (let i = 0; i < 64; i += 1)
+    for (const forged of [neutral, base]) expect(verify(null, Buffer.from([i]), key, forged)).toBe(false);
 });
