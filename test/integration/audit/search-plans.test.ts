@@ -115,6 +115,7 @@ describe('a page', () => {
       3 * PAGE,
     ],
     ['of the installation', { audience: auditor }, 'at_seq', PAGE + 1],
+    ['of refused sessions', { audience: auditor, action: 'session.refused' }, 'at_seq', PAGE + 1],
     [
       'by what nearly all have in common',
       { action: 'playback.opened', outcome: 'success', purpose: 'care' },
