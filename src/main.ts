@@ -1,4 +1,5 @@
 import { readFileSync, unwatchFile, watchFile } from 'node:fs';
+import { join } from 'node:path';
 import type { Server as TlsServer } from 'node:tls';
 import { pathToFileURL } from 'node:url';
 import closeWithGrace from 'close-with-grace';
@@ -10,6 +11,7 @@ import { sayError } from './cli/print.ts';
 import { type Config, readConfig, readEnvironment } from './config.ts';
 import { type TlsFiles, tlsRules } from './config-rules.ts';
 import { AppError } from './core/errors.ts';
+import { type DoctorServer, openDoctorServer } from './http/doctor-server.ts';
 import { openMetricsServer } from './http/metrics-server.ts';
 import { observeCheckpoints } from './http/plugins/checkpoint-metrics.ts';
 import { createMetrics } from './http/plugins/metrics.ts';
@@ -190,7 +192,10 @@ const listen = async (config: Config, resources: Resources, logger: Logger) => {
   });
   const metricsServer =
     config.metricsPort === null ? null : await openMetricsServer(metrics, config.metricsPort);
+  let doctor: DoctorServer | null = null;
   try {
+    if (resources.socketDir !== null)
+      doctor = await openDoctorServer(resources.examine, join(resources.socketDir, 'doctor.sock'));
     const heard = await app.listen({
       host: config.host,
       port: config.port,
@@ -199,8 +204,9 @@ const listen = async (config: Config, resources: Resources, logger: Logger) => {
     });
     // Fastify does not know what the server it was given speaks.
     const address = config.tls === null ? heard : heard.replace(/^http:/, 'https:');
-    return { app, address, metricsServer };
+    return { app, address, metricsServer, doctor };
   } catch (error) {
+    doctor?.close();
     metricsServer?.close();
     throw error;
   }
@@ -234,6 +240,7 @@ const closeGracefully = (
     if (err !== undefined) logger.fatal({ err }, 'ending after an unexpected error');
     const stopped = stop();
     served.metricsServer?.close();
+    served.doctor?.close();
     try {
       await drain(served);
       await stopped;
@@ -280,7 +287,7 @@ export const serve = async (): Promise<void> => {
     await stopKeyExports();
     await stopNightly();
   });
-  await resources.announce(served.address);
+  await resources.announce(served.address, served.doctor?.path);
   for (const did of resources.opened.did) logger.info(did);
   const anybody = await resources.anybody();
   for (const line of greeting(config, resources, { ...served, anybody })) process.stdout.write(`${line}\n`);

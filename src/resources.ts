@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { statfs } from 'node:fs/promises';
+import { rmdir, statfs } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -20,12 +20,13 @@ import { createPasswords } from './crypto/passwords.ts';
 import { type KeyFolder, openKeyFolder } from './keys/key-folder.ts';
 import { createLogUpkeep, type LogUpkeep } from './log-upkeep.ts';
 import { unmuted } from './logger.ts';
+import { createExamineVault, type ExamineVault } from './services/examine-vault.ts';
 import { createReadiness } from './services/readiness.ts';
 import { recordInstallation } from './services/record-installation.ts';
 import { createServices, type Services } from './services/services.ts';
 import { createAssignmentTable } from './storage/assignment-table.ts';
 import { writeBundleFile } from './storage/bundle-file.ts';
-import { findInstance, openDataFolder } from './storage/data-folder.ts';
+import { findInstance, openDataFolder, runningInstance } from './storage/data-folder.ts';
 import { type Database, openDatabase } from './storage/database.ts';
 import { withDatabaseFaults } from './storage/database-fault.ts';
 import {
@@ -35,6 +36,7 @@ import {
 } from './storage/embedded-database.ts';
 import { createFileObjectStore } from './storage/file-object-store.ts';
 import { assertFounded } from './storage/founded.ts';
+import { fullDiskFault } from './storage/full-disk.ts';
 import { createHoldTable } from './storage/hold-table.ts';
 import { createInstallationTable, type Installation } from './storage/installation-table.ts';
 import { createIntakeTable } from './storage/intake-table.ts';
@@ -48,6 +50,7 @@ import { createPlaybackTable } from './storage/playback-table.ts';
 import { createRecordingTable } from './storage/recording-table.ts';
 import { createSessionCheck } from './storage/session-check.ts';
 import { createSessionTable } from './storage/session-table.ts';
+import { openSocketFolder } from './storage/socket-folder.ts';
 import { createSourceTable } from './storage/source-table.ts';
 import { createUnitTable } from './storage/unit-table.ts';
 import { createUserTable } from './storage/user-table.ts';
@@ -78,8 +81,12 @@ export type Resources = {
   anybody(): Promise<boolean>;
   /** Resolves when something without which the vault cannot go on has ended by itself. */
   readonly lost: Promise<string>;
-  /** Tells commands that come later where the vault answers. */
-  announce(url: string): Promise<void>;
+  /** What works and what does not, by the settings that this process runs with. */
+  readonly examine: ExamineVault;
+  /** Owner-only folder for sockets of this process; null for a command beside a running vault. */
+  readonly socketDir: string | null;
+  /** Tells commands that come later where the vault answers: the world, and (a socket) its operator. */
+  announce(url: string, doctor?: string): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -112,7 +119,16 @@ type OpenedPostgres = {
   /** False beside a vault that runs on the same data folder. */
   readonly alone: boolean;
   /** Tells commands that come later where the vault answers; nothing for a command beside a running vault. */
-  readonly announce: (url: string | null) => Promise<void>;
+  readonly announce: (url: string | null, doctor?: string) => Promise<void>;
+  readonly socketDir: string | null;
+};
+
+/** Null where there can be none: the vault works without, and commands judge by their own settings. */
+const ownSocketFolder = async (dataDir: string, closers: Closers): Promise<string | null> => {
+  const path = await openSocketFolder(dataDir).catch(() => null);
+  // Empty by then; one that is not in the data folder would be left lying about.
+  if (path !== null && !path.startsWith(dataDir)) closers.add(() => rmdir(path));
+  return path;
 };
 
 /** The database of DATABASE_URL, the embedded one, or the embedded one that a running vault has open already. */
@@ -129,6 +145,7 @@ const openPostgres = async (
       embedded: null,
       alone: false,
       announce: async () => undefined,
+      socketDir: null,
     };
   const folder = await openDataFolder(config.dataDir);
   closers.add(() => folder.close());
@@ -140,13 +157,14 @@ const openPostgres = async (
       : null;
   if (embedded !== null) closers.add(() => embedded.stop());
   const startedAt = new Date().toISOString();
-  const announce = (url: string | null): Promise<void> =>
+  const announce = (url: string | null, doctor: string | null = null): Promise<void> =>
     folder.announce({
       pid: process.pid,
       startedAt,
       command: purpose,
       url,
       socketDir: embedded?.socketDir ?? null,
+      doctor,
     });
   await announce(null);
   return {
@@ -154,6 +172,8 @@ const openPostgres = async (
     embedded,
     alone: true,
     announce,
+    socketDir:
+      embedded?.socketDir ?? (purpose === 'serve' ? await ownSocketFolder(folder.path, closers) : null),
   };
 };
 
@@ -214,6 +234,16 @@ const tablesOf = ({ prisma, keyed: pool }: Database) => ({
   wrappedKeys: withDatabaseFaults(createWrappedKeyTable(prisma)),
 });
 
+/** Where room is wanted on this machine. */
+const roomOf = ({ dataDir: folder, freeDiskFloor: floorBytes }: Config) => ({
+  folder,
+  floorBytes,
+  freeBytes: async (): Promise<number> => {
+    const { bavail, bsize } = await statfs(folder);
+    return bavail * bsize;
+  },
+});
+
 const readinessOf = (
   config: Config,
   {
@@ -234,10 +264,6 @@ const readinessOf = (
     logger: Logger;
   },
 ) => {
-  const dataFree = async (): Promise<number> => {
-    const { bavail, bsize } = await statfs(config.dataDir);
-    return bavail * bsize;
-  };
   return createReadiness({
     now,
     checks: [
@@ -253,7 +279,7 @@ const readinessOf = (
       { name: 'keys', run: () => keyRing.check() },
       { name: 'verification', run: () => upkeep.nightly.assertSound(), advisory: true },
     ],
-    rooms: [{ freeBytes: dataFree, floorBytes: config.freeDiskFloor }],
+    rooms: [roomOf(config)],
     tell: (ready, findings) => {
       const found = findings.filter(({ fault }) => fault !== null);
       if (!ready) logger.error({ ready, findings: found }, 'not ready');
@@ -372,10 +398,16 @@ const openAll = async (
     },
     anybody: () => tables.users.any(),
     lost: lossOf(postgres),
+    examine: createExamineVault({ readiness, checkpoints, room: roomOf(config) }),
+    socketDir: postgres.socketDir,
     announce: postgres.announce,
     close: () => closers.closeAll(),
   };
 };
+
+/** Everywhere this vault writes on this machine. */
+const foldersOf = ({ dataDir, keysDir, checkpointDir }: Config): readonly string[] =>
+  [dataDir, keysDir, checkpointDir].filter((folder) => folder !== null);
 
 /**
  * Opens database, log, keys and objects as `config` says; a command attaches to the vault that runs on the same data folder,
@@ -393,9 +425,12 @@ export const openResources = async (
     return await openAll(config, purpose, logger, { closers, mayFound });
   } catch (error) {
     await closers.closeAll();
-    throw error;
+    throw await fullDiskFault(error, foldersOf(config));
   }
 };
+
+/** The vault that serves on this data folder now, as it announced itself; null when there is none. */
+export const runningVault = runningInstance;
 
 /** `callvault migrate`: schema first, then who may log in. Returns in sentences what was done. */
 export const migrateDatabase = async (

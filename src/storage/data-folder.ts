@@ -16,6 +16,8 @@ export type Instance = {
   readonly url: string | null;
   /** Folder of the embedded database's socket, when that runs. */
   readonly socketDir: string | null;
+  /** Socket on which it says how it is, when it serves. */
+  readonly doctor: string | null;
 };
 
 /** Held by this process until close() or death; close() lets the next one in, and may be called twice. */
@@ -125,6 +127,12 @@ export const openDataFolder = async (wanted: string): Promise<DataFolder> => {
       lock.release();
     },
   };
+};
+
+/** The vault that serves on this data folder at this moment; null when there is none, or it has not announced itself yet. */
+export const runningInstance = async (path: string): Promise<Instance | null> => {
+  const found = isLocked(join(path, LOCK)) ? await readAnnouncement(path) : null;
+  return found?.command === 'serve' && found.url !== null ? found : null;
 };
 
 /**

@@ -46,6 +46,7 @@ const take = async (): Promise<DataFolder> => {
 };
 
 const instance = (changes: Partial<Instance> = {}): Instance => ({
+  doctor: null,
   pid: process.pid,
   startedAt: '2026-01-01T00:00:00.000Z',
   command: 'serve',

@@ -1,40 +1,28 @@
-import { readConfig, readEnvironment } from '../../config.ts';
-import { isAppError } from '../../core/errors.ts';
-import type { Resources } from '../../resources.ts';
+import { type Config, readConfig, readEnvironment } from '../../config.ts';
+import { runningVault } from '../../resources.ts';
+import type { Examination } from '../../services/examine-vault.ts';
+import { askExamination, askReady } from '../ask-running.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printData } from '../print.ts';
 import { withResources } from '../with-resources.ts';
 
-const askRunning = async (): Promise<number> => {
-  const { port, tls, host } = readConfig(readEnvironment(process.cwd()));
-  const address = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
-  const { request } = await (tls === null ? import('node:http') : import('node:https'));
-  const status = await new Promise<number | null>((resolve) => {
-    // Its own certificate may be for another name: nothing is sent and nothing but the status is read.
-    const options = { host: address, port, path: '/readyz', timeout: 4_000, rejectUnauthorized: false };
-    request(options, (response) => resolve(response.resume().statusCode ?? null))
-      .on('error', () => resolve(null))
-      .on('timeout', () => resolve(null))
-      .end();
-  });
+/** Where the vault of this data folder says that it answers; where there is none, what this shell's settings say. */
+const addressOf = async ({ dataDir, host, port, tls }: Config): Promise<URL> => {
+  const running = await runningVault(dataDir);
+  const url = new URL(
+    running?.url ?? `${tls === null ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`,
+  );
+  if (url.hostname === '0.0.0.0' || url.hostname === '[::]') url.hostname = '127.0.0.1';
+  return url;
+};
+
+const sayReady = async (config: Config): Promise<number> => {
+  const status = await askReady(await addressOf(config));
   printData(status === 200 ? 'ready' : status === null ? 'not running' : 'not ready');
   return status === 200 ? exitCodes.clean : exitCodes.findings;
 };
 
-type Checkpoints = Resources['checkpoints'];
-type Status = Awaited<ReturnType<Checkpoints['status']>>;
-
-/** Null when the database cannot be asked, which a finding says. */
-const statusOf = async (checkpoints: Checkpoints): Promise<Status | null> => {
-  try {
-    return await checkpoints.status();
-  } catch (error) {
-    if (!isAppError(error)) throw error;
-    return null;
-  }
-};
-
-const linesOf = ({ size, kept, places, witnesses }: Status): readonly string[] => [
+const linesOf = ({ size, kept, places, witnesses }: NonNullable<Examination['checkpoints']>): string[] => [
   `checkpoint\tdatabase\t${kept} of ${size} entries`,
   ...places.map(
     (place) =>
@@ -43,7 +31,40 @@ const linesOf = ({ size, kept, places, witnesses }: Status): readonly string[] =
   ...witnesses.map((witness) => `witness\t${witness.name}\t${witness.size} of ${size} entries`),
 ];
 
-/** What works and what does not, part by part; exit code 1 when something does not. */
+/** Of whom the judgement is: of a vault that runs, or of what lies here. */
+type Subject = { readonly pid: number; readonly url: string | null } | null;
+
+const tell = (found: Examination, running: Subject, json: boolean): number => {
+  const { ready, findings, notes, checkpoints, logKey } = found;
+  if (json) printData(JSON.stringify({ ready, findings, notes, checkpoints, running }));
+  else {
+    printData(
+      running === null
+        ? 'vault\tnot running'
+        : `vault\tprocess ${running.pid}\t${running.url ?? ''}`.trimEnd(),
+    );
+    for (const { name, fault } of findings)
+      printData(`${fault === null ? 'ok' : 'FAULT'}\t${name}\t${fault ?? ''}`.trimEnd());
+    if (logKey !== '') printData(`log key\t${logKey}`);
+    if (checkpoints !== null) for (const line of linesOf(checkpoints)) printData(line);
+    for (const note of notes) printData(`note\t${note}`);
+  }
+  return ready && findings.every(({ fault }) => fault === null) ? exitCodes.clean : exitCodes.findings;
+};
+
+/** A vault that holds its data folder and says nothing: what is wrong with it, it alone knows. */
+const silent: Examination = {
+  ready: false,
+  findings: [{ name: 'vault', fault: 'no answer' }],
+  notes: ['The vault runs and does not answer: see its log, or stop it and run this command again.'],
+  checkpoints: null,
+  logKey: '',
+};
+
+/**
+ * What works and what does not, part by part; exit code 1 when something does not. Of a running vault it is the vault that
+ * judges, by the settings that it runs with; those of this shell say only where its data folder is.
+ */
 export const doctor = async ({
   ready = false,
   json = false,
@@ -51,23 +72,12 @@ export const doctor = async ({
   ready?: boolean;
   json?: boolean;
 }): Promise<number> => {
-  if (ready) return askRunning();
-  return withResources(async ({ services, checkpoints }) => {
-    const { ready: fine, findings } = await services.readiness.current();
-    const notes = checkpoints.secondPlace
-      ? []
-      : [
-          'No second place keeps checkpoints of the access log: a database superuser could cut its tail unnoticed.',
-        ];
-    const kept = await statusOf(checkpoints);
-    if (json) printData(JSON.stringify({ ready: fine, findings, notes, checkpoints: kept }));
-    else {
-      for (const { name, fault } of findings)
-        printData(`${fault === null ? 'ok' : 'FAULT'}\t${name}\t${fault ?? ''}`.trimEnd());
-      printData(`log key\t${checkpoints.logKey}`);
-      if (kept !== null) for (const line of linesOf(kept)) printData(line);
-      for (const note of notes) printData(`note\t${note}`);
-    }
-    return fine && findings.every(({ fault }) => fault === null) ? exitCodes.clean : exitCodes.findings;
-  });
+  const config = readConfig(readEnvironment(process.cwd()));
+  if (ready) return sayReady(config);
+  const running = await runningVault(config.dataDir);
+  if (running !== null && running.doctor !== null) {
+    const { pid, url } = running;
+    return tell((await askExamination(running.doctor)) ?? silent, { pid, url }, json);
+  }
+  return withResources(async ({ examine }) => tell(await examine(), null, json));
 };

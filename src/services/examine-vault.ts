@@ -1,0 +1,68 @@
+import { isAppError } from '../core/errors.ts';
+import type { Finding, Readiness } from './readiness.ts';
+
+/** How far checkpoints of the access log have come. */
+type Kept = {
+  readonly size: number;
+  readonly kept: number;
+  readonly places: readonly {
+    readonly where: string;
+    readonly size: number;
+    readonly weakness: string | null;
+  }[];
+  readonly witnesses: readonly { readonly name: string; readonly size: number }[];
+};
+
+/** What works and what does not, part by part; for the operator alone. Holds no secret, and nothing about anybody. */
+export type Examination = {
+  readonly ready: boolean;
+  readonly findings: readonly Finding[];
+  /** What is no fault and yet should be known, in sentences. */
+  readonly notes: readonly string[];
+  /** Null when the database cannot be asked, which a finding says. */
+  readonly checkpoints: Kept | null;
+  readonly logKey: string;
+};
+
+export type ExamineVaultDeps = {
+  readonly readiness: Pick<Readiness, 'current'>;
+  readonly checkpoints: {
+    readonly secondPlace: boolean;
+    readonly logKey: string;
+    readonly status: () => Promise<Kept>;
+  };
+  /** Where room is wanted: how much is free there, and how much must be. */
+  readonly room: { readonly folder: string; readonly floorBytes: number; freeBytes(): Promise<number> };
+};
+
+const MIB = 1024 * 1024;
+
+const noRoom = async ({ folder, floorBytes, freeBytes }: ExamineVaultDeps['room']): Promise<string> =>
+  `${Math.floor((await freeBytes()) / MIB)} MiB are free on the file system of ${folder}, and FREE_DISK_FLOOR asks for ${Math.ceil(floorBytes / MIB)}: make room there, or uploads stay refused (507).`;
+
+const NO_SECOND_PLACE =
+  'No second place keeps checkpoints of the access log: a database superuser could cut its tail unnoticed.';
+
+/** What `callvault doctor` tells: of this very process, with the settings that it runs with. */
+export const createExamineVault = ({ readiness, checkpoints, room }: ExamineVaultDeps) => {
+  const status = async (): Promise<Kept | null> => {
+    try {
+      return await checkpoints.status();
+    } catch (error) {
+      if (!isAppError(error)) throw error;
+      return null;
+    }
+  };
+  return async (): Promise<Examination> => {
+    const judged = await readiness.current();
+    const isFull = judged.findings.some(({ fault }) => fault === 'storage_full');
+    return {
+      ...judged,
+      notes: [...(isFull ? [await noRoom(room)] : []), ...(checkpoints.secondPlace ? [] : [NO_SECOND_PLACE])],
+      checkpoints: await status(),
+      logKey: checkpoints.logKey,
+    };
+  };
+};
+
+export type ExamineVault = ReturnType<typeof createExamineVault>;

@@ -1,0 +1,81 @@
+import { readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { newVaultFolder, type RunningVault, type VaultFolder } from '../support/vault.ts';
+
+/** What `callvault doctor` says of a running vault is what that vault knows, whatever the shell's own settings are. */
+let folder: VaultFolder;
+beforeEach(async () => {
+  folder = await newVaultFolder();
+});
+afterEach(() => folder?.remove());
+
+type Said = {
+  readonly ready: boolean;
+  readonly notes: readonly string[];
+  readonly findings: readonly { readonly name: string; readonly fault: string | null }[];
+  readonly checkpoints: { readonly places: readonly { readonly where: string }[] } | null;
+  readonly running: { readonly pid: number; readonly url: string } | null;
+};
+const ask = async (): Promise<Said & { code: number }> => {
+  const { code, stdout } = await folder.cli('doctor', '--json');
+  return { code, ...(JSON.parse(stdout) as Said) };
+};
+const faults = ({ findings }: Said) => findings.filter(({ fault }) => fault !== null);
+const announced = async () =>
+  JSON.parse(await readFile(join(folder.dataDir, 'instance.json'), 'utf8')) as { doctor: string };
+
+describe('beside a vault whose settings are others than the shell’s', () => {
+  let vault: RunningVault;
+  const start = async (env: Record<string, string>): Promise<void> => {
+    vault = await folder.start(env);
+  };
+
+  test('the floor of free space is the vault’s: not ready is not ready', async () => {
+    await start({ FREE_DISK_FLOOR: String(2 ** 40) });
+    const said = await ask();
+    expect(said).toMatchObject({ code: 1, ready: false, running: { pid: vault.pid, url: vault.url } });
+    expect(faults(said)).toContainEqual({ name: 'room', fault: 'storage_full' });
+    const room = new RegExp(`MiB are free on the file system of ${folder.dataDir}.*: make room there`);
+    expect(said.notes[0]).toMatch(room);
+    expect(await folder.cli('doctor', '--ready')).toMatchObject({ code: 1, stdout: 'not ready\n' });
+
+    await vault.stop();
+    expect(await ask()).toMatchObject({ code: 0, ready: true, running: null });
+  });
+
+  test('checkpoints are where the vault keeps them, and nothing is made where the shell would', async () => {
+    const place = join(folder.home, 'elsewhere');
+    await start({ CHECKPOINT_DIR: place });
+    const said = await ask();
+    expect(said.checkpoints?.places.map(({ where }) => where)).toEqual([place]);
+    await expect(stat(join(folder.dataDir, 'checkpoints'))).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  test('it is found on the port that it has', async () => {
+    await start({});
+    expect(await folder.cli('doctor', '--ready')).toMatchObject({ code: 0, stdout: 'ready\n' });
+    const { stdout } = await folder.cli('doctor');
+    expect(stdout.split('\n')[0]).toBe(`vault\tprocess ${vault.pid}\t${vault.url}`);
+  });
+
+  test('its socket is its user’s alone; a vault that says nothing is a finding, not in order', async () => {
+    await start({});
+    const { doctor } = await announced();
+    expect((await stat(join(doctor, '..'))).mode & 0o077).toBe(0);
+    await rm(doctor);
+    const said = await ask();
+    expect(said).toMatchObject({ code: 1, ready: false });
+    expect(faults(said)).toEqual([{ name: 'vault', fault: 'no answer' }]);
+    await vault.kill();
+    await start({});
+    expect(await ask()).toMatchObject({ code: 0, ready: true, running: { pid: vault.pid } });
+  });
+});
+
+test('where none runs it says so, and judges by the shell’s settings', async () => {
+  await (await folder.start()).stop();
+  const { stdout, code } = await folder.cli('doctor');
+  expect({ code, first: stdout.split('\n')[0] }).toEqual({ code: 0, first: 'vault\tnot running' });
+  expect(await folder.cli('doctor', '--ready')).toMatchObject({ code: 1, stdout: 'not running\n' });
+});
