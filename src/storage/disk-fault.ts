@@ -13,7 +13,9 @@ export const systemCode = (error: unknown): string | null =>
 export const diskFault = (error: unknown): AppError => {
   if (error instanceof AppError) return error;
   return FULL.includes(systemCode(error))
-    ? new AppError('storage_full', 'There is no space left for objects.', { cause: error })
+    ? new AppError('storage_full', 'There is no space left for objects: make room on their file system.', {
+        cause: error,
+      })
     : new AppError('storage_unavailable', 'The folder of the objects cannot be used now.', { cause: error });
 };
 

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newCall } from '../support/care-line.ts';
 import { isAlive, until } from '../support/child.ts';
 import { jsonOf, type Reply } from '../support/http-client.ts';
-import { type SmallDiskVault, startOnSmallDisk } from '../support/small-disk.ts';
+import { runOnFullDisk, type SmallDiskVault, startOnSmallDisk } from '../support/small-disk.ts';
+import { newVaultFolder } from '../support/vault.ts';
 import {
   expectAnswers,
   expectNothing,
@@ -127,5 +128,24 @@ describe('PDL-3 no log, no sound: a disk that is full to the last byte', () => {
     const { code, stdout } = await world.cli('verify');
     expect(stdout).toMatch(/^ok\t/);
     expect(code).toBe(0);
+  });
+});
+
+describe('a start for which there is no room', () => {
+  test.each<[string, boolean, readonly string[]]>([
+    ['the first start', false, ['serve']],
+    ['a later start', true, ['serve']],
+    ['doctor without a vault that runs', true, ['doctor']],
+  ])('%s names the full file system and what to do', async (_what, founded, command) => {
+    const folder = await newVaultFolder();
+    try {
+      if (founded) await (await folder.start()).stop();
+      const { code, stdout, stderr } = await runOnFullDisk(folder, command);
+      expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
+      expect(stderr).toContain(`No space is left on the file system of ${folder.dataDir}: make room there`);
+      expect(stderr.trim().split('\n')).toHaveLength(1);
+    } finally {
+      await folder.remove();
+    }
   });
 });

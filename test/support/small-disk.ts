@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type CareLine, freePort, openCareLine } from './care-line.ts';
 import { intoMountsOf, withPrivateMounts } from './private-mounts.ts';
 import { ROOMY } from './scene.ts';
-import { newVaultFolder, type Ran, type RunningVault } from './vault.ts';
+import { newVaultFolder, type Ran, type RunningVault, type VaultFolder } from './vault.ts';
 
 /**
  * A vault whose data folder is a file system of its own, of a few hundred megabytes, that only it can see (a tmpfs in a
@@ -76,4 +76,26 @@ export const startOnSmallDisk = async (
     await folder.remove();
     throw error;
   }
+};
+
+/** As above, and then not a byte is free. The file that takes the room is the disk's own, not the vault's. */
+const FULL_SCRIPT = `mount -t tmpfs -o "size=$1,mode=0700" tmpfs "$2"; cp -a "$3/." "$2"
+  cat /dev/zero > "$2/filler" 2>/dev/null || true; shift 3; exec "$@"`;
+
+/** Runs `callvault …` where the data folder, as it is, lies on a file system that is full. */
+export const runOnFullDisk = async (
+  { home, dataDir, env }: VaultFolder,
+  command: readonly string[],
+): Promise<Ran> => {
+  const seed = join(home, 'seed');
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  await rename(dataDir, seed);
+  await mkdir(dataDir, { mode: 0o700 });
+  const wrapped = withPrivateMounts(FULL_SCRIPT, String(200 * 1024 ** 2), dataDir, seed);
+  const [file = '', ...args] = [...wrapped, process.execPath, LAUNCHER, ...command];
+  return new Promise((resolve) => {
+    execFile(file, args, { cwd: home, env }, (error, stdout, stderr) =>
+      resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr }),
+    );
+  });
 };
