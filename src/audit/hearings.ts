@@ -1,14 +1,6 @@
-import type { AuditAction } from '../core/events.ts';
+import { hearingActions } from '../core/audit/hearing-lists.ts';
 import type { LogSearch } from './reader.ts';
 import { audienceCondition, createConditions, pageLimit, pageOf, type Statement } from './search.ts';
-
-/** Entries that tell who heard a recording, or was refused it, or took it or its key out; and that it was erased. */
-export const hearingActions = [
-  'playback.opened',
-  'playback.denied',
-  'recording.key_opened',
-  'recording.erased',
-] as const satisfies readonly AuditAction[];
 
 /** Statements of players that one answer looks at, the earliest of its time first. */
 export const MAX_STATEMENTS = 10_000;

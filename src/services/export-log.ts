@@ -1,7 +1,7 @@
-import { hearingActions } from '../audit/hearings.ts';
 import type { AuditReader, HearingEntry, LogEntry, LogSearch } from '../audit/reader.ts';
 import type { AuditWriter } from '../audit/writer.ts';
 import { mayEver, type UserActor } from '../core/access.ts';
+import { hearingActions } from '../core/audit/hearing-lists.ts';
 import { AppError } from '../core/errors.ts';
 import type { Authenticate, Credential } from './authenticate.ts';
 import { eventBase } from './event-base.ts';

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
 import type { Static } from 'typebox';
+import { isTakenOut } from '../../core/audit/hearing-lists.ts';
 import type { HearingEntry, HearingPage } from '../../services/ask-log.ts';
 import type { Services } from '../../services/services.ts';
 import { type Format, formats } from '../answer-format.ts';
@@ -44,7 +45,7 @@ const refusedOf = (one: HearingEntry) =>
   one.event.action === 'playback.denied' ? [{ ...happened(one), reason: one.event.detail.reason }] : [];
 
 const takenOutOf = (one: HearingEntry) =>
-  one.event.action === 'recording.key_opened' ? [{ ...happened(one), action: one.event.action }] : [];
+  isTakenOut(one.event.action) ? [{ ...happened(one), action: one.event.action }] : [];
 
 const erasedOf = (one: HearingEntry) =>
   one.event.action === 'recording.erased' && one.event.outcome === 'success' ? [happened(one)] : [];
