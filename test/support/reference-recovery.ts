@@ -5,7 +5,7 @@ import { readWhole } from './reference-reader.ts';
 
 /**
  * A recording out of its object, the copy of its envelope, a bundle of wrapped keys and the key folder, without a database
- * and without src/: written from docs/file-format.md (§2 to §5, §9), so that the two can be held against each other.
+ * and without src/: written from docs/file-format.md (§2 to §5, §10), so that the two can be held against each other.
  */
 const uuid = (text: string): Buffer => Buffer.from(text.replaceAll('-', ''), 'hex');
 const label = (text: string): Buffer => Buffer.from(`${text}\0`, 'latin1');
@@ -64,7 +64,7 @@ type BundleLine = {
   readonly wrapped: string;
 };
 
-/** §9: the line of one object in a bundle that is whole. */
+/** §10: the line of one object in a bundle that is whole. */
 export const lineInBundle = (bundle: Buffer, generation: string): BundleLine => {
   const end = bundle.lastIndexOf('\n', -2) + 1;
   const lines = bundle.subarray(0, end).toString('latin1').split('\n').slice(1, -1);

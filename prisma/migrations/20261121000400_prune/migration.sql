@@ -1,4 +1,4 @@
--- Removing bodies of the access log after the legal floor (docs/audit-log.md §9). What stays, for ever: commitments, nodes
+-- Removing bodies of the access log after the legal floor (docs/audit-log.md, Removing old bodies). What stays, for ever: commitments, nodes
 -- and the record of appends, which are about nobody. Only the retention role may call this, and nobody, its owner and
 -- superusers included, gets it to remove what is young.
 
