@@ -1,11 +1,13 @@
 import type { AuditWriter } from '../audit/writer.ts';
 import { decide, relationTo, type UserActor } from '../core/access.ts';
+import type { Playable } from '../core/audio/playable.ts';
 import { AppError } from '../core/errors.ts';
 import type { AuditEvent, Purpose } from '../core/events.ts';
 import { noteMayHoldNumber } from '../core/number-like.ts';
 import type { PlaybackTable } from '../storage/playback-table.ts';
 import type { RecordingRow, RecordingTable } from '../storage/recording-table.ts';
 import { eventBase } from './event-base.ts';
+import { playbackOf } from './served-sound.ts';
 
 export type OpenPlaybackDeps = {
   readonly recordings: Pick<RecordingTable, 'find'>;
@@ -26,6 +28,8 @@ export type OpenPlaybackRequest = {
 export type OpenedPlayback = {
   readonly playbackId: string;
   readonly expiresAt: Date;
+  readonly playable: Playable;
+  /** Of what is served. */
   readonly mediaType: string;
   readonly durationMs: number | null;
   readonly hasPeaks: boolean;
@@ -104,10 +108,12 @@ export const createOpenPlayback = (deps: OpenPlaybackDeps) => {
       createdAt: new Date(opened.at),
       expiresAt: new Date(expiresAt),
     });
+    const { playable, mediaType } = playbackOf(row);
     return {
       playbackId,
       expiresAt: new Date(expiresAt),
-      mediaType: row.mediaType,
+      playable,
+      mediaType: mediaType ?? row.mediaType,
       durationMs: row.durationMs,
       hasPeaks: row.peaksSealed !== null,
     };

@@ -4,7 +4,6 @@ import type { AuditReader } from '../audit/reader.ts';
 import type { Receipt } from '../audit/receipt.ts';
 import type { AuditWriter } from '../audit/writer.ts';
 import { AppError, isAppError } from '../core/errors.ts';
-import { pieceEnd } from '../core/playback-pieces.ts';
 import { MAX_PIECE_BYTES } from '../core/range.ts';
 import type { ByteRange } from '../core/sealed-layout.ts';
 import type { Envelope } from '../crypto/envelope.ts';
@@ -17,6 +16,7 @@ import type { ReadVerified } from './read-verified.ts';
 import { envelopeOf } from './recording-envelope.ts';
 import { peaksPlace } from './recording-facts.ts';
 import { openOrReport, type ReportDamage } from './report-damage.ts';
+import { type ServedSound, servedSound } from './served-sound.ts';
 
 export type StreamPlaybackDeps = {
   readonly authorisePiece: AuthorisePiece;
@@ -30,24 +30,27 @@ export type StreamPlaybackDeps = {
   readonly now: () => number;
 };
 
-/** What flows is read in small parts: several are on their way to a slow listener at any time, and there are many of them. */
-const FLOW_BYTES = 128 * 1024;
-
 export type OpenedRecording = {
   readonly row: RecordingRow;
   readonly envelope: Envelope;
   readonly receipt: Receipt;
 };
-type Asked = PieceRequest & { readonly signal: AbortSignal };
+type Asked = PieceRequest & {
+  /** The original even where a player is given what is derived from it. */
+  readonly asOriginal: boolean;
+  readonly signal: AbortSignal;
+};
 
 /** Something a listener may hear now. Every read opens the key again, with the receipt. */
 export type Listening = {
   readonly mediaType: string;
   readonly totalBytes: number;
-  /** Names this very sealed object (RFC 9110 strong validator). */
+  /** Names this very sealed object, or what is derived from it (RFC 9110 strong validator). */
   readonly etag: string;
   /** One piece, at most {@link MAX_PIECE_BYTES} wide, verified whole; belongs to the caller. */
   readonly readPiece: (range: ByteRange) => Promise<Buffer>;
+  /** Where a part from `start` that may be {@link MAX_PIECE_BYTES} wide had best end. */
+  readonly partEnd: (start: number) => number;
   /** Everything, in pieces; resolves when the first has verified; paced after a burst, decided again before each. */
   readonly readAll: () => Promise<AsyncIterable<Buffer>>;
 };
@@ -119,35 +122,42 @@ export const createStreamPlayback = (deps: StreamPlaybackDeps) => {
   const opened = createOpenedRecordings(deps);
   const authoriseNext = createAuthoriseNext(deps);
 
-  async function* rest(asked: Asked, known: OpenedRecording, from: number): AsyncGenerator<Buffer> {
-    const pace = pacer({ ...known.row, now: deps.now, signal: asked.signal });
-    const total = known.envelope.plainBytes;
-    for (let start = from; start < total; ) {
+  async function* rest(
+    asked: Asked,
+    known: OpenedRecording,
+    sound: ServedSound,
+    first: number,
+  ): AsyncGenerator<Buffer> {
+    const { totalBytes } = sound;
+    const { durationMs } = known.row;
+    const plainBytes = BigInt(totalBytes);
+    const pace = pacer({ plainBytes, durationMs, now: deps.now, signal: asked.signal });
+    for (let start = first; start < totalBytes; ) {
       await pace(start);
       const { generation } = await authoriseNext(asked);
       if (generation !== known.envelope.generation) throw new AppError('not_found', 'The recording changed.');
-      const end = pieceEnd(start, total, FLOW_BYTES);
-      yield await deps.readVerified(known, { start, end }, asked.signal);
+      const end = sound.partEnd(start, sound.flowBytes);
+      yield await sound.read({ start, end }, asked.signal);
       start = end;
     }
   }
 
   const listening = (asked: Asked, known: OpenedRecording): Listening => {
-    const totalBytes = known.envelope.plainBytes;
+    const sound = servedSound(known, asked.asOriginal, deps.readVerified);
+    const { mediaType, totalBytes, etag } = sound;
     return {
-      mediaType: known.row.mediaType ?? 'application/octet-stream',
-      totalBytes,
-      etag: `"${known.envelope.generation}"`,
+      ...{ mediaType, totalBytes, etag },
       readPiece: (range) => {
         if (range.end - range.start > MAX_PIECE_BYTES) throw new RangeError('wider than one piece');
-        return deps.readVerified(known, range, asked.signal);
+        return sound.read(range, asked.signal);
       },
+      partEnd: (start) => sound.partEnd(start, MAX_PIECE_BYTES),
       async readAll() {
-        const end = pieceEnd(0, totalBytes, FLOW_BYTES);
-        const first = await deps.readVerified(known, { start: 0, end }, asked.signal);
+        const end = sound.partEnd(0, sound.flowBytes);
+        const first = await sound.read({ start: 0, end }, asked.signal);
         return (async function* () {
           if (first.length > 0) yield first;
-          yield* rest(asked, known, end);
+          yield* rest(asked, known, sound, end);
         })();
       },
     };

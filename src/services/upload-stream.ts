@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { AudioFacts } from '../core/audio/facts.ts';
 import { createAudioProbe } from '../core/audio/probe.ts';
+import { type KeptPlace, placeToKeep } from '../core/audio/sound-place.ts';
 import type { RecordingFlag } from '../core/delivery-flags.ts';
 import { AppError } from '../core/errors.ts';
 import { freeBuffer } from '../core/free-buffer.ts';
@@ -21,6 +22,8 @@ export type ReceivedAudio = {
   /** What is odd about the audio and, once it is known what was said of it, about the delivery. */
   readonly flags: readonly RecordingFlag[];
   readonly peaks: Buffer | null;
+  /** Where the sound lies, when another file is derived from it for players; else null. */
+  readonly soundPlace: KeptPlace | null;
 };
 
 /**
@@ -60,13 +63,13 @@ export const createUploadStream = (source: AsyncIterable<Buffer>, limits: Upload
         'digest_mismatch',
         'The bytes that arrived do not have the declared SHA-256. Send it again.',
       );
-    const { facts, peaks, refusal } = probe.finish();
+    const { facts, peaks, place, refusal } = probe.finish();
     if (refusal !== null)
       throw new AppError(
         'refused_content',
         `This is not a recording but a file of kind "${refusal}"; it was refused.`,
       );
-    return { bytes, sha256, facts, flags: facts.flags, peaks };
+    return { bytes, sha256, facts, flags: facts.flags, peaks, soundPlace: placeToKeep(facts, place) };
   };
 
   async function* body(): AsyncGenerator<Buffer> {

@@ -90,6 +90,7 @@ const sealed: SealedColumns = {
   durationMs: 1_000,
   flags: ['truncated'],
   peaksSealed: null,
+  soundPlace: null,
   digestMac: bytes(32),
   plainBytes: 2n ** 40n,
   sealedBytes: 2n ** 40n + 56n,

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 /** Builds audio files by hand, right and wrong ones. All sizes in bytes. */
 export type WavOptions = {
   readonly data?: Uint8Array;
@@ -102,3 +104,7 @@ export const opusHead = (channels = 1, preSkip = 312): Buffer => {
   head.writeUInt32LE(8000, 12);
   return head;
 };
+
+/** A file made by foreign tools; test/fixtures/audio/make.sh says how. */
+export const audioFixture = (name: string): Buffer =>
+  readFileSync(new URL(`../fixtures/audio/${name}`, import.meta.url));

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { type AudioReport, createAudioProbe } from '../../src/core/audio/probe.ts';
 
 /** Probes bytes fed in pieces of `pieceBytes` (all at once by default). */
@@ -12,6 +11,4 @@ export const probeAudio = (
   return probe.finish();
 };
 
-/** A file made by foreign tools; test/fixtures/audio/make.sh says how. */
-export const audioFixture = (name: string): Buffer =>
-  readFileSync(new URL(`../fixtures/audio/${name}`, import.meta.url));
+export { audioFixture } from './audio-files.ts';

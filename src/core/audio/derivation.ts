@@ -11,7 +11,7 @@ import { type WavSamples, wavHeader } from './wav-header.ts';
 export type Derivation = {
   readonly mediaType: string;
   readonly totalBytes: number;
-  /** Which bytes of the original a part is made of; empty for a part of the header. */
+  /** Which bytes of the original a part is made of: some at least, so that nothing is told of what does not verify. */
   sourceOf(range: ByteRange): ByteRange;
   /** Makes a part of these bytes, bit by bit, so that whoever serves it can attend to others in between. */
   render(range: ByteRange, source: Buffer): Iterable<Buffer>;
@@ -62,7 +62,7 @@ export const derivationOf = ({ codec, sampleRate, channels, place }: DerivedFact
 /** The sound of a derivation, without its header; ranges count from its first byte. */
 type Data = Pick<Derivation, 'sourceOf' | 'render' | 'boundary'>;
 
-const NOTHING: ByteRange = { start: 0, end: 0 };
+const FIRST_BYTE: ByteRange = { start: 0, end: 1 };
 const PAD = Buffer.alloc(1);
 
 /** Header, sound, and the byte that makes it even (RIFF). */
@@ -77,7 +77,7 @@ const framed = (header: Buffer, dataBytes: number, data: Data): Derivation => {
     totalBytes: end + (dataBytes % 2),
     sourceOf(range) {
       const wanted = within(range);
-      return wanted.end > wanted.start ? data.sourceOf(wanted) : NOTHING;
+      return data.sourceOf(wanted.end > wanted.start ? wanted : FIRST_BYTE);
     },
     *render(range, source) {
       if (range.start < header.length) yield header.subarray(range.start, range.end);

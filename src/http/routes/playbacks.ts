@@ -3,7 +3,6 @@ import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest 
 import { type Static, Type } from 'typebox';
 import { AppError } from '../../core/errors.ts';
 import { freeBuffer } from '../../core/free-buffer.ts';
-import { pieceEnd } from '../../core/playback-pieces.ts';
 import { checkConditions, MAX_PIECE_BYTES, parseRange } from '../../core/range.ts';
 import type { PieceRequest } from '../../services/authorise-piece.ts';
 import type { Services } from '../../services/services.ts';
@@ -11,7 +10,7 @@ import type { Listening } from '../../services/stream-playback.ts';
 import { hangUpSignal } from '../hang-up.ts';
 import { provenBy } from '../plugins/access.ts';
 import { bytes, IdParams, problems } from '../schemas/common.ts';
-import { HeardBody, OpenedPlaybackSchema, PlaybackBody } from '../schemas/playbacks.ts';
+import { AudioQuery, HeardBody, OpenedPlaybackSchema, PlaybackBody } from '../schemas/playbacks.ts';
 import { userOf } from './recordings.ts';
 
 type Options = { readonly services: Pick<Services, 'openPlayback' | 'streamPlayback' | 'reportHeard'> };
@@ -45,7 +44,7 @@ const mediaHeaders = (reply: FastifyReply, { mediaType, etag }: Listening): Fast
 
 /**
  * One part, at most {@link MAX_PIECE_BYTES} wide: verified whole before its headers leave, so damage is a clean 502. A wider
- * wish is shortened to a segment boundary, and the player asks on.
+ * wish is shortened to where the next part begins well, and the player asks on.
  */
 const sendPart = async (
   reply: FastifyReply,
@@ -53,7 +52,7 @@ const sendPart = async (
   wish: { readonly start: number; readonly end: number },
 ): Promise<FastifyReply> => {
   const { start } = wish;
-  const end = wish.end - start > MAX_PIECE_BYTES ? pieceEnd(start, listening.totalBytes) : wish.end;
+  const end = wish.end - start > MAX_PIECE_BYTES ? listening.partEnd(start) : wish.end;
   const body = await listening.readPiece({ start, end });
   mediaHeaders(reply, listening)
     .code(206)
@@ -133,6 +132,7 @@ const openPlayback = (app: FastifyInstance, services: Options['services']): void
           audioUrl: `${url}/audio`,
           peaksUrl: opened.hasPeaks ? `${url}/peaks` : null,
           expiresAt: opened.expiresAt.toISOString(),
+          playable: opened.playable,
           mediaType: opened.mediaType,
           durationMs: opened.durationMs,
         });
@@ -152,8 +152,9 @@ const audio = (app: FastifyInstance, services: Options['services']): void => {
       operationId: 'playbackAudio',
       summary: 'The sound, with Range; every piece is decided again',
       description:
-        'bytes=a-b wider than 512 KiB is answered 206 with a shorter part. Several ranges in one request are answered 200 with the whole, as RFC 9110 §14.2 permits. HEAD ignores Range.',
+        'bytes=a-b wider than 512 KiB is answered 206 with a shorter part. Several ranges in one request are answered 200 with the whole, as RFC 9110 §14.2 permits. HEAD ignores Range. What browsers do not play is served as a WAV file derived from it while it is served (docs/formats.md); form=original is the original byte for byte.',
       params: IdParams,
+      querystring: AudioQuery,
       response: {
         200: bytes('audio/*', 'The whole recording, paced after a burst'),
         206: bytes('audio/*', 'A part'),
@@ -163,7 +164,8 @@ const audio = (app: FastifyInstance, services: Options['services']): void => {
     },
     handler: async (request, reply) => {
       assertDestination(request, 'audio');
-      const asked = { ...pieceOf(request), signal: hangUpSignal(reply) };
+      const { form } = request.query as Static<typeof AudioQuery>;
+      const asked = { ...pieceOf(request), asOriginal: form === 'original', signal: hangUpSignal(reply) };
       return sendAudio(request, reply, await services.streamPlayback.audio(asked));
     },
   });

@@ -22,8 +22,21 @@ export const OpenedPlaybackSchema = Closed({
   audioUrl: Type.String({ maxLength: 200 }),
   peaksUrl: Nullable(Type.String({ maxLength: 200 })),
   expiresAt: Instant,
-  mediaType: Type.String({ maxLength: 100 }),
+  playable: Type.Enum(['original', 'derived', 'none'], {
+    description:
+      'what audioUrl serves: the original, which browsers play; a WAV file derived from it while it is served; or, of what can be neither played nor derived, the original all the same',
+  }),
+  mediaType: Type.String({ maxLength: 100, description: 'of what audioUrl serves' }),
   durationMs: Nullable(Type.Integer()),
+});
+
+export const AudioQuery = Closed({
+  form: Type.Optional(
+    Type.Enum(['playable', 'original'], {
+      default: 'playable',
+      description: 'original: byte for byte as it was delivered, whether browsers play it or not',
+    }),
+  ),
 });
 
 const Millisecond = Type.Integer({ minimum: 0, maximum: 2_147_483_647 });
