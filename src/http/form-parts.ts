@@ -1,5 +1,7 @@
 import type { Readable } from 'node:stream';
 import { Dicer } from '@fastify/busboy';
+import { AppError } from '../core/errors.ts';
+import { createHeaderWatch, type HeaderFault } from './part-headers.ts';
 
 /** One part of a form as it arrives. Its headers and bytes are attacker-controlled. */
 export type FormPart = {
@@ -53,10 +55,22 @@ const partOf = (stream: Readable, headers: Headers): FormPart => {
   };
 };
 
+const where: Record<HeaderFault, string> = {
+  filename: 'the file name of a part',
+  headers: 'a header of a part',
+};
+
+const unreadable = (fault: HeaderFault): AppError =>
+  new AppError(
+    'invalid_request',
+    `A line feed, carriage return or NUL stands in ${where[fault]}: leave it out, or write it as %0A, %0D or %00. Nothing was stored.`,
+  );
+
 /**
  * The parts of a form in their order, each a stream that has to be read to its end before the next is asked for, with its
  * headers, which the parsers of forms above Dicer keep back. `next` resolves to null after the closing boundary, or at once
- * for a body without a byte; it rejects when the form ends without one. Nothing is kept but what the streams hold, and
+ * for a body without a byte; it rejects when the form ends without one, and with `invalid_request` once a part has a header
+ * that no two readers would read alike. Nothing is kept but what the streams hold, and
  * reading the source waits for who reads them.
  */
 export const readForm = (source: Readable, boundary: string): { next(): Promise<FormPart | null> } => {
@@ -66,6 +80,8 @@ export const readForm = (source: Readable, boundary: string): { next(): Promise<
   let end: { readonly error: Error | null } | null = null;
   let open: Readable | null = null;
   let wake: () => void = () => undefined;
+  let refused: AppError | null = null;
+  const faultOf = createHeaderWatch(boundary);
 
   const finish = (error: Error | null): void => {
     end ??= { error };
@@ -92,6 +108,10 @@ export const readForm = (source: Readable, boundary: string): { next(): Promise<
   dicer.on('error', (error) => finish(bytes === 0 ? null : error));
   source.on('data', (chunk: Buffer) => {
     bytes += chunk.length;
+    const fault = refused === null ? faultOf(chunk) : null;
+    if (fault === null) return;
+    refused = unreadable(fault);
+    finish(refused);
   });
   source.once('close', () => {
     if (!source.readableEnded) finish(new Error('the connection ended before the form did'));
@@ -102,6 +122,8 @@ export const readForm = (source: Readable, boundary: string): { next(): Promise<
   return {
     async next() {
       for (;;) {
+        // Also before a part that came in the same piece.
+        if (refused !== null) throw refused;
         const part = arrived.shift();
         if (part !== undefined) return part;
         if (end !== null) {

@@ -100,6 +100,23 @@ const forms: readonly (readonly [what: string, ask: () => Ask, says: RegExp])[] 
     () => ({ form: { contentType: multipart, body: Buffer.from(halfMetadata) } }),
     /closing boundary/,
   ],
+  ...['a\nb.wav', 'a\rb.wav', 'a\0b.wav'].map((filename): (typeof forms)[number] => [
+    `the file name ${JSON.stringify(filename)}`,
+    () => ({
+      form: {
+        contentType: multipart,
+        body: Buffer.concat([
+          Buffer.from(
+            `--x\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n{"callId":"1"}\r\n--x\r\n` +
+              `Content-Disposition: form-data; name="audio"; filename="${filename}"\r\n\r\n`,
+          ),
+          audio,
+          Buffer.from('\r\n--x--\r\n'),
+        ]),
+      },
+    }),
+    /^A line feed, carriage return or NUL stands in the file name of a part/,
+  ]),
   [
     'an unreadable digest',
     () => ({ form: formOf([metadataPart(), { name: 'sha256', content: 'zz' }, audioPart]) }),

@@ -111,3 +111,55 @@ test.each([
 ])('the boundary of %s', (contentType, boundary) => {
   expect(boundaryOf(contentType)).toBe(boundary);
 });
+
+describe('a control character in the headers of a part', () => {
+  const audio = (filename: string) =>
+    part(
+      [`Content-Disposition: form-data; name="audio"; filename="${filename}"`, 'Content-Type: audio/wav'],
+      'x',
+    );
+
+  test.each([
+    ['a line feed in the file name', audio('a\nb.wav'), /the file name of a part/],
+    ['a carriage return', audio('a\rb.wav'), /the file name of a part/],
+    ['NUL', audio('a\0.wav'), /the file name of a part/],
+    ['a line that looks like another header', audio('a\nContent-Type: x'), /the file name of a part/],
+    [
+      'in an extended file name',
+      part(["Content-Disposition: form-data; name=audio; filename*=UTF-8''a\n"], 'x'),
+      /file name/,
+    ],
+    [
+      'in another header',
+      part(['Content-Disposition: form-data; name="audio"', 'X-Y: a\nb'], 'x'),
+      /a header of a part/,
+    ],
+    [
+      'in the name of the field',
+      part(['Content-Disposition: form-data; name="au\0dio"'], 'x'),
+      /a header of a part/,
+    ],
+  ])('%s is refused in those words, however it arrives', async (_what, bad, says) => {
+    for (const text of [
+      `${bad}${END}`,
+      `${field('metadata', '{}')}${bad}${END}`,
+      `pre${CRLF}${field('', '')}${bad}`,
+    ])
+      for (const pieceBytes of [1, 3, text.length]) {
+        const refusal = expect(read(text, pieceBytes)).rejects;
+        await refusal.toMatchObject({ code: 'invalid_request', message: expect.stringMatching(says) });
+      }
+  });
+
+  test.each([
+    ['in the content', part(['Content-Disposition: form-data; name="audio"'], 'a\n\0\r b')],
+    ['in a header that is continued', part(['Content-Disposition: form-data;', ' name="audio"'], 'x')],
+    ['after the form', `${field('audio', 'x')}${END}\n\0`],
+    ['in what looks like a boundary and is none', field('audio', `${CRLF}--y${CRLF}A: \n${CRLF}${CRLF}`)],
+  ])('%s it is none', async (_what, text) => {
+    for (const pieceBytes of [1, 3, text.length])
+      expect(
+        (await read(text.endsWith('\0') ? text : `${text}${END}`, pieceBytes)).map(({ name }) => name),
+      ).toEqual(['audio']);
+  });
+});
