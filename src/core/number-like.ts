@@ -15,6 +15,23 @@ export const mayHoldNumber = (text: string): boolean => {
 /** A whole UUID, or a hex digest of MD5, SHA-1 or SHA-256, that is not decimal throughout: that would be a number in disguise. */
 const OPAQUE_TOKEN =
   /(?![\d-]{36}|\d{32})(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<!\d)(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})(?![0-9a-f]))/gi;
+/** An id of 64 or 96 bits (MongoDB's, a trace's): the same digits, where nothing but a separator stands beside them. */
+const SHORT_ID = /(?<![\p{L}\p{Nd}])(?:[0-9a-f]{16}|[0-9a-f]{24})(?![\p{L}\p{Nd}])/giu;
+/**
+ * A telephone number (070 174 06 05, 46 70 …, 0046 …) or a personal identity or coordination number of ten digits or twelve,
+ * whose check digit may be mistyped, at the one end or at the other.
+ */
+const BORN = String.raw`\d\d(?:0[1-9]|1[0-2])(?:[06][1-9]|[1278]\d|[39][01])\d{4}`;
+const STARTS_WITH_NUMBER = new RegExp(String.raw`^(?:0+[1-9]\d{7}|46[1-9]\d{7}|(?:19|20)?${BORN})`);
+const ENDS_WITH_NUMBER = new RegExp(String.raw`(?:0[1-9]\d{7,8}|46[1-9]\d{7,8}|${BORN})$`);
+
+/** A number with hex letters put before or behind it: what random digits hardly ever look like. */
+const allDigitsTogether = (token: string): boolean => /^[a-f]*\d{6,}[a-f]*$/i.test(token);
+
+/** As {@link allDigitsTogether}, or one end is a number and the rest is random: 0701740605a1b2c3. */
+const isDressedNumber = (token: string): boolean =>
+  allDigitsTogether(token) || STARTS_WITH_NUMBER.test(token) || ENDS_WITH_NUMBER.test(token);
+
 /** A day of this century, alone or with a time of day: 2026-01-05, 2026-01-05_10-30-59. Not an identity number written alike. */
 const DATE =
   /(?<!\p{Nd})20\d\d([-_.])(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])(?:[-_.T ][01]\d([-_.:])[0-5]\d(?:\2[0-5]\d)?|[-_.T ]2[0-3]([-_.:])[0-5]\d(?:\3[0-5]\d)?)?(?!\p{Nd}|[-+_. ]{1,3}\p{Nd}{4})/gu;
@@ -23,10 +40,17 @@ const SIX_TOGETHER = /(?:\p{Nd}[^\p{L}\p{Nd}]{0,8}){5}\p{Nd}/u;
 
 /**
  * The same of a name in an address, where more digits are under suspicion and random ones are not: UUIDs and hex digests are
- * taken out before digits are looked for, so that names of one shape are not refused by chance.
+ * taken out before digits are looked for, so that names of one shape are not refused by chance. Of ids of 16 and 24 hex
+ * digits one in some hundred has what could be a number at one end, and is refused: so few bits cannot be told apart from it.
  */
 export const nameMayHoldNumber = (name: string): boolean =>
-  SIX_TOGETHER.test(name.normalize('NFKC').replace(OPAQUE_TOKEN, 'x').replace(DATE, 'x'));
+  SIX_TOGETHER.test(
+    name
+      .normalize('NFKC')
+      .replace(OPAQUE_TOKEN, (token) => (allDigitsTogether(token) ? token : 'x'))
+      .replace(SHORT_ID, (token) => (isDressedNumber(token) ? token : 'x'))
+      .replace(DATE, 'x'),
+  );
 
 /** Six digits with nothing between them but spaces, full stops, dashes of any kind, underscores or brackets: 46 70 99 98 877. */
 const SIX_IN_WORDS = /(?:\p{Nd}[\s._()[\]\p{Pd}]{0,4}){5}\p{Nd}/u;

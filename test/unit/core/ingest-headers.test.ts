@@ -173,11 +173,77 @@ describe('names', () => {
   });
 });
 
-describe('digits in names', () => {
-  /** The same hex digits on every run, as random as any. */
-  const hexDigits = (round: number): string => createHash('md5').update(`name ${round}`).digest('hex');
-  const uuidOf = (hex: string): string => hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+const isOpaque = (name: string): boolean => {
+  try {
+    assertOpaqueName(name);
+    return true;
+  } catch {
+    return false;
+  }
+};
 
+/** The same hex digits on every run, as random as any. */
+const hexDigits = (round: number): string => createHash('md5').update(`name ${round}`).digest('hex');
+const uuidOf = (hex: string): string => hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+
+describe('ids of 16 and 24 hex digits', () => {
+  const shapes = ['S', 'S.wav', 'rec_S.wav', 'S-1', '2026-03-01_S'];
+
+  test.each([16, 24])('of %i: hardly one is refused by chance', (digits) => {
+    let refused = 0;
+    const rounds = 4000;
+    for (let round = 0; round < rounds; round += 1) {
+      const name = shapes[round % shapes.length]?.replace('S', hexDigits(round).slice(0, digits)) ?? '';
+      if (!isOpaque(name)) refused += 1;
+    }
+    // Without them being known it is more than a quarter.
+    expect(refused / rounds).toBeLessThan(0.012);
+  });
+
+  test.each([
+    '0701740605abcdef',
+    'abcdef0701740605',
+    'abc0701740605def.wav',
+    '0701740605a1b2c3',
+    'a1b2c30701740605',
+    'A1B2C30701740605',
+    '46701740605abcd1',
+    'rec_0046701740605a1b.wav',
+    '191212121212abcd',
+    '1212121212a1b2c3',
+    '1212721212b2c3d4',
+    'a1b2c31212721212',
+    '0701740605a1b2c3d4e5f6a1',
+    'a1b2c3d4e5f6a10701740605',
+    'deadbeef0701740605deadbe',
+    '1234567890123456',
+    '0000000701740605',
+    '000000000000000701740605',
+    'deadbeefdeadbeefdeadbe0701740605',
+    '0701740605deadbeefdeadbeefdeadbe',
+    'f3a90b7e12c4d8560701740605',
+    '07017406050701740605abcd',
+  ])('%s is a number in disguise', (name) => {
+    expect(isOpaque(name)).toBe(false);
+  });
+
+  test.each([
+    '507f1f77bcf86cd799439011',
+    '65a3f0c2e4b0d1a2b3c4d5e6.wav',
+    '4bf92f3577b34da6',
+    '00f067aa0ba902b7.mp3',
+    '9a123456b7c8d9e0',
+  ])('%s is opaque', (name) => {
+    expect(isOpaque(name)).toBe(true);
+  });
+
+  test('what is longer or shorter, or grown together with other digits, is none', () => {
+    for (const name of ['9a123456b7c8d9e', '9a123456b7c8d9e01', 'x9a123456b7c8d9e0', '9a123456b7c8d9e0å'])
+      expect(isOpaque(name)).toBe(false);
+  });
+});
+
+describe('digits in names', () => {
   test.each(
     [
       [
