@@ -17,6 +17,8 @@ export type ActorDescription = {
   readonly organisation: Named | null;
   /** Care units whose recordings the actor may hear. */
   readonly units: readonly Named[];
+  /** The password is one that somebody else made: nothing but choosing another is permitted with it. */
+  readonly passwordChangeRequired: boolean;
 };
 
 export type DescribeActorDeps = {
@@ -49,6 +51,7 @@ export const createDescribeActor =
       email: user?.email ?? null,
       organisation: organisation === null ? null : { id: organisation.id, name: organisation.name },
       units,
+      passwordChangeRequired: actor.type === 'user' && actor.passwordInitial === true,
     };
   };
 

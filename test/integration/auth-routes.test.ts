@@ -48,6 +48,7 @@ describe('POST /v1/auth/login', () => {
         email: nurse.email,
         organisation: { id: home.id, name: expect.any(String) },
         units: [{ id: unit.id, name: 'Akuten' }],
+        passwordChangeRequired: false,
       },
     });
     const [cookie, ...others] = [answer.headers['set-cookie']].flat();
@@ -252,8 +253,10 @@ describe('POST /v1/auth/password', () => {
   test('one that an administrator has made opens nothing but the way to another; each refusal is an entry', async () => {
     const { id, email } = await home.newUser('compliance');
     const reset = await identity.services.userAccess.resetPassword(home.caller(), id);
-    const signedIn = async (password: string) => (await signInOver(app, { email, password })).accessToken;
-    const token = await signedIn(reset.initialPassword);
+    const { accessToken: token, user } = await signInOver(app, { email, password: reset.initialPassword });
+    const due = async () =>
+      (await app.inject({ url: '/v1/auth/me', headers: bearer(token) })).json().passwordChangeRequired;
+    expect([user.passwordChangeRequired, await due()]).toEqual([true, true]);
     const read = () => app.inject({ url: '/v1/admin/users', headers: bearer(token) });
     const before = (await identity.entries('access.denied')).length;
     const answer = await read();
@@ -262,7 +265,6 @@ describe('POST /v1/auth/password', () => {
     expect((await identity.entries('access.denied')).slice(before)).toMatchObject([
       { actor: { id }, detail: { route: '/v1/admin/users', reason: 'initial_password' } },
     ]);
-    expect((await app.inject({ url: '/v1/auth/me', headers: bearer(token) })).statusCode).toBe(200);
     const change = (newPassword: string) =>
       post(app, '/v1/auth/password', {
         headers: bearer(token),
@@ -271,6 +273,9 @@ describe('POST /v1/auth/password', () => {
     expect((await change(reset.initialPassword)).statusCode).toBe(400);
     expect((await read()).json()).toMatchObject({ code: 'password_change_required' });
     expect((await change('min alldeles egna mening')).statusCode).toBe(204);
+    expect(await due()).toBe(false);
+    const newPassword = 'min alldeles egna mening';
+    expect((await signInOver(app, { email, password: newPassword })).user.passwordChangeRequired).toBe(false);
     // From here on it is the role that decides.
     expect((await read()).json()).toMatchObject({ code: 'forbidden' });
     const changes = (await identity.entries('user.changed')).filter(({ detail }) => detail.target === id);

@@ -58,5 +58,9 @@ export const signInOver = async <P extends { readonly email: string; readonly pa
   });
   if (answer.statusCode !== 200) throw new Error(`signing in answered ${answer.statusCode}`);
   const cookie = answer.cookies.find(({ name }) => name === SESSION_COOKIE)?.value ?? '';
-  return { person, cookie, accessToken: answer.json().accessToken as string };
+  const { accessToken, user } = answer.json() as {
+    accessToken: string;
+    user: { readonly passwordChangeRequired: boolean };
+  };
+  return { person, cookie, accessToken, user };
 };

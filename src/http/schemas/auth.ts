@@ -24,6 +24,10 @@ export const ActorSchema = Closed({
   email: Nullable(Email),
   organisation: Nullable(Named),
   units: Type.Array(Named, { description: 'care units whose recordings the actor may hear' }),
+  passwordChangeRequired: Type.Boolean({
+    description:
+      'somebody else made this password: until another is chosen (POST /v1/auth/password), everything else is answered 403 password_change_required',
+  }),
 });
 
 const AccessToken = Type.String({
