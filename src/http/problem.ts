@@ -20,7 +20,7 @@ export type Problem = {
 const serverDetail = (code: ErrorCode): string => {
   switch (problemTable[code].status) {
     case 502:
-      return 'The stored recording did not pass its integrity check. Nothing was released. The operator has been told.';
+      return 'What is stored here did not pass its integrity check. Nothing of it was released. The operator has been told.';
     case 503:
       return 'The vault cannot do this right now and has done nothing. Try again shortly.';
     case 507:

@@ -50,7 +50,7 @@ const sentence: Record<number, string> = {
   416: 'Range outside the recording',
   422: 'Refused by policy (executable or archive)',
   429: 'Too many requests; see Retry-After',
-  502: 'The stored object failed its integrity check',
+  502: 'What is stored failed its integrity check: a recording, or an entry of the access log',
   503: 'Log, database, object store or keys unavailable; nothing was released or stored',
   507: 'No room for more recordings',
 };
