@@ -1,3 +1,5 @@
+import { mayHoldNumber } from '../core/number-like.ts';
+
 /**
  * What became of a delivery. `stored`: the vault has it, bit for bit; the file may go. `refused`: the vault will never take
  * it as it is; the file stays, and somebody has to look. `later`: the same delivery may succeed another time.
@@ -27,6 +29,34 @@ const field = (body: unknown, name: string): string | null => {
   const value = (body as Record<string, unknown>)[name];
   return typeof value === 'string' && value !== '' ? value.slice(0, 2_000) : null;
 };
+
+/** Words of another machine, as they may stand in a log: no control characters for a terminal, and no number. */
+const sayable = (text: string | null): string | null => {
+  if (text === null) return null;
+  const line = text
+    .replace(/\p{C}+/gu, ' ')
+    .trim()
+    .slice(0, 500);
+  return line === '' || mayHoldNumber(line) ? null : line;
+};
+
+type Fault = { readonly where: string; readonly fault: string };
+
+/** The faults of a problem, by field. */
+const faultsOf = (body: unknown): readonly Fault[] => {
+  const given = (body as { readonly faults?: unknown } | null)?.faults;
+  if (!Array.isArray(given)) return [];
+  return given.slice(0, 20).flatMap((one: unknown) => {
+    const [where, fault] = [sayable(field(one, 'where')), sayable(field(one, 'fault'))];
+    return where === null || fault === null ? [] : [{ where, fault }];
+  });
+};
+
+/** A call from tomorrow: one of two clocks is wrong, and when that is mended the vault takes the call. */
+const isOfTheClock = (code: string, faults: readonly Fault[]): boolean =>
+  code === 'not_acceptable_metadata' &&
+  faults.length > 0 &&
+  faults.every(({ fault }) => /\bahead\b.*\bclock\b/.test(fault));
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -67,8 +97,14 @@ const stored = (answer: Answer, sha256: string): Delivery => {
 export const deliveryOf = (answer: Answer, sha256: string): Delivery => {
   const { status, retryAfter, body } = answer;
   if (status === 200 || status === 201) return stored(answer, sha256);
-  const code = field(body, 'code') ?? `http_${status}`;
-  const reason = sentenceOf(status, field(body, 'detail'));
+  const code = /^[a-z0-9_]{1,40}$/.exec(field(body, 'code') ?? '')?.[0] ?? `http_${status}`;
+  const faults = faultsOf(body);
+  const reason = [
+    sentenceOf(status, sayable(field(body, 'detail'))),
+    ...faults.map(({ where, fault }) => `${where} ${fault}`),
+  ].join(' ');
+  if (isOfTheClock(code, faults))
+    return { outcome: 'later', code: 'clock', reason, retryAfter, stopped: false };
   if (status >= 500 || status < 400 || LATER.has(status) || ON_THE_WAY.has(code))
     return { outcome: 'later', code, reason, retryAfter, stopped: STOPPED.has(status) };
   return { outcome: 'refused', code, reason };

@@ -1,5 +1,6 @@
-import { Command, CommanderError } from 'commander';
+import { Command } from 'commander';
 import { version } from '../version.ts';
+import { addAgentCommands } from './agent-commands.ts';
 import { parseEmail, parseName, parseRecording, refuseRepetition } from './arguments.ts';
 import { adminCreate } from './commands/admin-create.ts';
 import { doctor } from './commands/doctor.ts';
@@ -11,8 +12,7 @@ import { parseDay, pruneLog } from './commands/prune-log.ts';
 import { collectApprover, restore } from './commands/restore.ts';
 import { verify } from './commands/verify.ts';
 import { collectLog, parseListen, witness } from './commands/witness.ts';
-import { exitCodes } from './exit-codes.ts';
-import { sayError } from './print.ts';
+import { run, runProgram } from './run-program.ts';
 import { collectHead, collectKey, collectWitness, quorumOf } from './verify-options.ts';
 
 /** Commands resolve to their exit code. stdout is data, stderr is talk. */
@@ -27,12 +27,6 @@ const program = new Command('callvault')
 Exit codes: 0 done and clean, 1 done and something was found, 2 not understood, 3 could not be carried out.
 Settings come from the environment and from .env in the current folder; .env.example lists them.`,
   );
-
-const run =
-  <A extends unknown[]>(command: (...args: A) => Promise<number>) =>
-  async (...args: A): Promise<void> => {
-    process.exitCode = await command(...args);
-  };
 
 program
   .command('serve')
@@ -162,24 +156,6 @@ program
   .requiredOption('--listen <host:port>', 'where logs reach it, without TLS', parseListen)
   .action(run(witness));
 
+addAgentCommands(program);
 refuseRepetition(program);
-
-const main = async (): Promise<void> => {
-  try {
-    await program.parseAsync(process.argv);
-  } catch (error) {
-    if (error instanceof CommanderError) {
-      process.exitCode = error.exitCode === 0 ? exitCodes.clean : exitCodes.usage;
-      return;
-    }
-    sayError(error);
-    process.exitCode = exitCodes.couldNotRun;
-  }
-};
-
-// Whoever reads has heard enough (`callvault … | head`): the work goes on, and nothing is wrong.
-for (const stream of [process.stdout, process.stderr])
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
-await main();
+await runProgram(program);

@@ -1,0 +1,161 @@
+import { realpath, unlink } from 'node:fs/promises';
+import { AppError, isAppError } from '../core/errors.ts';
+import { type CallFields, MAX_FIELDS_BYTES, readFieldsJson } from './call-fields.ts';
+import type { Delivery } from './delivery.ts';
+import { FileChanged, type OpenFile, openFile } from './file-digest.ts';
+import { mediaTypeOf } from './media-types.ts';
+import type { VaultClient } from './vault-client.ts';
+
+/** What became of one file. */
+export type HandedOver =
+  | {
+      readonly outcome: 'stored';
+      readonly id: string;
+      /** False: the vault had it already. */
+      readonly created: boolean;
+      readonly sha256: string;
+      readonly bytes: number;
+      /** `changed`: another file stands under the name by now; it stays. `failed`: the system does not let it be removed. */
+      readonly removal: 'none' | 'removed' | 'changed' | 'failed';
+    }
+  | (Exclude<Delivery, { outcome: 'stored' }> & { readonly sha256: string; readonly bytes: number })
+  /** Somebody still writes it, or its side file. */
+  | { readonly outcome: 'changed' }
+  | { readonly outcome: 'gone' }
+  /** A folder, a link, a FIFO: nothing that could be handed over. */
+  | { readonly outcome: 'no_file' }
+  | { readonly outcome: 'unreadable'; readonly code: string };
+
+export type HandOver = {
+  readonly client: Pick<VaultClient, 'upload'>;
+  /** What is known of every file; a side file `FILE.json` says more, `last` has the last word. */
+  readonly fields: (name: string) => CallFields;
+  readonly last?: CallFields;
+  readonly mediaType?: string;
+  /** After the vault has answered for its bytes. Takes the side file along. */
+  readonly remove: boolean;
+  /** True: nothing between root and file may be a symbolic link by now. */
+  readonly strictFolder?: boolean;
+};
+
+const codeOf = (error: unknown): string => {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return /^E[A-Z0-9_]{1,30}$/.test(code) ? code : 'EUNKNOWN';
+};
+
+const SLASH = 0x2f;
+const SIDE = Buffer.from('.json');
+
+const split = (path: Buffer): { folder: Buffer; name: Buffer } => {
+  const at = path.lastIndexOf(SLASH);
+  return {
+    folder: at < 0 ? Buffer.from('.') : path.subarray(0, Math.max(at, 1)),
+    name: path.subarray(at + 1),
+  };
+};
+
+/** A name as it can be sent: what is no text, and what steers terminals, is replaced. */
+export const sendableName = (name: Buffer): string =>
+  new TextDecoder('utf-8')
+    .decode(name)
+    .replace(/\p{Cc}/gu, '\ufffd')
+    .slice(0, 255)
+    .toWellFormed();
+
+/** Null when there is none; a link or a FIFO of that name is none, and keeps no recording back. */
+const openSide = async (path: Buffer): Promise<OpenFile | null> => {
+  try {
+    return await openFile(Buffer.concat([path, SIDE]));
+  } catch (error) {
+    if (['ENOENT', 'ENAMETOOLONG', 'ELOOP'].includes(codeOf(error))) return null;
+    throw error;
+  }
+};
+
+const readSide = async (side: OpenFile): Promise<CallFields> => {
+  if (side.bytes > MAX_FIELDS_BYTES)
+    throw new AppError('not_acceptable_metadata', `The side file is longer than ${MAX_FIELDS_BYTES} bytes.`);
+  const pieces: Buffer[] = [];
+  for await (const piece of side.read()) pieces.push(piece as Buffer);
+  return readFieldsJson(Buffer.concat(pieces));
+};
+
+const isWhere = async (folder: Buffer): Promise<boolean> =>
+  (await realpath(folder, { encoding: 'buffer' })).equals(folder);
+
+type Opened = { readonly path: Buffer; readonly file: OpenFile; readonly side: OpenFile | null };
+
+const removeBoth = async (
+  { path, file, side }: Opened,
+  strict: boolean,
+): Promise<'removed' | 'changed' | 'failed'> => {
+  try {
+    if (!(await file.unchanged()) || (side !== null && !(await side.unchanged()))) return 'changed';
+    if (strict && !(await isWhere(split(path).folder))) return 'changed';
+    // The side file first: what is left by a crash between the two is handed over again, and is then known.
+    if (side !== null) await unlink(Buffer.concat([path, SIDE]));
+    // Looked at once more, as near to the end as can be.
+    if (!(await file.unchanged())) return 'changed';
+    await unlink(path);
+    return 'removed';
+  } catch (error) {
+    return codeOf(error) === 'ENOENT' ? 'changed' : 'failed';
+  }
+};
+
+const deliver = async (
+  { client, fields, last = {}, mediaType, remove, strictFolder = false }: HandOver,
+  opened: Opened,
+  signal: AbortSignal | undefined,
+): Promise<HandedOver> => {
+  const { path, file, side } = opened;
+  const name = sendableName(split(path).name);
+  const sha256 = await file.digest(signal);
+  const deliveryId = `sha256:${sha256}`;
+  let metadata: CallFields;
+  try {
+    const said = { ...fields(name), ...(side === null ? {} : await readSide(side)), ...last };
+    metadata = { callId: deliveryId, originalName: name, ...said, deliveryId };
+  } catch (error) {
+    if (!isAppError(error)) throw error;
+    return { outcome: 'refused', code: error.code, reason: error.message, sha256, bytes: file.bytes };
+  }
+  const delivery = await client.upload({
+    open: () => file.read(),
+    bytes: file.bytes,
+    sha256,
+    mediaType: mediaType ?? mediaTypeOf(name) ?? 'application/octet-stream',
+    metadata,
+    ...(signal === undefined ? {} : { signal }),
+  });
+  if (delivery.outcome !== 'stored') return { ...delivery, sha256, bytes: file.bytes };
+  if (!(await file.unchanged())) return { outcome: 'changed' };
+  const removal = remove ? await removeBoth(opened, strictFolder) : 'none';
+  return { ...delivery, sha256, bytes: file.bytes, removal };
+};
+
+/**
+ * Hands one file over: its digest, then its bytes, once. It counts as stored only when the vault answered with the digest
+ * reckoned here and the file is still what it was then; only then, and only if told so, is it removed. Throws nothing but
+ * the signal's reason.
+ */
+export const handOver = async (how: HandOver, given: Buffer, signal?: AbortSignal): Promise<HandedOver> => {
+  let file: OpenFile | null = null;
+  let side: OpenFile | null = null;
+  try {
+    file = await openFile(given);
+    if (file === null) return { outcome: 'no_file' };
+    if (how.strictFolder === true && !(await isWhere(split(given).folder))) return { outcome: 'no_file' };
+    side = await openSide(given);
+    return await deliver(how, { path: given, file, side }, signal);
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (error instanceof FileChanged) return { outcome: 'changed' };
+    const code = codeOf(error);
+    if (code === 'ENOENT') return { outcome: 'gone' };
+    return code === 'ELOOP' ? { outcome: 'no_file' } : { outcome: 'unreadable', code };
+  } finally {
+    await side?.close();
+    await file?.close();
+  }
+};

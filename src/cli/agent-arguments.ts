@@ -1,0 +1,42 @@
+import { InvalidArgumentError } from 'commander';
+import { readFields, secretFields } from '../agent/call-fields.ts';
+import { isAppError } from '../core/errors.ts';
+
+export type GivenField = readonly [name: string, value: string];
+
+/** `--field NAME=VALUE`, which may be given several times. What tells who somebody is does not belong on a command line. */
+export const collectField = (text: string, known: readonly GivenField[]): readonly GivenField[] => {
+  const [, name = '', value = ''] = /^([A-Za-z]{1,40})=(.+)$/s.exec(text) ?? [];
+  if (name === '') throw new InvalidArgumentError('Write NAME=VALUE, such as careUnit=Advice.');
+  if (secretFields.has(name))
+    throw new InvalidArgumentError(
+      'Others on the machine see a command line: numbers and names go into a side file, a variable or the standard input.',
+    );
+  if (known.some(([other]) => other === name)) throw new InvalidArgumentError(`${name} was given twice.`);
+  try {
+    return [...known, ...Object.entries(readFields({ [name]: value }))];
+  } catch (error) {
+    throw new InvalidArgumentError(isAppError(error) ? error.message : 'It cannot be sent.');
+  }
+};
+
+/** A whole or broken number of seconds, as milliseconds. */
+export const parseSeconds = (text: string): number => {
+  const seconds = /^\d{1,6}(\.\d{1,3})?$/.test(text) ? Number(text) : Number.NaN;
+  if (!(seconds <= 604_800)) throw new InvalidArgumentError('Give seconds, at most a week of them.');
+  return seconds * 1_000;
+};
+
+export const parseConcurrency = (text: string): number => {
+  if (!/^\d{1,2}$/.test(text) || Number(text) < 1 || Number(text) > 32)
+    throw new InvalidArgumentError('Give a number from 1 to 32.');
+  return Number(text);
+};
+
+export const parseMediaType = (text: string): string => {
+  if (
+    !/^(audio\/[\w.+!#$&^-]{1,60}|application\/octet-stream)(;[\w.+-]{1,20}=[\w.+-]{1,20}){0,4}$/.test(text)
+  )
+    throw new InvalidArgumentError('Write a media type, such as audio/x-slin;rate=16000;channels=2.');
+  return text;
+};

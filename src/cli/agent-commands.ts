@@ -1,0 +1,65 @@
+import { type Command, Option } from 'commander';
+import { collectField, parseConcurrency, parseMediaType, parseSeconds } from './agent-arguments.ts';
+import { push } from './commands/push.ts';
+import { watch } from './commands/watch.ts';
+import { addImportCommand } from './import-command.ts';
+import { run } from './run-program.ts';
+
+const withVault = (command: Command): Command =>
+  command
+    .option('--url <url>', 'the vault, such as https://vault.example.se; or CALLVAULT_URL')
+    .option(
+      '--key-file <file>',
+      'the API key of the source, in a file of its owner alone; or CALLVAULT_SOURCE_KEY_FILE',
+    )
+    .option('--ca <file>', 'certificates (PEM) of the authority that the vault is known by; or CALLVAULT_CA');
+
+const seconds = (flags: string, description: string, standard: number): Option =>
+  new Option(flags, description).argParser(parseSeconds).default(standard * 1_000, String(standard));
+const FIELD = 'said of every call, as NAME=VALUE; can be given several times; not for numbers';
+
+/** What runs beside a telephony system, also in a program of its own. */
+export const addAgentCommands = (program: Command): void => {
+  withVault(
+    program
+      .command('push')
+      .description(
+        'hand finished recordings over to a vault; what is known of the call comes from CALLVAULT_CALL_ID, CALLVAULT_CALLER_NUMBER …, from FILE.json beside the file, and from options',
+      )
+      .argument('<files...>', 'recordings'),
+  )
+    .option('--call-id <id>', 'the call that all these files belong to; without any the digest of the file')
+    .option('--field <name=value>', FIELD, collectField, [])
+    .option('--metadata-stdin', 'read more fields, numbers too, as JSON from the standard input')
+    .option(
+      '--media-type <type>',
+      'of sound without a container, such as audio/x-slin;rate=16000',
+      parseMediaType,
+    )
+    .option('--remove', 'remove a file, and its side file, when the vault has answered for its bytes')
+    .addOption(seconds('--try-for <seconds>', 'go on trying while the vault does not answer', 60))
+    .option('--json', 'one line of JSON')
+    .action(run(push));
+
+  withVault(
+    program
+      .command('watch')
+      .description('empty a folder of recordings into a vault, for as long as it runs')
+      .argument('<folder>', 'where recordings appear; also on a share'),
+  )
+    .option('--recursive', 'folders below it as well')
+    .option('--all', 'also files whose names promise no audio')
+    .option('--keep', 'leave the files where they are, and remember them')
+    .option('--with-side-file', 'take a file only when FILE.json lies beside it')
+    .option('--field <name=value>', FIELD, collectField, [])
+    .option('--state <file>', 'what it remembers; without it, STATE_DIRECTORY/watch.state')
+    .addOption(seconds('--interval <seconds>', 'between two looks; a file unchanged in both is finished', 5))
+    .option('--concurrency <number>', 'deliveries at a time', parseConcurrency, 4)
+    .addOption(seconds('--longest-pause <seconds>', 'between tries, while the vault does not answer', 600))
+    .option('--once', 'end when what is finished now has been handed over')
+    .option('--list-refused', 'only show, on a terminal, which files the vault has refused')
+    .option('--json', 'one line of JSON for every event')
+    .action(run(watch));
+
+  addImportCommand(program, withVault);
+};
