@@ -35,6 +35,16 @@ export type Upload = {
   readonly signal?: AbortSignal;
 };
 
+/** A body on its way; `sha256`, hex, is that of the recording in it. */
+export type Transfer = Pick<Upload, 'open' | 'sha256'> & {
+  readonly method: 'PUT' | 'POST';
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string | number>>;
+  readonly signal?: AbortSignal | undefined;
+};
+
+type Asking = { readonly body?: object; readonly signal?: AbortSignal | undefined };
+
 const SILENCE_MS = 60_000;
 /** Of an answer: a vault's are a few hundred bytes. What answers may be anything. */
 const MAX_ANSWER_BYTES = 64 * 1024;
@@ -117,11 +127,15 @@ const sentenceOf = (error: unknown): string => {
 };
 
 /** Sends the body; resolves with the answer, which may come before all of it was sent. */
-const exchange = async (request: ClientRequest, upload: Upload): Promise<Answer> => {
+const exchange = async (request: ClientRequest, open: () => Readable): Promise<Answer> => {
   const answered = new Promise<IncomingMessage>((resolve, reject) => {
     request.once('response', resolve).once('error', reject);
   });
-  const source = upload.open();
+  const source = open();
+  let bytes = 0;
+  source.on('data', (chunk: Uint8Array) => {
+    bytes += chunk.length;
+  });
   const sent = pipeline(source, request);
   sent.catch(() => undefined);
   // A file that cannot be read must not be taken for a silent vault.
@@ -129,8 +143,9 @@ const exchange = async (request: ClientRequest, upload: Upload): Promise<Answer>
   unreadable.catch(() => undefined);
   try {
     const answer = await readAnswer(await Promise.race([answered, unreadable]));
-    // Refused before all of it was sent: the rest goes nowhere, and neither does the connection.
-    if (!request.writableFinished) request.destroy();
+    // Refused before all of it was sent, or a file that became shorter: the vault still waits for the rest, and what went over
+    // this connection next would be taken for it.
+    if (!request.writableFinished || bytes !== Number(request.getHeader('content-length'))) request.destroy();
     return answer;
   } catch (error) {
     request.destroy();
@@ -139,6 +154,44 @@ const exchange = async (request: ClientRequest, upload: Upload): Promise<Answer>
     source.destroy();
   }
 };
+
+type Way = {
+  readonly send: typeof httpRequest;
+  readonly agent: HttpAgent | HttpsAgent;
+  readonly url: URL;
+};
+
+const createAsk =
+  ({ apiKey, silenceMs = SILENCE_MS }: VaultClientOptions, { send, agent, url }: Way) =>
+  /**
+   * A short question, answered in JSON; null when there was no answer. `path` is ours, with ids that the vault gave. Throws
+   * the signal's reason and nothing else.
+   */
+  async (method: 'GET' | 'POST', path: string, { body, signal }: Asking): Promise<Answer | null> => {
+    signal?.throwIfAborted();
+    const bytes = body === undefined ? null : Buffer.from(JSON.stringify(body));
+    const request = send(new URL(path, url), {
+      method,
+      agent,
+      ...(signal === undefined ? {} : { signal }),
+      headers: {
+        authorization: `Bearer ${apiKey}`,
+        ...(bytes === null ? {} : { 'content-type': 'application/json', 'content-length': bytes.length }),
+      },
+    });
+    request.setTimeout(silenceMs, () => request.destroy(new Error('silent')));
+    try {
+      const answered = new Promise<IncomingMessage>((resolve, reject) => {
+        request.once('response', resolve).on('error', reject);
+      });
+      request.end(bytes);
+      return await readAnswer(await answered);
+    } catch {
+      signal?.throwIfAborted();
+      request.destroy();
+      return null;
+    }
+  };
 
 /** What a source says to a vault. One client per program: connections are kept and used again. */
 export const createVaultClient = (options: VaultClientOptions) => {
@@ -150,40 +203,51 @@ export const createVaultClient = (options: VaultClientOptions) => {
     : new HttpAgent(pool);
   const send = secure ? httpsRequest : httpRequest;
 
+  /** Sends one body, to whatever address takes it; what comes of it as of `upload`. */
+  const transfer = async ({ method, path, headers, open, sha256, signal }: Transfer): Promise<Delivery> => {
+    signal?.throwIfAborted();
+    const request = send(new URL(path, url), {
+      method,
+      agent,
+      ...(signal === undefined ? {} : { signal }),
+      headers: { authorization: `Bearer ${options.apiKey}`, ...headers },
+    });
+    request.setTimeout(options.silenceMs ?? SILENCE_MS, () =>
+      request.destroy(Object.assign(new Error('silent'), { code: 'ETIMEDOUT' })),
+    );
+    let unreadable: unknown = null;
+    const watched = (): Readable =>
+      open().once('error', (error) => {
+        unreadable = error;
+      });
+    try {
+      return deliveryOf(await exchange(request, watched), sha256);
+    } catch (error) {
+      signal?.throwIfAborted();
+      // Its own fault, not the line's: for whoever knows the file.
+      if (unreadable !== null && error === unreadable) throw error;
+      return unanswered(sentenceOf(error));
+    }
+  };
+
   return {
     /** One try. Throws what reading the file throws, and the signal's reason; everything else is a {@link Delivery}. */
-    async upload(upload: Upload): Promise<Delivery> {
-      const { bytes, sha256, mediaType, metadata, signal } = upload;
-      signal?.throwIfAborted();
-      const request = send(new URL(`/v1/ingest/${randomUUID()}`, url), {
+    upload: ({ open, bytes, sha256, mediaType, metadata, signal }: Upload): Promise<Delivery> =>
+      transfer({
         method: 'PUT',
-        agent,
-        ...(signal === undefined ? {} : { signal }),
+        path: `/v1/ingest/${randomUUID()}`,
         headers: {
-          authorization: `Bearer ${options.apiKey}`,
           'content-type': mediaType ?? 'application/octet-stream',
           'content-length': bytes,
           'content-digest': `sha-256=:${Buffer.from(sha256, 'hex').toString('base64')}:`,
           ...headersOf(metadata),
         },
-      });
-      request.setTimeout(options.silenceMs ?? SILENCE_MS, () =>
-        request.destroy(Object.assign(new Error('silent'), { code: 'ETIMEDOUT' })),
-      );
-      let unreadable: unknown = null;
-      const open = (): Readable =>
-        upload.open().once('error', (error) => {
-          unreadable = error;
-        });
-      try {
-        return deliveryOf(await exchange(request, { ...upload, open }), sha256);
-      } catch (error) {
-        signal?.throwIfAborted();
-        // Its own fault, not the line's: for whoever knows the file.
-        if (unreadable !== null && error === unreadable) throw error;
-        return unanswered(sentenceOf(error));
-      }
-    },
+        open,
+        sha256,
+        signal,
+      }),
+    transfer,
+    ask: createAsk(options, { send, agent, url }),
     close(): void {
       agent.destroy();
     },

@@ -32,7 +32,15 @@ const readers: Readonly<Record<string, (value: string) => unknown>> = {
     list(value).map((span) => (/^\d{1,9}-\d{1,9}$/.test(span) ? span.split('-').map(Number) : span)),
 };
 
+/** Fields as text, as headers carry them, in the form that the metadata has; what cannot be read is passed on, to be refused. */
+export const metadataOfTexts = (texts: Readonly<Record<string, string>>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(texts).map(([field, text]) => [field, readers[field]?.(text) ?? text]));
+
 const list = (value: string): string[] => value.split(',').map((item) => item.trim());
+
+/** The value of a field that was sent as text, for `parseMetadata`. */
+export const fieldOfText = (field: string, text: string): unknown =>
+  (Object.hasOwn(readers, field) ? readers[field]?.(text) : undefined) ?? text;
 
 /**
  * The metadata of a raw upload. `headers` are as Node received them (lower-case names, values as latin-1), preferably
@@ -51,7 +59,7 @@ export const metadataOfPut = (name: string, headers: IngestHeaders, now: number)
     // An unknown header goes on under its own name, which the metadata then refuses.
     if (field === undefined) fields.push([header, null]);
     else if ('fault' in read) faults.push({ where: header, fault: read.fault });
-    else if (read.text !== '') fields.push([field, readers[field]?.(read.text) ?? read.text]);
+    else if (read.text !== '') fields.push([field, fieldOfText(field, read.text)]);
   }
   return withFaults(faults, () => parseMetadata(Object.fromEntries(fields), now, headerOf));
 };

@@ -70,6 +70,18 @@ describe('a vault', () => {
     });
   });
 
+  test('a file that became shorter: later, and what is sent next is not taken for its rest', async () => {
+    const client = clientOf(scene.vault.url, scene.home.source.apiKey);
+    const upload = uploadOf(audio);
+    const shorter = { ...upload, open: () => Readable.from([audio.subarray(0, 100)]) };
+    for (let i = 0; i < 3; i += 1) {
+      expect(await client.upload(shorter)).toMatchObject({ outcome: 'later' });
+      expect(await client.upload({ ...upload, metadata: { callId: randomUUID() } })).toMatchObject({
+        outcome: 'stored',
+      });
+    }
+  });
+
   test('with a wrong key: later, and nothing gets through before it is mended; also while a long body is being sent', async () => {
     const client = clientOf(scene.vault.url, 'cvk_wrong');
     for (const bytes of [1_000, 30_000_000])

@@ -15,7 +15,8 @@ const law: Record<string, Law> = {
   storage: { values: ['storage', 'core'], types: [] },
   services: { values: ['services', 'core', 'crypto', 'audit'], types: ['storage', 'keys'] },
   http: { values: ['http', 'core'], types: ['services'] },
-  agent: { values: ['agent', 'core'], types: [] },
+  // Sealing alone, which opens nothing: docs/decisions/0016.
+  agent: { values: ['agent', 'core', 'crypto/edge-sealing.ts'], types: [] },
   cli: {
     // The last five: docs/decisions/0010.
     values: [
