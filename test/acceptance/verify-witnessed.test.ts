@@ -1,0 +1,131 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { type CareLineVault, startCareLine } from '../support/care-line.ts';
+import { until } from '../support/child.ts';
+import { cutLog } from '../support/cut-log.ts';
+import { inDatabase } from '../support/vault-inspection.ts';
+import { startWitness, type WitnessProcess } from '../support/witness-process.ts';
+
+// A command a second, and many of them.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 240_000 });
+
+/** `callvault verify --live` with witnesses: those who see all, one that is away, those who have seen another log. One story. */
+let world: CareLineVault;
+let token: string;
+let logKey: string;
+let homes: readonly [string, string];
+let witnesses: [WitnessProcess, WitnessProcess];
+
+const NAMES = ['witness.example/w1', 'witness.example/w2'] as const;
+const named = () => ({ WITNESSES: witnesses.map(({ key, url }) => `${key} ${url}`).join(',') });
+
+/** As an officer runs it. Witnesses by number; all of them must have seen what is shown unless `quorum` says otherwise. */
+const live = (seenBy: readonly (0 | 1)[], ...args: string[]) => {
+  const asked = seenBy.flatMap((n) => ['--witness', witnesses[n].key]);
+  return world.folder.cliTold(token, 'verify', '--live', world.vault.url, '--key', logKey, ...asked, ...args);
+};
+
+const restart = async (env: Record<string, string> = {}): Promise<void> => {
+  await world.vault.stop();
+  world = { ...world, vault: await world.folder.start(env) };
+};
+
+/** Size and root of the tree that a witness remembers. */
+const remembered = async (home: string): Promise<readonly [size: number, root: string]> => {
+  const [size, root] = (await readFile(join(home, 'state'), 'utf8')).split(' ');
+  return [Number(size), root as string];
+};
+
+beforeAll(async () => {
+  world = await startCareLine();
+  token = await world.line.compliance.token();
+  logKey = (await world.folder.cli('log-key')).stdout.trim();
+  homes = [await mkdtemp(join(tmpdir(), 'cvw-')), await mkdtemp(join(tmpdir(), 'cvw-'))];
+  witnesses = [
+    await startWitness(homes[0], [logKey], ['--name', NAMES[0]]),
+    await startWitness(homes[1], [logKey], ['--name', NAMES[1]]),
+  ];
+  await restart(named());
+});
+afterAll(async () => {
+  await world?.folder.remove();
+  for (const witness of witnesses ?? []) await witness.stop();
+  for (const home of homes ?? []) await rm(home, { recursive: true, force: true });
+});
+
+test('two that see all: 0, and how many have seen it', async () => {
+  const { code, stdout } = await live([0, 1]);
+  expect(stdout).toMatch(/^ok\t.*\tcheckpoint of \d+ signed, seen by 2\n$/);
+  expect(code).toBe(0);
+  expect(await live([0, 1], '--quorum', '2')).toMatchObject({ code: 0 });
+  expect(await live([])).toMatchObject({ code: 0, stdout: expect.stringMatching(/ signed\n$/) });
+});
+
+test('more witnesses asked for than were named: 1', async () => {
+  const { code, stdout } = await live([0], '--quorum', '2');
+  expect([code, stdout]).toEqual([1, expect.stringContaining('was seen by 1 of the witnesses, 2 are asked')]);
+});
+
+describe('one is away', () => {
+  let port: string;
+  beforeAll(async () => {
+    port = new URL(witnesses[1].url).port;
+    await witnesses[1].stop();
+    // Something that it has not seen.
+    await world.folder.cli('verify');
+  });
+
+  test('what only the other has seen is no more than that: 1, and 0 where one is enough', async () => {
+    const both = await live([0, 1]);
+    expect(both.stdout).toMatch(/^NOT OK\t.*was seen by 1 of the witnesses, 2 are asked for/s);
+    expect(both.code).toBe(1);
+    expect(await live([1])).toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining('was seen by 0 of the witnesses, 1 are asked for'),
+    });
+    const one = await live([0, 1], '--quorum', '1');
+    expect([one.code, one.stdout]).toEqual([0, expect.stringMatching(/ signed, seen by 1\n$/)]);
+    expect(await live([0, 1], '--quorum', '1', '--json')).toMatchObject({ code: 0 });
+  });
+
+  test('back again, it is shown what it missed: 0', async () => {
+    witnesses[1] = await startWitness(homes[1], [logKey], [], `127.0.0.1:${port}`);
+    await restart(named());
+    await until(async () => (await live([0, 1])).code === 0);
+  });
+});
+
+describe('H-5 they have seen another log', () => {
+  let seen: readonly [size: number, root: string];
+  beforeAll(async () => {
+    seen = await remembered(homes[0]);
+    // Somebody with the database, its folder of checkpoints and the key: nothing within the vault contradicts him.
+    await inDatabase(world.folder, (client) => cutLog(client, 1), 'superuser');
+    await world.vault.kill();
+    await rm(join(world.folder.dataDir, 'checkpoints'), { recursive: true });
+    world = { ...world, vault: await world.folder.start(named()) };
+    // Whoever asks for something makes an entry: it grows beyond what was seen.
+    for (let size = 0; size <= seen[0]; size += 1)
+      await world.line.http.get('/v1/audit/export?from=0&to=1', { token });
+  });
+
+  test('nobody who asks for witnesses takes the fork for the log: 1, 0 of them', async () => {
+    expect(await live([])).toMatchObject({ code: 0 });
+    for (const quorum of ['1', '2'])
+      expect(await live([0, 1], '--quorum', quorum)).toMatchObject({
+        code: 1,
+        stdout: expect.stringContaining(`was seen by 0 of the witnesses, ${quorum} are asked for`),
+      });
+    expect(world.vault.output()).toContain('ALARM: a witness');
+  });
+
+  test('what a witness remembers is a head that the fork does not contain: 1', async () => {
+    const [size, root] = seen;
+    const { code, stdout } = await live([], '--head', `${size}:${root}`);
+    expect(stdout).toMatch(/\n\d+\tanchor\tThe first \d+ entries are not those of the known head/);
+    expect(code).toBe(1);
+    expect(await remembered(homes[0])).toEqual(seen);
+  });
+});
