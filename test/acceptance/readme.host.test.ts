@@ -17,10 +17,10 @@ beforeAll(async () => {
 afterEach(endDemos);
 afterAll(() => rm(home, { recursive: true, force: true }));
 
-/** The commands of the README’s chapter, with the values a person copies from the demo’s output. */
-const readmeCommands = async (): Promise<string> => {
+/** The commands of a chapter of the README, with the values a person copies from the demo’s output. */
+const commandsOf = async (title: string): Promise<string> => {
   const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
-  const chapter = /^## By hand, with curl\n(.*?)^## /ms.exec(readme)?.[1] ?? '';
+  const chapter = new RegExp(`^## ${title}\\n(.*?)^## `, 'ms').exec(readme)?.[1] ?? '';
   const blocks = [...chapter.matchAll(/^```sh\n(.*?)^```/gms)].map(([, block]) => block);
   return blocks.join('echo\necho ====\n').replace(/^(?=\S*=…|URL=).*$/gm, '');
 };
@@ -48,12 +48,12 @@ const afterCall = async (): Promise<string> => {
 
 test('the README’s commands work as they stand, one after the other, until Ctrl-C', async () => {
   const running = demo('--data-dir', join(home, 'data'), '--json');
-  const { url, accounts, source } = JSON.parse(await running.line) as Contract;
+  const { url, accounts, source: given } = JSON.parse(await running.line) as Contract;
   const callvault = `npx() { [ "$1" = callvault ] && shift && '${process.execPath}' '${ROOT}/bin/callvault.js' "$@"; }\n`;
   const env = {
     ...bareEnvironment(),
     URL: url,
-    KEY: source.apiKey,
+    KEY: given.apiKey,
     NURSE_EMAIL: accounts.nurse.email,
     NURSE_PASSWORD: accounts.nurse.password,
     NURSE2_EMAIL: accounts.nurse2.email,
@@ -64,13 +64,15 @@ test('the README’s commands work as they stand, one after the other, until Ctr
     COMPLIANCE_PASSWORD: accounts.compliance.password,
     TMPDIR: home,
   };
-  const whole = callvault + (await readmeCommands());
+  const whole = callvault + (await commandsOf('By hand, with curl'));
+  const source = await commandsOf('Point a telephone system at it');
+  expect(source).toContain('as_admin sources');
   const { code, stdout, stderr } = await bash(
-    `${whole}${await afterCall()}\necho\necho ====\necho "$TRY"`,
+    `${whole}${await afterCall()}\necho\necho ====\necho "$TRY"\necho ====\n${source}`,
     env,
   );
   expect(code, stderr).toBe(0);
-  const [, , found, , refusals, log, putAnswer, folder] = stdout.split('====\n');
+  const [, , found, , refusals, log, putAnswer, folder, made] = stdout.split('====\n');
   expect(found).toContain('"callerNumber":"+46701740605"');
   expect(refusals?.trim().split('\n')).toEqual(['404', '403', '403']);
   expect(log).toContain('"action":"recording.stored"');
@@ -84,6 +86,18 @@ test('the README’s commands work as they stand, one after the other, until Ctr
   const fixture = await readFile(join(ROOT, 'fixtures/fever.wav'));
   const part = await readFile(join(folder?.trim() ?? '', 'part.wav'));
   expect(part.equals(fixture.subarray(0, 65_536))).toBe(true);
+
+  // The source that the README makes delivers by the README's row, to the care unit that it made.
+  const { apiKey, source: settings } = JSON.parse(made ?? '') as {
+    apiKey: string;
+    source: { defaultUnit: string };
+  };
+  expect(settings.defaultUnit).toMatch(/^[0-9a-f-]{36}$/);
+  const delivered = await bash(await afterCall(), { ...env, KEY: apiKey });
+  expect(delivered.code, delivered.stderr).toBe(0);
+  const stored = JSON.parse(delivered.stdout.split('====\n')[1] ?? '') as { flags: string[] };
+  expect(stored).toMatchObject({ status: 'stored' });
+  expect(stored.flags).not.toContain('no_care_unit');
 
   // Whoever tries it once more, with another sound, gets as far.
   const other = whole.replace('WAV=fixtures/fever.wav', 'WAV=fixtures/rash.wav');
