@@ -1,0 +1,93 @@
+import type { DeliveryGate, Finding } from '../delivery-gate.ts';
+import type { OpenFile } from '../file-digest.ts';
+import { mediaTypeOf } from '../media-types.ts';
+import type { VaultClient } from '../vault-client.ts';
+import type { VaultQuestions } from '../vault-questions.ts';
+import { type CallOf, nameOf } from './call-of.ts';
+import type { ImportFault, JournalEntry } from './journal.ts';
+
+export type Waiting = { readonly code: string; readonly pauseMs: number };
+
+export type DeliverFileDeps = {
+  readonly client: Pick<VaultClient, 'upload'>;
+  readonly questions: Pick<VaultQuestions, 'verify'>;
+  readonly gate: DeliveryGate;
+  readonly callOf: CallOf;
+  /** The vault takes nothing now; throws when the import has waited long enough. */
+  readonly onWaiting: (waiting: Waiting) => void;
+};
+
+/** Tries of one file, when the vault answers for others: then it is the file's matter. */
+const MAX_TRIES = 5;
+
+export type Fault = { readonly outcome: ImportFault; readonly code?: string };
+type Later = {
+  readonly outcome: 'later';
+  readonly code: string;
+  readonly retryAfter: number | null;
+  readonly stopped: boolean;
+};
+export type Verified = Pick<JournalEntry, 'sha256' | 'recording' | 'created'> & {
+  readonly outcome: 'verified';
+};
+type Try = Verified | Fault | Later;
+
+/** A vault that is away, full or asks for patience is no matter of the file; anything else is after some tries. */
+const isOfVault = ({ stopped, retryAfter, code }: Later): boolean =>
+  stopped || retryAfter !== null || code === 'unreachable' || code === 'unauthenticated' || code === 'clock';
+
+/** Hands one file over, as often as it takes. Throws the signal's reason, what `onWaiting` throws, and what reading does. */
+export const createDeliverFile = ({ client, questions, gate, callOf, onWaiting }: DeliverFileDeps) => {
+  /** Bytes, then what lies in the vault: only a digest that the vault reckons from its store makes a file verified. */
+  const tryOnce = async (
+    file: OpenFile,
+    relative: Buffer,
+    sha256: string,
+    signal: AbortSignal,
+  ): Promise<Try> => {
+    const name = nameOf(relative);
+    const delivery = await client.upload({
+      open: () => file.read(),
+      bytes: file.bytes,
+      sha256,
+      mediaType: mediaTypeOf(name) ?? 'application/octet-stream',
+      metadata: callOf(relative, file, sha256),
+      signal,
+    });
+    if (delivery.outcome === 'refused') return { outcome: 'refused', code: delivery.code };
+    if (delivery.outcome === 'later') return delivery;
+    const { id, created } = delivery;
+    const verified = await questions.verify(id, { sha256, bytes: file.bytes }, signal);
+    if (verified.outcome === 'denied') return { outcome: 'damaged_in_vault', code: verified.code };
+    if (verified.outcome === 'later') return { ...verified, stopped: false };
+    return { outcome: 'verified', sha256, recording: id, created };
+  };
+
+  return async (
+    file: OpenFile,
+    relative: Buffer,
+    sha256: string,
+    signal: AbortSignal,
+  ): Promise<Verified | Fault> => {
+    for (let tries = 1; ; ) {
+      const passage = await gate.enter(signal);
+      if (passage === null) throw signal.reason;
+      let finding: Finding = 'nothing';
+      let result: Try;
+      let pauseMs = 0;
+      try {
+        result = await tryOnce(file, relative, sha256, signal);
+        finding = result.outcome !== 'later' ? 'answers' : { retryAfter: result.retryAfter };
+      } finally {
+        pauseMs = gate.leave(passage, finding);
+      }
+      if (result.outcome !== 'later') return result;
+      onWaiting({ code: result.code, pauseMs });
+      if (isOfVault(result)) continue;
+      if (tries >= MAX_TRIES) return { outcome: 'undelivered', code: result.code };
+      tries += 1;
+    }
+  };
+};
+
+export type DeliverFile = ReturnType<typeof createDeliverFile>;

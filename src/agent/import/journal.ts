@@ -1,0 +1,267 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { type FileHandle, open, realpath } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { AppError } from '../../core/errors.ts';
+import type { FileState } from '../file-digest.ts';
+import { createSeenTable } from './seen-table.ts';
+
+/** Everything that is not `verified` or `wiped`: the file stays, and the report names it. */
+export const importFaults = [
+  'link',
+  'special',
+  'too_deep',
+  'folder_unreadable',
+  'unreadable',
+  'growing',
+  'changed',
+  'not_recording',
+  'program_or_archive',
+  'refused',
+  'undelivered',
+  'damaged_in_vault',
+] as const;
+export type ImportFault = (typeof importFaults)[number];
+export type Outcome = 'verified' | 'wiped' | ImportFault;
+
+/** One line of the journal: what became of one file. The last line of a file counts. Holds no name. */
+export type JournalEntry = {
+  /** HMAC of the path under the journal's key, hex. */
+  readonly file: string;
+  readonly outcome: Outcome;
+  /** A closed word: a code of the vault or of the system. */
+  readonly code?: string;
+  /** Which file it was, in which state. */
+  readonly ino?: string;
+  readonly mtimeNs?: string;
+  readonly bytes?: number;
+  readonly sha256?: string;
+  readonly recording?: string;
+  /** False: the vault had these bytes already, from another name, another agent or a run that was cut off. */
+  readonly created?: boolean;
+};
+
+type Header = {
+  readonly journal: 'callvault import';
+  readonly version: 1;
+  readonly key: string;
+  readonly folder: string;
+  readonly vault: string;
+};
+
+const hmac = (key: Buffer, ...parts: readonly (string | Buffer)[]): string => {
+  const mac = createHmac('sha256', key);
+  for (const part of parts) mac.update(part);
+  return mac.digest('hex').slice(0, 32);
+};
+
+const invalid = (sentence: string): AppError => new AppError('config_invalid', sentence);
+
+const MAX_LINE = 4096;
+
+/** Complete lines with their offsets; a line that was cut by a crash has no end and is not among them. */
+async function* linesOf(handle: FileHandle): AsyncGenerator<{ line: string; at: number; end: number }> {
+  const buffer = Buffer.alloc(256 * 1024);
+  let rest: Buffer = Buffer.alloc(0);
+  let base = 0;
+  for (;;) {
+    const { bytesRead } = await handle.read(buffer, 0, buffer.length, base + rest.length);
+    if (bytesRead === 0) return;
+    const bytes = Buffer.concat([rest, buffer.subarray(0, bytesRead)]);
+    let from = 0;
+    for (let to = bytes.indexOf(10); to >= 0; to = bytes.indexOf(10, from)) {
+      yield { line: bytes.toString('utf8', from, to), at: base + from, end: base + to + 1 };
+      from = to + 1;
+    }
+    rest = Buffer.from(bytes.subarray(from));
+    base += from;
+    if (rest.length > MAX_LINE) throw invalid('This is no journal of an import.');
+  }
+}
+
+const parse = <T>(line: string): T | null => {
+  try {
+    return JSON.parse(line) as T;
+  } catch {
+    return null;
+  }
+};
+
+const openOwnerOnly = async (path: string): Promise<FileHandle> => {
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
+  const handle = await open(path, flags, 0o600).catch((error: NodeJS.ErrnoException) => {
+    throw invalid(`The journal cannot be written (${error.code ?? 'unknown'}).`);
+  });
+  const stat = await handle.stat();
+  if (stat.isFile() && (stat.mode & 0o077) === 0 && stat.uid === process.geteuid?.()) return handle;
+  await handle.close();
+  throw invalid('The journal is open to others, or belongs to another user: chmod 600.');
+};
+
+const syncFolderOf = async (path: string): Promise<void> => {
+  const folder = await open(dirname(path), constants.O_RDONLY);
+  await folder.sync().finally(() => folder.close());
+};
+
+/** Bound to one folder and one vault: what one vault has must not let files go that another never got. */
+const readHeader = async (
+  handle: FileHandle,
+  path: string,
+  about: { readonly folder: string; readonly vault: string },
+): Promise<{ key: Buffer; end: number }> => {
+  const folder = await realpath(about.folder, { encoding: 'buffer' }).catch(
+    (error: NodeJS.ErrnoException) => {
+      throw invalid(`The folder cannot be read (${error.code ?? 'unknown'}).`);
+    },
+  );
+  const bound = (key: Buffer) => ({
+    folder: hmac(key, 'folder\0', folder),
+    vault: hmac(key, 'vault\0', about.vault),
+  });
+  for await (const { line, end } of linesOf(handle)) {
+    const header = parse<Partial<Header>>(line);
+    if (
+      header?.journal !== 'callvault import' ||
+      header.version !== 1 ||
+      !/^[0-9a-f]{64}$/.test(header.key ?? '')
+    )
+      throw invalid('This is no journal of an import.');
+    const key = Buffer.from(header.key as string, 'hex');
+    const { folder: own, vault } = bound(key);
+    if (header.folder !== own)
+      throw invalid('This journal is of another folder: name another with --journal.');
+    if (header.vault !== vault)
+      throw invalid('This journal is of another vault: name another with --journal.');
+    return { key, end };
+  }
+  if ((await handle.stat()).size > 0) throw invalid('This is no journal of an import.');
+  const key = randomBytes(32);
+  const header: Header = { journal: 'callvault import', version: 1, key: key.toString('hex'), ...bound(key) };
+  const line = `${JSON.stringify(header)}\n`;
+  await handle.write(line);
+  await handle.sync();
+  await syncFolderOf(path);
+  return { key, end: Buffer.byteLength(line) };
+};
+
+/** Writes what came meanwhile in one piece and flushes it once: the disk, not the number of files, sets the pace. */
+const createAppender = (handle: FileHandle, from: number) => {
+  let end = from;
+  let waiting: { line: Buffer; resolve: (at: number) => void; reject: (error: unknown) => void }[] = [];
+  let running = false;
+  const run = async (): Promise<void> => {
+    running = true;
+    while (waiting.length > 0) {
+      const batch = waiting;
+      waiting = [];
+      try {
+        const bytes = Buffer.concat(batch.map(({ line }) => line));
+        await handle.appendFile(bytes);
+        await handle.datasync();
+        for (const { line, resolve } of batch) {
+          resolve(end);
+          end += line.length;
+        }
+      } catch (error) {
+        // Nobody knows how much of it is there: what follows would stand at other places.
+        for (const { reject } of [...batch, ...waiting]) reject(error);
+        waiting = [];
+      }
+    }
+    running = false;
+  };
+  return (line: Buffer): Promise<number> =>
+    new Promise((resolve, reject) => {
+      waiting.push({ line, resolve, reject });
+      if (!running) void run();
+    });
+};
+
+/**
+ * What is known of the files of one share. Append-only, flushed before anything counts, readable by its owner alone; a line that
+ * a crash cut is left out, and its file is taken once more. Memory: some 50 bytes per file.
+ */
+export const openJournal = async (
+  path: string,
+  about: { readonly folder: string; readonly vault: string },
+) => {
+  const handle = await openOwnerOnly(path);
+  try {
+    return await journalOn(handle, path, about);
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+};
+
+const journalOn = async (
+  handle: FileHandle,
+  path: string,
+  about: { readonly folder: string; readonly vault: string },
+) => {
+  const { key, end } = await readHeader(handle, path, about);
+  const table = createSeenTable();
+  let whole = end;
+  for await (const { line, at, end: next } of linesOf(handle)) {
+    whole = next;
+    const entry = at < end ? null : parse<JournalEntry>(line);
+    if (entry !== null && /^[0-9a-f]{32}$/.test(entry.file ?? '')) table.set(entry.file, at);
+  }
+  let size = (await handle.stat()).size;
+  if (size > whole) {
+    // Ends the line that a crash cut, so that it stays one.
+    await handle.appendFile('\n');
+    size += 1;
+  }
+  const append = createAppender(handle, size);
+  const buffer = () => Buffer.alloc(MAX_LINE);
+
+  const entryAt = async (at: number): Promise<JournalEntry | null> => {
+    const bytes = buffer();
+    const { bytesRead } = await handle.read(bytes, 0, bytes.length, at);
+    const line = bytes.subarray(0, bytesRead).indexOf(10);
+    return line < 0 ? null : parse<JournalEntry>(bytes.toString('utf8', 0, line));
+  };
+
+  return {
+    /** Under which the journal and the report know a file. */
+    idOf: (relative: Buffer): string => hmac(key, 'path\0', relative),
+    /** What became of it, as far as it is known; marks it as met in this run. */
+    async find(file: string): Promise<JournalEntry | null> {
+      const at = table.get(file);
+      if (at === null) return null;
+      table.mark(file);
+      const entry = await entryAt(at);
+      return entry?.file === file ? entry : null;
+    },
+    /** Resolves when the line has reached the disk. */
+    async append(entry: JournalEntry): Promise<void> {
+      const at = await append(Buffer.from(`${JSON.stringify(entry)}\n`));
+      table.set(entry.file, at);
+      table.mark(entry.file);
+    },
+    /** The last word on every file; `met`: in this run. */
+    async *entries(): AsyncGenerator<{ entry: JournalEntry; met: boolean }> {
+      for await (const { line, at } of linesOf(handle)) {
+        const entry = at < end ? null : parse<JournalEntry>(line);
+        if (entry !== null && /^[0-9a-f]{32}$/.test(entry.file ?? '') && table.get(entry.file) === at)
+          yield { entry, met: table.isMarked(entry.file) };
+      }
+    },
+    files: table.size,
+    close: () => handle.close(),
+  };
+};
+
+export type Journal = Awaited<ReturnType<typeof openJournal>>;
+
+/** Which file, in which state, as a line has it. Device and change time are other ones after every mount of a share. */
+export const stateOf = ({ ino, mtimeNs, size }: FileState) => ({
+  ino: String(ino),
+  mtimeNs: String(mtimeNs),
+  bytes: Number(size),
+});
+export const isSameFile = (entry: JournalEntry, state: FileState): boolean => {
+  const { ino, mtimeNs, bytes } = stateOf(state);
+  return entry.ino === ino && entry.mtimeNs === mtimeNs && entry.bytes === bytes;
+};

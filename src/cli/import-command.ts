@@ -1,0 +1,51 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import { isTimeZone } from '../core/local-time.ts';
+import { collectField, parseConcurrency, parseSeconds } from './agent-arguments.ts';
+import { importFolder } from './commands/import.ts';
+import { run } from './run-program.ts';
+
+const parseTimeZone = (text: string): string => {
+  if (!isTimeZone(text)) throw new InvalidArgumentError('Write a time zone, such as Europe/Stockholm.');
+  return text;
+};
+const parseCount = (text: string): number => {
+  if (!/^\d{1,12}$/.test(text)) throw new InvalidArgumentError('Give the number of files.');
+  return Number(text);
+};
+const parseMinutes = (text: string): number => parseSeconds(text) * 60;
+
+/** `callvault import`: the evacuation of an old share. `withVault` adds the options that name the vault. */
+export const addImportCommand = (program: Command, withVault: (command: Command) => Command): void => {
+  withVault(
+    program
+      .command('import')
+      .description(
+        'empty an old share of recordings into a vault: each is stored, read back and compared before it counts; begin with --dry-run',
+      )
+      .argument('<folder>', 'the share, or a part of it'),
+  )
+    .option('--dry-run', 'take inventory and change nothing; needs no vault')
+    .option(
+      '--journal <file>',
+      'what is known of every file, without names; an import that was cut off goes on from it',
+    )
+    .option('--report <file>', 'where the report goes; without it, beside the journal')
+    .option('--time-zone <zone>', 'in which the names tell times', parseTimeZone, 'Europe/Stockholm')
+    .option(
+      '--pattern <regexp>',
+      'how paths in the share are read, with named groups (callId, caller, called, agent, queue, unit, direction, date, time, epoch); what it does not match is read as usual',
+    )
+    .option(
+      '--field <name=value>',
+      'said of every call, as NAME=VALUE; can be given several times; not for numbers',
+      collectField,
+      [],
+    )
+    .option('--parallel <number>', 'files at a time', parseConcurrency, 4)
+    .option('--min-age <seconds>', 'younger files may still be written, and stay', parseSeconds, 60_000)
+    .option('--patience <minutes>', 'how long the vault may take nothing', parseMinutes, 3_600_000)
+    .option('--show-names', 'name the files that stay; names may hold numbers')
+    .option('--wipe', 'when all is stored and reported, remove the verified files, after a confirmation')
+    .option('--yes-wipe <count>', 'the confirmation: how many files are verified', parseCount)
+    .action(run(importFolder));
+};

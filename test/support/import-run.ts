@@ -1,0 +1,84 @@
+import { spawn } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { CareLineVault } from './care-line.ts';
+import type { Ran } from './vault.ts';
+
+export type ReportLine = {
+  readonly file: string;
+  readonly outcome: string;
+  readonly code?: string;
+  readonly bytes?: number;
+  readonly sha256?: string;
+  readonly recording?: string;
+  readonly created?: boolean;
+};
+export type ReportTotals = {
+  readonly files: number;
+  readonly verified: number;
+  readonly wiped: number;
+  readonly exceptions: number;
+  readonly bytes: number;
+  readonly reasons: Readonly<Record<string, number>>;
+};
+
+const MAIN = join(import.meta.dirname, '../../src/cli/main.ts');
+
+/** `callvault import` against a vault, with journal and key in the vault's own folder, outside any share. */
+export const importInto = async (
+  { folder, vault, line }: CareLineVault,
+  share: string,
+  journal = 'import.journal',
+) => {
+  const path = (name: string) => join(folder.home, name);
+  await writeFile(path('source.key'), line.apiKey, { mode: 0o600 });
+  const args = [
+    'import',
+    share,
+    '--url',
+    vault.url,
+    '--key-file',
+    path('source.key'),
+    '--journal',
+    path(journal),
+    '--min-age',
+    '0',
+  ];
+  return {
+    journal: path(journal),
+    run: (...more: string[]): Promise<Ran> => folder.cli(...args, ...more),
+    /** Killed after so long; null when it ended before that by itself, with its exit code. */
+    runFor(ms: number, ...more: string[]): Promise<number | null> {
+      const child = spawn(process.execPath, [MAIN, ...args, ...more], {
+        cwd: folder.home,
+        env: folder.env,
+        stdio: 'ignore',
+      });
+      const timer = setTimeout(() => child.kill('SIGKILL'), ms);
+      return new Promise((resolve) =>
+        child.once('exit', (code) => {
+          clearTimeout(timer);
+          resolve(code);
+        }),
+      );
+    },
+    async report(): Promise<{ lines: ReportLine[]; totals: ReportTotals; text: string }> {
+      const text = await readFile(`${path(journal)}.report`, 'utf8');
+      const lines = text
+        .trimEnd()
+        .split('\n')
+        .map((one) => JSON.parse(one));
+      return { lines: lines.slice(1, -1), totals: lines.at(-1), text };
+    },
+  };
+};
+
+export type ImportRun = Awaited<ReturnType<typeof importInto>>;
+
+/** The lines of JSON that an import wrote into a pipe. */
+export const eventsOf = ({ stdout }: Ran): { event: string; [name: string]: unknown }[] =>
+  stdout
+    .trimEnd()
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line));

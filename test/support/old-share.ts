@@ -1,0 +1,127 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdir, symlink, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { generatedCall } from './generated-call.ts';
+
+/** What an import must say of a file of the share. */
+export type Expected = 'verified' | 'link' | 'special' | 'not_recording' | 'program_or_archive';
+export type OldShare = {
+  readonly folder: string;
+  /** How many things of each end. */
+  readonly expected: Readonly<Record<Expected, number>>;
+  /** SHA-256 of every recording that is not empty; the same content once. */
+  readonly contents: ReadonlySet<string>;
+  /** Recordings without a byte. */
+  readonly empty: number;
+};
+
+const ELF = Buffer.concat([Buffer.from('\x7fELF\x02\x01\x01', 'latin1'), Buffer.alloc(600, 7)]);
+const OLD = new Date('2016-05-04T03:02:01Z');
+
+/** Beginning with RIFF and a length, and little else: kinds that recorders left behind when they crashed. */
+const damaged = (n: number): Buffer => {
+  const whole = Buffer.from(generatedCall(1, n + 1_000_000));
+  if (n % 3 === 0) whole.writeUInt32LE(0xffff_ffff, 40);
+  return n % 3 === 1 ? whole.subarray(0, 30 + (n % 15)) : whole.subarray(0, 5000);
+};
+
+/** Names that mean harm, each a regular recording. */
+const evilNames = (n: number): string[] => [
+  `new\nline-${n}.wav`,
+  `"quoted" 'twice' ${n}.wav`,
+  `..\\..\\etc-${n}.wav`,
+  `..%2f..%2f${n}.wav`,
+  `$(reboot)\`id\`;${n}.wav`,
+  `\x1b[31mred-${n}.wav`,
+  `${'📞'.repeat(61)}${n % 10}.wav`,
+  ` leading and trailing ${n} .wav`,
+  `-rf ${n}.wav`,
+];
+
+const makeFolders = async (folder: string): Promise<void> => {
+  for (let day = 1; day <= 9; day += 1) await mkdir(join(folder, '2015/01', `0${day}`), { recursive: true });
+};
+
+/** Short, of a length and a content that `n` decides. */
+const smallCall = (n: number, bytes: number): Buffer =>
+  generatedCall(1, n + 1).subarray(0, 44 + bytes + 2 * (n % 50));
+
+/**
+ * An old share of `count` things, of which at least one in a hundred means harm. Small calls, all of different content but
+ * some, which lie there twice.
+ */
+export const makeOldShare = async (folder: string, count: number, bytes = 600): Promise<OldShare> => {
+  const expected: Record<Expected, number> = {
+    verified: 0,
+    link: 0,
+    special: 0,
+    not_recording: 0,
+    program_or_archive: 0,
+  };
+  const contents = new Set<string>();
+  const fifos: string[] = [];
+  let empty = 0;
+  const put = async (name: string | Buffer, content: Buffer, end: Expected): Promise<void> => {
+    const path = Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(name)]);
+    await writeFile(path, content);
+    await utimes(path, OLD, OLD);
+    expected[end] += 1;
+    if (end !== 'verified') return;
+    if (content.length === 0) empty += 1;
+    else contents.add(createHash('sha256').update(content).digest('hex'));
+  };
+  const call = (n: number): Buffer => smallCall(n, bytes);
+
+  const hostile = async (n: number): Promise<void> => {
+    switch (n % 10) {
+      case 0:
+        return put(`0701740${String(n).padStart(6, '0')}.mp3`, ELF, 'program_or_archive');
+      case 1:
+        await symlink('/etc/passwd', join(folder, `link-${n}.wav`));
+        expected.link += 1;
+        return;
+      case 2:
+        fifos.push(join(folder, `fifo-${n}.wav`));
+        expected.special += 1;
+        return;
+      case 3:
+        return put(`empty-${n}.wav`, Buffer.alloc(0), 'verified');
+      case 4:
+        return put(
+          Buffer.concat([Buffer.from(`m\xf6te-${n}`, 'latin1'), Buffer.from('.wav')]),
+          call(n),
+          'verified',
+        );
+      case 5:
+        return put(`notes-${n}.txt`, Buffer.from('0701740605 called, says hello'), 'not_recording');
+      case 6:
+        return put(`damaged-${n}.wav`, damaged(n), 'verified');
+      case 7:
+        await symlink('..', join(folder, `up-${n}`));
+        expected.link += 1;
+        return;
+      default:
+        return put(evilNames(n)[Math.floor(n / 10) % 9] as string, call(n), 'verified');
+    }
+  };
+
+  await makeFolders(folder);
+  for (let n = 0; n < count; n += 1) {
+    if (n % 50 === 17) await hostile(Math.floor(n / 50));
+    else {
+      const day = `2015/01/0${1 + (n % 9)}`;
+      const stamp = `2015010${1 + (n % 9)}-${String(8 + (n % 10)).padStart(2, '0')}1500`;
+      // Some lie there twice under another name, as copies do.
+      const content = call(n % 100 === 99 ? n - 1 : n);
+      await put(
+        `${day}/external-102-0701740${String(n % 1000).padStart(3, '0')}-${stamp}-14201073${String(n % 100).padStart(2, '0')}.${n}.wav`,
+        content,
+        'verified',
+      );
+    }
+  }
+  if (fifos.length > 0) await promisify(execFile)('mkfifo', fifos);
+  return { folder, expected, contents, empty };
+};
