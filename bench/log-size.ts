@@ -39,7 +39,7 @@ const PROOFS = 100 * ROUNDS;
 
 /** For the time of seeding only, when nothing that is lost matters. What is measured runs on the vault's own settings. */
 const seeding = {
-  shared_buffers: '1GB',
+  shared_buffers: ENTRIES > 1e6 ? '2GB' : '256MB',
   max_wal_size: '4GB',
   checkpoint_timeout: '1h',
   full_page_writes: 'off',

@@ -6,7 +6,7 @@ import { objectKeyOf } from '../src/storage/object-key.ts';
 import type { ObjectKey } from '../src/storage/object-store.ts';
 import { createRecordingTable, type IndexName, type SearchCriteria } from '../src/storage/recording-table.ts';
 import { createWrappedKeyTable } from '../src/storage/wrapped-key-table.ts';
-import { startTestDatabase, type TestDatabase } from '../test/support/postgres.ts';
+import { startTestDatabase } from '../test/support/postgres.ts';
 import { keepPlans, largeTables, type Plan, say, saySummaries, sizeName, timed } from './explain.ts';
 import { blindIn, idIn, seedRecordings, UNITS_EACH } from './recording-seed.ts';
 
@@ -158,8 +158,7 @@ const report = (plans: readonly Plan[], large: ReadonlySet<string>, figures: rea
   say(`kept in ${keepPlans(`recordings-${sizeName(RECORDINGS)}`, [title, '', how, ...figures], plans)}`);
 };
 
-const measure = async (db: TestDatabase, client: pg.ClientBase): Promise<void> => {
-  const database = await openDatabase(db.app);
+const measure = async (database: Database, client: pg.ClientBase): Promise<void> => {
   const told: string[] = [];
   for (const pool of [database.pool, database.keyed])
     pool.on('connect', (opened) => opened.on('notice', ({ message }) => told.push(message ?? '')));
@@ -176,7 +175,6 @@ const measure = async (db: TestDatabase, client: pg.ClientBase): Promise<void> =
     say(`${one.name.padEnd(54)}${times.p50.toFixed(2).padStart(10)}${times.most.toFixed(2).padStart(10)}`);
     figures.push(`| ${one.name} | ${times.p50.toFixed(2)} | ${times.most.toFixed(2)} |`);
   }
-  await database.close();
   report(plans, await largeTables(client), figures);
 };
 
@@ -185,11 +183,13 @@ const main = async (): Promise<void> => {
     settings: { shared_buffers: '128MB', max_wal_size: '4GB', full_page_writes: 'off', io_method: 'worker' },
   });
   const superuser = await db.connect('superuser');
+  const database = await openDatabase(db.app);
   const started = performance.now();
   await seedRecordings(superuser, RECORDINGS);
   say(`${RECORDINGS} recordings made in ${((performance.now() - started) / 1_000).toFixed(0)} s`);
   for (const setting of TOLD) await superuser.query(`ALTER ROLE ${db.app.user} SET ${setting}`);
-  await measure(db, superuser);
+  await measure(database, superuser);
+  await database.close();
 };
 
 await main();
