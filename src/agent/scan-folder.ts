@@ -21,7 +21,7 @@ export type ScanOptions = {
 };
 
 export type ScanTotals = {
-  /** Files that are left alone because their names promise no audio. */
+  /** Files that are left alone: their names promise no audio, or begin with a dot. */
   readonly otherKinds: number;
   /** Folders and files that could not be looked at. */
   readonly unreadable: number;
@@ -57,10 +57,13 @@ export const createScan = ({ root, recursive, all }: ScanOptions) => {
     const entries = await opendir(folder, { encoding: 'buffer' as BufferEncoding });
     for await (const entry of entries) {
       const name = entry.name as unknown as Buffer;
-      if (name[0] === DOT) continue;
       const path = Buffer.concat([folder, SLASH, name]);
       const stat = await statOf(path);
       if (stat === null) continue;
+      if (name[0] === DOT) {
+        if (stat.isFile()) otherKinds += 1;
+        continue;
+      }
       if (stat.isDirectory() && recursive) {
         try {
           yield* inFolder(path);

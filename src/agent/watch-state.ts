@@ -33,7 +33,7 @@ const failed = (sentence: string, error: unknown): AppError => {
 /** Throws `config_invalid` for a file that is no state, or open to others, and one that cannot be made. */
 const readState = async (file: string): Promise<string> => {
   try {
-    await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+    await mkdir(dirname(file), { mode: 0o700 }).catch(() => undefined);
     await (await open(file, 'a', 0o600)).close();
     const { mode } = await stat(file);
     if ((mode & 0o077) !== 0)

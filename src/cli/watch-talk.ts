@@ -79,7 +79,7 @@ export const createWatchTalk = (json: boolean, stderr: NodeJS.WriteStream = proc
       else if (isTerminal) line(`Ended: ${progressOf(totals)}.`);
       if (!json && totals.otherKinds > 0)
         line(
-          `${totals.otherKinds} files were left alone, for their names promise no audio (--all takes them).`,
+          `${totals.otherKinds} files were left alone, for their names promise no audio (--all takes them) or begin with a dot.`,
         );
     },
   };
