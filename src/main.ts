@@ -14,6 +14,7 @@ import { AppError } from './core/errors.ts';
 import { type DoctorServer, openDoctorServer } from './http/doctor-server.ts';
 import { openMetricsServer } from './http/metrics-server.ts';
 import { observeCheckpoints } from './http/plugins/checkpoint-metrics.ts';
+import { observeKeyBundles } from './http/plugins/key-bundle-metrics.ts';
 import { createMetrics } from './http/plugins/metrics.ts';
 import { createLogger } from './logger.ts';
 import { openResources, type Resources } from './resources.ts';
@@ -176,6 +177,7 @@ const greeting = (
 const listen = async (config: Config, resources: Resources, logger: Logger) => {
   const metrics = createMetrics(resources.services.readiness, resources.upkeep.nightly.status);
   observeCheckpoints(metrics.registry, resources.checkpoints.status);
+  observeKeyBundles(metrics.registry, resources.bundleAge.newest);
   const app = await buildApp({
     services: resources.services,
     accessTokens: {

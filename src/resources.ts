@@ -21,6 +21,7 @@ import { type KeyFolder, openKeyFolder } from './keys/key-folder.ts';
 import { createLogUpkeep, type LogUpkeep } from './log-upkeep.ts';
 import { unmuted } from './logger.ts';
 import { createExamineVault, type ExamineVault } from './services/examine-vault.ts';
+import { createKeyBundleAge, type KeyBundleAge } from './services/key-bundle-age.ts';
 import { createReadiness } from './services/readiness.ts';
 import { recordInstallation } from './services/record-installation.ts';
 import { createServices, type Services } from './services/services.ts';
@@ -83,6 +84,7 @@ export type Resources = {
   readonly lost: Promise<string>;
   /** What works and what does not, by the settings that this process runs with. */
   readonly examine: ExamineVault;
+  readonly bundleAge: KeyBundleAge;
   /** Owner-only folder for sockets of this process; null for a command beside a running vault. */
   readonly socketDir: string | null;
   /** Tells commands that come later where the vault answers: the world, and (a socket) its operator. */
@@ -244,6 +246,19 @@ const roomOf = ({ dataDir: folder, freeDiskFloor: floorBytes }: Config) => ({
   },
 });
 
+/** A command makes none, and judges by what lies there. */
+const bundleAgeOf = (
+  { keysExportMinutes }: Config,
+  purpose: Purpose,
+  objects: ObjectStore,
+  { wrappedKeys }: ReturnType<typeof tablesOf>,
+): KeyBundleAge =>
+  createKeyBundleAge({
+    ...{ objects, bundleKeyParts, wrappedKeys, now },
+    everyMs: keysExportMinutes * 60_000,
+    since: purpose === 'serve' ? now() : null,
+  });
+
 const readinessOf = (
   config: Config,
   {
@@ -253,6 +268,7 @@ const readinessOf = (
     objects,
     keyRing,
     upkeep,
+    bundleAge,
     logger,
   }: {
     audit: AuditWriter;
@@ -261,6 +277,7 @@ const readinessOf = (
     objects: ObjectStore;
     keyRing: { check(): Promise<void> };
     upkeep: LogUpkeep;
+    bundleAge: KeyBundleAge;
     logger: Logger;
   },
 ) => {
@@ -278,6 +295,7 @@ const readinessOf = (
       { name: 'objects', run: () => objects.check() },
       { name: 'keys', run: () => keyRing.check() },
       { name: 'verification', run: () => upkeep.nightly.assertSound(), advisory: true },
+      { name: 'key_bundle', run: () => bundleAge.fault(), advisory: true },
     ],
     rooms: [roomOf(config)],
     tell: (ready, findings) => {
@@ -308,9 +326,11 @@ const foundIn = (
   config: Config,
   { embedded }: OpenedPostgres,
   { rootKeyFile, keyringFolder }: KeyFolder,
-): Omit<Resources['opened'], 'newInstallation'> => ({
+  known: Installation | null,
+): Resources['opened'] => ({
   embedded: config.database === null,
-  did: embedded?.did ?? [],
+  did: [...(embedded?.did ?? []), ...otherName(config, known)],
+  newInstallation: known === null,
   rootKeyFile,
   keyringFolder,
   alone: embedded !== null,
@@ -362,7 +382,9 @@ const openAll = async (
   const tables = tablesOf(database);
   const passwords = await createPasswords();
   const upkeep = createLogUpkeep({ ...shared, ...tables, audit, log, checkpoints, passwords, now });
-  const readiness = readinessOf(config, { audit, log, database, objects, keyRing, upkeep, logger });
+  const bundleAge = bundleAgeOf(config, purpose, objects, tables);
+  const judged = { audit, log, database, objects, keyRing, upkeep, bundleAge, logger };
+  const readiness = readinessOf(config, judged);
   const services = createServices({
     audit,
     log,
@@ -391,14 +413,11 @@ const openAll = async (
     installationId,
     upkeep,
     verifyLog: upkeep.verify,
-    opened: {
-      ...foundIn(config, postgres, keyFolder),
-      did: [...(postgres.embedded?.did ?? []), ...otherName(config, known)],
-      newInstallation: known === null,
-    },
+    opened: foundIn(config, postgres, keyFolder, known),
     anybody: () => tables.users.any(),
     lost: lossOf(postgres),
     examine: createExamineVault({ readiness, checkpoints, room: roomOf(config) }),
+    bundleAge,
     socketDir: postgres.socketDir,
     announce: postgres.announce,
     close: () => closers.closeAll(),

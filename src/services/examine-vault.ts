@@ -43,6 +43,9 @@ const noRoom = async ({ folder, floorBytes, freeBytes }: ExamineVaultDeps['room'
 const NO_SECOND_PLACE =
   'No second place keeps checkpoints of the access log: a database superuser could cut its tail unnoticed.';
 
+const OLD_BUNDLE =
+  'No bundle of wrapped keys was made for three times KEYS_EXPORT_MINUTES: newer recordings would be lost with the database. The log of the vault says why; npx callvault export-keys makes one now.';
+
 /** What `callvault doctor` tells: of this very process, with the settings that it runs with. */
 export const createExamineVault = ({ readiness, checkpoints, room }: ExamineVaultDeps) => {
   const status = async (): Promise<Kept | null> => {
@@ -56,9 +59,14 @@ export const createExamineVault = ({ readiness, checkpoints, room }: ExamineVaul
   return async (): Promise<Examination> => {
     const judged = await readiness.current();
     const isFull = judged.findings.some(({ fault }) => fault === 'storage_full');
+    const isOld = judged.findings.some(({ name, fault }) => name === 'key_bundle' && fault === 'old');
     return {
       ...judged,
-      notes: [...(isFull ? [await noRoom(room)] : []), ...(checkpoints.secondPlace ? [] : [NO_SECOND_PLACE])],
+      notes: [
+        ...(isFull ? [await noRoom(room)] : []),
+        ...(isOld ? [OLD_BUNDLE] : []),
+        ...(checkpoints.secondPlace ? [] : [NO_SECOND_PLACE]),
+      ],
       checkpoints: await status(),
       logKey: checkpoints.logKey,
     };

@@ -36,7 +36,7 @@ const PAGE = 1_000;
 /** The newest, and the one before it, should the newest turn out to be damaged. */
 const KEPT = 2;
 /** How far another host's clock may be ahead. What claims to be newer was made by a clock that was wrong. */
-const AHEAD_MS = 60 * 60_000;
+export const AHEAD_MS = 60 * 60_000;
 
 /** A row with a status that has a key always has one: the table's own rule says so. */
 const bundled = (row: WrappedKeyRow): BundledKey => {

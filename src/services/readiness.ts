@@ -2,7 +2,8 @@ import { AppError } from '../core/errors.ts';
 
 export type Check = {
   readonly name: string;
-  readonly run: () => Promise<void>;
+  /** Rejects with the fault, or resolves to a word for it; to anything else when all is in order. */
+  readonly run: () => Promise<unknown>;
   /** For the operator alone: the vault does its work all the same. */
   readonly advisory?: true;
 };
@@ -58,8 +59,8 @@ export const createReadiness = ({
       all.map(async ({ name, run, advisory }): Promise<Finding> => {
         const own = advisory === undefined ? { name } : { name, advisory };
         try {
-          await run();
-          return { ...own, fault: null };
+          const said = await run();
+          return { ...own, fault: typeof said === 'string' ? said : null };
         } catch (error) {
           return { ...own, fault: error instanceof AppError ? error.code : 'internal' };
         }

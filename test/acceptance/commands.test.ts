@@ -124,7 +124,15 @@ describe.each([
     const said = JSON.parse(stdout) as { ready: boolean; findings: { name: string; fault: string | null }[] };
     expect({ code, ready: said.ready }).toEqual({ code: 0, ready: true });
     const names = said.findings.filter(({ fault }) => fault === null).map(({ name }) => name);
-    expect(names.sort()).toEqual(['database', 'keys', 'log', 'objects', 'room', 'verification']);
+    expect(names.sort()).toEqual([
+      'database',
+      'key_bundle',
+      'keys',
+      'log',
+      'objects',
+      'room',
+      'verification',
+    ]);
   });
 
   test('several at once wait for each other', async () => {

@@ -1,4 +1,4 @@
-import { readFile, rm, stat } from 'node:fs/promises';
+import { readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { newVaultFolder, type RunningVault, type VaultFolder } from '../support/vault.ts';
@@ -78,4 +78,25 @@ test('where none runs it says so, and judges by the shell’s settings', async (
   const { stdout, code } = await folder.cli('doctor');
   expect({ code, first: stdout.split('\n')[0] }).toEqual({ code: 0, first: 'vault\tnot running' });
   expect(await folder.cli('doctor', '--ready')).toMatchObject({ code: 1, stdout: 'not running\n' });
+});
+
+test('an old bundle of wrapped keys is a finding and a metric, and the vault is ready all the same', async () => {
+  await (await folder.start()).stop();
+  const { where } = JSON.parse((await folder.cli('export-keys', '--json')).stdout) as { where: string };
+  expect(faults(await ask())).toEqual([]);
+  await rename(where, where.replace(/\/\d{8}T/, '/20200102T'));
+  const said = await ask();
+  expect(said).toMatchObject({ code: 1, ready: true });
+  expect(faults(said)).toEqual([{ name: 'key_bundle', fault: 'old', advisory: true }]);
+  expect(said.notes[0]).toMatch(/No bundle of wrapped keys .* npx callvault export-keys makes one now/);
+  expect(await folder.cli('export-keys')).toMatchObject({ code: 0 });
+  expect(await ask()).toMatchObject({ code: 0 });
+
+  const vault = await folder.start({ METRICS_PORT: '0' });
+  const port = /metrics on port (\d+)/.exec(vault.output())?.[1];
+  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  const age = Date.now() / 1000 - Number(/^callvault_key_bundle_timestamp_seconds (\S+)/m.exec(metrics)?.[1]);
+  expect(age).toBeGreaterThanOrEqual(0);
+  expect(age).toBeLessThan(600);
+  expect(metrics).toMatch(/callvault_ready\{part="key_bundle"\} 1/);
 });
