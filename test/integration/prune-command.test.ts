@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { PostgresSettings } from '../../src/core/postgres-settings.ts';
 import { freshEvent } from '../support/audit-events.ts';
 import { createTestWriters } from '../support/audit-writers.ts';
-import { startTestDatabase, type TestDatabase } from '../support/postgres.ts';
+import { startTestDatabase, type TestDatabase, urlOf } from '../support/postgres.ts';
 import { datedBack, makePartitionsSmall, SMALL } from '../support/small-partitions.ts';
 import { newVaultFolder, type Ran, type VaultFolder } from '../support/vault.ts';
 
@@ -14,9 +14,6 @@ const OLD = Date.now() - 7 * YEAR;
 let database: TestDatabase;
 let superuser: pg.Client;
 let folder: VaultFolder;
-
-const urlOf = ({ host, user, password, database: name }: PostgresSettings): string =>
-  `postgresql://${user}:${encodeURIComponent(password)}@/${name}?host=${encodeURIComponent(host)}`;
 
 const cliAs = async (retention: PostgresSettings | null, ...args: string[]): Promise<Ran> => {
   if (retention === null) delete folder.env.RETENTION_DATABASE_URL;

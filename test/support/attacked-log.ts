@@ -2,13 +2,12 @@ import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import type { PostgresSettings } from '../../src/core/postgres-settings.ts';
 import { createTestWriters, until } from './audit-writers.ts';
 import { busyEvent } from './busy-log.ts';
 import { freePort, openCareLine } from './care-line.ts';
 import { cutLog } from './cut-log.ts';
 import { createHttpClient } from './http-client.ts';
-import { startTestDatabase, type TestDatabase } from './postgres.ts';
+import { startTestDatabase, type TestDatabase, urlOf } from './postgres.ts';
 import { ROOMY } from './scene.ts';
 import { newVaultFolder, type Ran, type RunningVault, type VaultFolder } from './vault.ts';
 import { startWitness, type WitnessProcess } from './witness-process.ts';
@@ -21,9 +20,6 @@ const BACKED_UP = 2 * PART;
 /** The database that the vault uses, the log as it was before any attack, and a backup of earlier. */
 const PRISTINE = 'pristine';
 export const BACKUP = 'backup';
-
-const urlOf = ({ host, user, password, database }: PostgresSettings): string =>
-  `postgresql://${user}:${encodeURIComponent(password)}@/${database}?host=${encodeURIComponent(host)}`;
 
 export type Finding = { readonly index: number | null; readonly kind: string; readonly message: string };
 /** What the command says, and its exit code. */

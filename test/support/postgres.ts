@@ -28,6 +28,10 @@ export type TestDatabase = AsyncDisposable & {
   close(): Promise<void>;
 };
 
+/** As a setting of the vault names it. */
+export const urlOf = ({ host, user, password, database }: PostgresSettings): string =>
+  `postgresql://${user}:${encodeURIComponent(password)}@/${database}?host=${encodeURIComponent(host)}`;
+
 export type TestDatabaseOptions = {
   /** False: the empty database and its owner only. */
   readonly migrated?: boolean;
