@@ -2,13 +2,17 @@ import { constants } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
 import { AppError } from '../core/errors.ts';
-import { parseVaultUrl, type VaultClientOptions } from './vault-client.ts';
+import { readSigningKey } from '../crypto/edge-sealing.ts';
+import type { OpenVaultOptions } from './open-vault.ts';
+import { parseVaultUrl } from './vault-client.ts';
 
 /** How an agent is told of its vault, on the command line; never the key itself, which others on the machine would see. */
 export type AgentOptions = {
   readonly url?: string;
   readonly keyFile?: string;
   readonly ca?: string;
+  /** File with the source's Ed25519 private key (PEM): everything is sealed and signed before it leaves. */
+  readonly sealWith?: string;
 };
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -30,38 +34,52 @@ const MAX_KEY_BYTES = 4_096;
 /** What a header can carry. */
 const KEY = /^[\x21-\x7e]{1,512}$/;
 
-/**
- * The key of a source, from a file that nobody but its owner can read. Throws `config_invalid`, which never repeats what the
- * file holds.
- */
-export const readSourceKey = async (path: string, environment: Environment = {}): Promise<string> => {
+/** A secret from a file that nobody but its owner can read. `what` is the file, in sentences that never repeat what it holds. */
+const readSecretFile = async (path: string, what: string, environment: Environment): Promise<string> => {
   const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
-    throw invalid(`The key file cannot be read (${why(error)}).`);
+    throw invalid(`${what} cannot be read (${why(error)}).`);
   });
   try {
     const stat = await handle.stat();
-    if (!stat.isFile()) throw invalid('The key file is not a file.');
+    if (!stat.isFile()) throw invalid(`${what} is not a file.`);
     if ((stat.mode & 0o777 & ~widestMode(path, environment)) !== 0)
-      throw invalid('The key file is open to others than its owner: chmod 600.');
+      throw invalid(`${what} is open to others than its owner: chmod 600.`);
     if (stat.uid !== 0 && stat.uid !== process.geteuid?.())
-      throw invalid('The key file belongs to another user, who could change it.');
-    if (stat.size > MAX_KEY_BYTES) throw invalid('The key file holds no API key of a source.');
-    const key = (await handle.readFile('utf8')).trim();
-    if (!KEY.test(key)) throw invalid('The key file holds no API key of a source.');
-    return key;
+      throw invalid(`${what} belongs to another user, who could change it.`);
+    if (stat.size > MAX_KEY_BYTES) throw invalid(`${what} is too long to be one.`);
+    return await handle.readFile('utf8');
   } finally {
     await handle.close();
   }
 };
 
 /**
- * Options of a command, and where they are absent CALLVAULT_URL, CALLVAULT_SOURCE_KEY_FILE and CALLVAULT_CA, as what a client
- * needs. Throws `config_invalid`.
+ * The key of a source, from a file that nobody but its owner can read. Throws `config_invalid`, which never repeats what the
+ * file holds.
+ */
+export const readSourceKey = async (path: string, environment: Environment = {}): Promise<string> => {
+  const key = (await readSecretFile(path, 'The key file', environment)).trim();
+  if (!KEY.test(key)) throw invalid('The key file holds no API key of a source.');
+  return key;
+};
+
+const readCertificates = async (path: string): Promise<string> => {
+  const ca = await readFile(path, 'utf8').catch((error: unknown) => {
+    throw invalid(`The certificates of --ca cannot be read (${why(error)}).`);
+  });
+  if (!ca.includes('-----BEGIN CERTIFICATE-----'))
+    throw invalid('--ca names no certificates: they are in PEM.');
+  return ca;
+};
+
+/**
+ * Options of a command, and where they are absent CALLVAULT_URL, CALLVAULT_SOURCE_KEY_FILE, CALLVAULT_CA and
+ * CALLVAULT_SIGNING_KEY_FILE, as what a client needs. Throws `config_invalid`.
  */
 export const readAgentOptions = async (
   options: AgentOptions,
   environment: Environment,
-): Promise<VaultClientOptions> => {
+): Promise<OpenVaultOptions> => {
   const url = options.url ?? (environment.CALLVAULT_URL || undefined);
   if (url === undefined) throw invalid('Name the vault: --url https://…, or CALLVAULT_URL.');
   parseVaultUrl(url);
@@ -70,11 +88,15 @@ export const readAgentOptions = async (
     throw invalid('Name the file with the key of the source: --key-file, or CALLVAULT_SOURCE_KEY_FILE.');
   const apiKey = await readSourceKey(keyFile, environment);
   const caFile = options.ca ?? (environment.CALLVAULT_CA || undefined);
-  if (caFile === undefined) return { url, apiKey };
-  const ca = await readFile(caFile, 'utf8').catch((error: unknown) => {
-    throw invalid(`The certificates of --ca cannot be read (${why(error)}).`);
-  });
-  if (!ca.includes('-----BEGIN CERTIFICATE-----'))
-    throw invalid('--ca names no certificates: they are in PEM.');
-  return { url, apiKey, ca };
+  const sealWith = options.sealWith ?? (environment.CALLVAULT_SIGNING_KEY_FILE || undefined);
+  return {
+    url,
+    apiKey,
+    ...(caFile === undefined ? {} : { ca: await readCertificates(caFile) }),
+    ...(sealWith === undefined
+      ? {}
+      : {
+          signingKey: readSigningKey(await readSecretFile(sealWith, 'The signing key file', environment)).key,
+        }),
+  };
 };

@@ -112,6 +112,7 @@ const faults: Readonly<Record<string, string>> = {
   EAI_AGAIN: 'the name of the vault cannot be looked up now',
   ETIMEDOUT: 'the vault did not answer in time',
   ECONNRESET: 'the connection was cut',
+  FILE_CHANGED: 'the file became longer or shorter while it was sent',
   EPIPE: 'the connection was cut',
   DEPTH_ZERO_SELF_SIGNED_CERT: 'the certificate is self-signed: name it with --ca',
   SELF_SIGNED_CERT_IN_CHAIN: 'the certificate is of an authority unknown here: name that with --ca',
@@ -126,26 +127,36 @@ const sentenceOf = (error: unknown): string => {
   return faults[code] ?? `the vault cannot be reached (${/^[A-Z0-9_]{1,60}$/.test(code) ? code : 'unknown'})`;
 };
 
+/**
+ * A body that is as long as was declared, or fails. Were the request to end early, the vault would wait for the rest, and
+ * take what goes over the same connection next for it.
+ */
+const exactly = (bytes: number) =>
+  async function* (source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    let left = bytes;
+    for await (const chunk of source) {
+      left -= chunk.length;
+      if (left < 0) break;
+      yield chunk;
+    }
+    if (left !== 0) throw Object.assign(new Error('changed'), { code: 'FILE_CHANGED' });
+  };
+
 /** Sends the body; resolves with the answer, which may come before all of it was sent. */
 const exchange = async (request: ClientRequest, open: () => Readable): Promise<Answer> => {
   const answered = new Promise<IncomingMessage>((resolve, reject) => {
     request.once('response', resolve).once('error', reject);
   });
   const source = open();
-  let bytes = 0;
-  source.on('data', (chunk: Uint8Array) => {
-    bytes += chunk.length;
-  });
-  const sent = pipeline(source, request);
+  const sent = pipeline(source, exactly(Number(request.getHeader('content-length'))), request);
   sent.catch(() => undefined);
   // A file that cannot be read must not be taken for a silent vault.
   const unreadable = new Promise<never>((_, reject) => source.once('error', reject));
   unreadable.catch(() => undefined);
   try {
     const answer = await readAnswer(await Promise.race([answered, unreadable]));
-    // Refused before all of it was sent, or a file that became shorter: the vault still waits for the rest, and what went over
-    // this connection next would be taken for it.
-    if (!request.writableFinished || bytes !== Number(request.getHeader('content-length'))) request.destroy();
+    // Refused before all of it was sent: the rest goes nowhere, and neither does the connection.
+    if (!request.writableFinished) request.destroy();
     return answer;
   } catch (error) {
     request.destroy();

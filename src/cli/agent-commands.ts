@@ -12,7 +12,11 @@ const withVault = (command: Command): Command =>
       '--key-file <file>',
       'the API key of the source, in a file of its owner alone; or CALLVAULT_SOURCE_KEY_FILE',
     )
-    .option('--ca <file>', 'certificates (PEM) of the authority that the vault is known by; or CALLVAULT_CA');
+    .option('--ca <file>', 'certificates (PEM) of the authority that the vault is known by; or CALLVAULT_CA')
+    .option(
+      '--seal-with <file>',
+      'seal and sign every recording before it leaves, with this Ed25519 private key (PEM) in a file of its owner alone; or CALLVAULT_SIGNING_KEY_FILE',
+    );
 
 const seconds = (flags: string, description: string, standard: number): Option =>
   new Option(flags, description).argParser(parseSeconds).default(standard * 1_000, String(standard));

@@ -12,8 +12,8 @@ import { type Report, writeReport } from '../../agent/import/report.ts';
 import { runImport } from '../../agent/import/run-import.ts';
 import { createTakeFile } from '../../agent/import/take-file.ts';
 import { createWipe } from '../../agent/import/wipe.ts';
+import { openVault } from '../../agent/open-vault.ts';
 import { pause } from '../../agent/pause.ts';
-import { createVaultClient } from '../../agent/vault-client.ts';
 import { createVaultQuestions, type VaultQuestions } from '../../agent/vault-questions.ts';
 import { AppError } from '../../core/errors.ts';
 import { createLegacyNames, type ParseLegacyName } from '../../core/legacy-names.ts';
@@ -167,7 +167,7 @@ const importAll = async (folder: string, options: ImportOptions, signal: AbortSi
   const path = await outside(folder, options.journal, '--journal');
   if (options.report !== undefined) await outside(folder, options.report, '--report');
   const journal = await openJournal(path, { folder, vault: new URL(settings.url).origin });
-  const client = createVaultClient(settings);
+  const client = openVault(settings);
   try {
     const talk = createImportTalk({ showNames: options.showNames === true });
     const questions = createVaultQuestions(client);

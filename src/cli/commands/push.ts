@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { type AgentOptions, readAgentOptions } from '../../agent/agent-options.ts';
 import { type CallFields, MAX_FIELDS_BYTES, readFieldsJson, readFieldsOf } from '../../agent/call-fields.ts';
 import { type HandedOver, type HandOver, handOver } from '../../agent/hand-over.ts';
+import { openVault } from '../../agent/open-vault.ts';
 import { pause, pauseAfter } from '../../agent/pause.ts';
-import { createVaultClient } from '../../agent/vault-client.ts';
 import { AppError } from '../../core/errors.ts';
 import { processEnvironment } from '../../environment.ts';
 import type { GivenField } from '../agent-arguments.ts';
@@ -93,7 +93,7 @@ export const push = async (files: readonly string[], options: PushOptions): Prom
   const told = options.metadataStdin === true ? await readStdin() : {};
   if (files.some((file) => file === '' || file.includes('\0')))
     throw new AppError('invalid_request', 'A file has a name.');
-  const client = createVaultClient(settings);
+  const client = openVault(settings);
   const how: HandOver = {
     client,
     fields: () => said,

@@ -2,8 +2,8 @@ import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { type AgentOptions, readAgentOptions } from '../../agent/agent-options.ts';
 import { sendableName } from '../../agent/hand-over.ts';
+import { openVault } from '../../agent/open-vault.ts';
 import { createScan } from '../../agent/scan-folder.ts';
-import { createVaultClient } from '../../agent/vault-client.ts';
 import { createWatch } from '../../agent/watch-folder.ts';
 import type { WatchTotals } from '../../agent/watch-options.ts';
 import { openWatchState } from '../../agent/watch-state.ts';
@@ -114,7 +114,7 @@ export const watch = async (folder: string, options: WatchCommandOptions): Promi
   if (options.keep === true && stateFile === null)
     throw new AppError('invalid_request', '--keep needs --state FILE, to remember what was handed over.');
   const state = await openWatchState(stateFile);
-  const client = createVaultClient(settings);
+  const client = openVault(settings);
   const fields = Object.fromEntries(options.field);
   const talk = createWatchTalk(options.json === true);
   const watching = createWatch({
