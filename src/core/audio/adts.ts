@@ -7,6 +7,7 @@ const HEADER_BYTES = 7;
 const MAX_FRAME_BYTES = 8191;
 /** How many agreeing frames in a row make a stream: as for MP3, two of them meet by chance in most large binaries. */
 const CONFIRMING_FRAMES = 3;
+const WINDOW_BYTES = 16_384;
 const SAMPLES_PER_BLOCK = 1024;
 
 export const aacRates = [
@@ -43,17 +44,27 @@ const parseHeader = (bytes: Buffer, at: number): AdtsHeader | null => {
 export function* adts(): Parser<AudioScan | null> {
   const first = parseHeader(yield* peek(HEADER_BYTES), 0);
   if (first === null || !(yield* isConfirmed(first.key))) return null;
+  return yield* countFrames(first);
+}
+
+/** Goes from frame to frame: many to a window, for there is one every few dozen bytes. */
+function* countFrames(first: AdtsHeader): Parser<AudioScan> {
   let samples = 0;
   for (;;) {
-    const head = yield* peek(HEADER_BYTES);
-    const header = parseHeader(head, 0);
-    if (header?.key !== first.key) {
+    const window = yield* peek(WINDOW_BYTES);
+    let at = 0;
+    let last = 0;
+    for (let header = parseHeader(window, 0); header?.key === first.key; header = parseHeader(window, at)) {
+      at += header.frameBytes;
+      last = header.samples;
+      samples += last;
+    }
+    const skipped = yield* skip(at);
+    if (skipped < at) return scanOf(first, samples - last, { cut: true, gaps: false });
+    if (at === 0) {
       const rest = yield* skip(Number.POSITIVE_INFINITY);
       return scanOf(first, samples, { cut: rest > 0 && rest < HEADER_BYTES, gaps: rest >= HEADER_BYTES });
     }
-    const bytes = yield* skip(header.frameBytes);
-    if (bytes < header.frameBytes) return scanOf(first, samples, { cut: true, gaps: false });
-    samples += header.samples;
   }
 }
 

@@ -38,7 +38,7 @@ type Flow = {
 
 /** Many boxes of hardly any bytes are no recording; they would only cost time. */
 const MANY_BOXES = 4096;
-const MIN_BYTES_PER_BOX = 8;
+const MIN_BYTES_PER_BOX = 64;
 
 /** Goes past one box, or into it; false at the end of what can be read. */
 function* readBox(movie: Movie, flow: Flow): Parser<boolean> {
@@ -54,7 +54,7 @@ function* readBox(movie: Movie, flow: Flow): Parser<boolean> {
   const size = bodyBytes(short, long, headBytes);
   flow.boxes += 1;
   flow.bytes += headBytes;
-  const endless = flow.boxes > MANY_BOXES && flow.bytes < flow.boxes * (8 + MIN_BYTES_PER_BOX);
+  const endless = flow.boxes > MANY_BOXES && flow.bytes < flow.boxes * MIN_BYTES_PER_BOX;
   if (size === null || endless) {
     flow.broken = true;
     flow.bytes += yield* skip(Number.POSITIVE_INFINITY);

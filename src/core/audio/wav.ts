@@ -21,9 +21,11 @@ export function* wav(): Parser<AudioScan> {
     data: null,
   };
   let at = 12;
+  let chunks = 0;
   for (;;) {
     const head = yield* take(8);
-    if (head.length < 8) break;
+    if (head.length < 8 || isEndless(chunks, at)) break;
+    chunks += 1;
     const chunk: Chunk = { id: head.toString('latin1', 0, 4), size: head.readUInt32LE(4), bodyAt: at + 8 };
     const bytes =
       chunk.id === 'data' && found.data === null
@@ -34,6 +36,12 @@ export function* wav(): Parser<AudioScan> {
   }
   return found.data === null ? noData(found) : scanOf(found, found.data);
 }
+
+/** Many chunks of hardly any bytes are no recording; they would only cost time. What was found before them stands. */
+const MANY_CHUNKS = 4096;
+const MIN_BYTES_PER_CHUNK = 64;
+const isEndless = (chunks: number, at: number): boolean =>
+  chunks > MANY_CHUNKS && at < chunks * MIN_BYTES_PER_CHUNK;
 
 type Chunk = { readonly id: string; readonly size: number; readonly bodyAt: number };
 

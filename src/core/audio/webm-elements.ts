@@ -22,6 +22,7 @@ const MAX_TRACKS = 16;
 
 const TRACK_ENTRY = 0xae;
 const BLOCK_GROUP = 0xa0;
+export const SIMPLE_BLOCK = 0xa3;
 const ids = {
   docType: 0x4282,
   timestampScale: 0x2ad7b1,
@@ -33,7 +34,6 @@ const ids = {
   channels: 0x9f,
   defaultDuration: 0x23e383,
   clusterTimestamp: 0xe7,
-  simpleBlock: 0xa3,
   block: 0xa1,
   blockDuration: 0x9b,
   discardPadding: 0x75a2,
@@ -41,11 +41,12 @@ const ids = {
 } as const;
 
 /** How much of an element is looked at. */
+export const MAX_LEAF_BYTES = 32;
 const wanted: ReadonlyMap<number, number> = new Map([
   ...Object.values(ids).map((id) => [id, 8] as const),
   [ids.docType, 16],
-  [ids.codecId, 32],
-  [ids.simpleBlock, 16],
+  [ids.codecId, MAX_LEAF_BYTES],
+  [SIMPLE_BLOCK, 16],
   [ids.block, 16],
 ]);
 export const leafBytes = (id: number): number => wanted.get(id) ?? 0;
@@ -93,25 +94,20 @@ export const createWebmFacts = () => {
   };
 
   /** Number of the track, time since the cluster's, flags, then the first frame. */
-  const block = (body: Buffer): void => {
-    const numberBytes = Math.clz32((body[0] ?? 0) << 24) + 1;
-    if (numberBytes > 4 || body.length < numberBytes + 3) return;
-    const number = body.readUIntBE(0, numberBytes) - 2 ** (7 * numberBytes);
-    const track = tracks.find((one) => one.number === number) ?? null;
-    blockTrack = track;
-    if (track === null) return;
-    const atMs = ((cluster + body.readInt16BE(numberBytes)) * scale) / 1e6;
-    const frame = body.subarray(numberBytes + 3);
-    const lastsMs =
-      track.codec === 'opus'
-        ? opusMs(frame)
-        : track.blockNs > 0
-          ? track.blockNs / 1e6
-          : // Of other codecs a block is taken to last as long as the one before it.
-            Math.max(0, track.blocks === 0 ? 0 : atMs - track.lastMs);
-    track.blocks += 1;
-    track.lastMs = atMs;
-    track.endMs = Math.max(track.endMs, atMs + lastsMs);
+  const block = (bytes: Buffer, from: number, to: number): void => {
+    blockTrack = null;
+    const numberBytes = Math.clz32(bytes[from]! << 24) + 1;
+    const at = from + numberBytes;
+    if (from >= to || numberBytes > 4 || at + 3 > to) return;
+    let number = bytes[from]! & (0xff >> numberBytes);
+    for (let i = from + 1; i < at; i += 1) number = number * 256 + bytes[i]!;
+    for (const track of tracks) {
+      if (track.number !== number) continue;
+      blockTrack = track;
+      const sinceCluster = ((bytes[at]! << 24) >> 16) | bytes[at + 1]!;
+      noteBlock(track, ((cluster + sinceCluster) * scale) / 1e6, opusMs(bytes, at + 3, to));
+      return;
+    }
   };
 
   const anywhere: Readonly<Record<number, (body: Buffer) => void>> = {
@@ -119,8 +115,8 @@ export const createWebmFacts = () => {
     [ids.timestampScale]: (body) => (scale = unsigned(body)),
     [ids.duration]: (body) => (duration = float(body)),
     [ids.clusterTimestamp]: (body) => (cluster = unsigned(body)),
-    [ids.simpleBlock]: block,
-    [ids.block]: block,
+    [SIMPLE_BLOCK]: (body) => block(body, 0, body.length),
+    [ids.block]: (body) => block(body, 0, body.length),
     [ids.blockDuration]: (body) => {
       if (blockTrack !== null)
         blockTrack.endMs = Math.max(blockTrack.endMs, blockTrack.lastMs + (unsigned(body) * scale) / 1e6);
@@ -146,6 +142,7 @@ export const createWebmFacts = () => {
       const track = tracks.at(-1);
       if (track !== undefined) inTrack[id]?.(track, body);
     },
+    block,
     tracks: (): readonly Sound[] => tracks,
     isWebm: (): boolean => docType !== 'matroska',
     declaredMs: (): number | null => (duration > 0 ? (duration * scale) / 1e6 : null),
@@ -161,9 +158,18 @@ const opusFrameMs = (config: number): number => {
 };
 
 /** Milliseconds of a packet: one frame, two, or as many as its second byte says; never more than 120. */
-const opusMs = (packet: Buffer): number => {
-  if (packet.length === 0) return 0;
-  const code = packet[0]! & 3;
-  const frames = code === 0 ? 1 : code < 3 ? 2 : (packet[1] ?? 0) & 63;
-  return Math.min(120, frames * opusFrameMs(packet[0]! >> 3));
+const opusMs = (bytes: Buffer, from: number, to: number): number => {
+  if (from >= to) return 0;
+  const code = bytes[from]! & 3;
+  const frames = code === 0 ? 1 : code < 3 ? 2 : from + 1 < to ? bytes[from + 1]! & 63 : 0;
+  return Math.min(120, frames * opusFrameMs(bytes[from]! >> 3));
+};
+
+const noteBlock = (track: Sound, atMs: number, asOpusMs: number): void => {
+  // Of a codec that does not say, a block is taken to last as long as the one before it.
+  const asBefore = track.blocks === 0 ? 0 : Math.max(0, atMs - track.lastMs);
+  const asStated = track.blockNs > 0 ? track.blockNs / 1e6 : asBefore;
+  track.blocks += 1;
+  track.lastMs = atMs;
+  track.endMs = Math.max(track.endMs, atMs + (track.codec === 'opus' ? asOpusMs : asStated));
 };

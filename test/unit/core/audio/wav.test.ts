@@ -117,6 +117,16 @@ describe('chunks', () => {
     });
   });
 
+  test('a million chunks of nothing are not read to their end, and take nothing from what was found before', () => {
+    const after = Buffer.alloc(8_000_000);
+    for (let at = 0; at < after.length; at += 8) after.write('junk', at, 'latin1');
+    expect(facts(wavFile({ data: second, after }))).toMatchObject({ durationMs: 1000, flags: [] });
+    expect(facts(wavFile({ before: after, data: second }))).toMatchObject({
+      durationMs: null,
+      flags: ['empty'],
+    });
+  });
+
   test('only the first data and the first fmt count', () => {
     const after = Buffer.concat([riffChunk('fmt ', Buffer.alloc(16)), riffChunk('data', second)]);
     expect(facts(wavFile({ data: second, after }))).toMatchObject({ sampleRate: 8000, durationMs: 1000 });
