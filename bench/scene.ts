@@ -48,9 +48,9 @@ export type BenchVault = {
 };
 
 /** A real vault on the embedded default with one source and one nurse. */
-export const startVault = async (): Promise<BenchVault> => {
+export const startVault = async (wrapper: readonly string[] = pinned): Promise<BenchVault> => {
   const folder = await newVaultFolder({ REQUESTS_PER_MINUTE: '10000000', ACCESS_TOKEN_SECONDS: '3600' });
-  const running = await folder.start({}, pinned);
+  const running = await folder.start({}, wrapper);
   const admin = JSON.parse(
     (await folder.cli('admin-create', '--organisation', 'Bench', '--email', 'admin@bench.example', '--json'))
       .stdout,

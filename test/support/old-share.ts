@@ -40,6 +40,14 @@ const evilNames = (n: number): string[] => [
   `-rf ${n}.wav`,
 ];
 
+const noneYet = (): Record<Expected, number> => ({
+  verified: 0,
+  link: 0,
+  special: 0,
+  not_recording: 0,
+  program_or_archive: 0,
+});
+
 const makeFolders = async (folder: string): Promise<void> => {
   for (let day = 1; day <= 9; day += 1) await mkdir(join(folder, '2015/01', `0${day}`), { recursive: true });
 };
@@ -53,13 +61,7 @@ const smallCall = (n: number, bytes: number): Buffer =>
  * some, which lie there twice.
  */
 export const makeOldShare = async (folder: string, count: number, bytes = 600): Promise<OldShare> => {
-  const expected: Record<Expected, number> = {
-    verified: 0,
-    link: 0,
-    special: 0,
-    not_recording: 0,
-    program_or_archive: 0,
-  };
+  const expected = noneYet();
   const contents = new Set<string>();
   const fifos: string[] = [];
   let empty = 0;

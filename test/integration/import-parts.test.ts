@@ -1,0 +1,319 @@
+import { randomUUID } from 'node:crypto';
+import {
+  appendFile,
+  chmod,
+  mkdir,
+  mkdtemp,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createDeliveryGate } from '../../src/agent/delivery-gate.ts';
+import { createCallOf } from '../../src/agent/import/call-of.ts';
+import { type JournalEntry, openJournal } from '../../src/agent/import/journal.ts';
+import { createNamePattern } from '../../src/agent/import/name-pattern.ts';
+import { createSeenTable } from '../../src/agent/import/seen-table.ts';
+import { createTakeFile } from '../../src/agent/import/take-file.ts';
+import { walk } from '../../src/agent/import/walk.ts';
+import { createWipe } from '../../src/agent/import/wipe.ts';
+import { createVaultClient } from '../../src/agent/vault-client.ts';
+import { createVaultQuestions } from '../../src/agent/vault-questions.ts';
+import { createLegacyNames } from '../../src/core/legacy-names.ts';
+import { generatedCall } from '../support/generated-call.ts';
+
+let home: string;
+let share: string;
+const closing: (() => unknown)[] = [];
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), 'cvi-'));
+  share = join(home, 'share');
+  await mkdir(share);
+});
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close();
+  await rm(home, { recursive: true });
+});
+
+const about = { vault: 'http://127.0.0.1:1' };
+const journalAt = async (name = 'journal') => {
+  const journal = await openJournal(join(home, name), { ...about, folder: share });
+  closing.push(journal.close);
+  return journal;
+};
+
+const listed = async (): Promise<string[]> => {
+  const found: string[] = [];
+  for await (const one of walk(share)) {
+    found.push(`${one.kind} ${one.relative.toString('latin1')}`);
+    if (one.kind === 'file') await one.release();
+  }
+  return found.toSorted();
+};
+
+describe('a share is gone through', () => {
+  test('whatever its names are, and no link is followed', async () => {
+    await mkdir(join(share, 'a\nb'));
+    await writeFile(join(share, 'a\nb', '📞"\'.wav'), 'x');
+    await writeFile(
+      Buffer.concat([Buffer.from(`${share}/m`), Buffer.from([0xf6]), Buffer.from('te.wav')]),
+      'x',
+    );
+    await symlink('/etc', join(share, 'out'));
+    await symlink('a\nb', join(share, 'within'));
+    expect(await listed()).toEqual(
+      [
+        'file m\xf6te.wav',
+        `file a\nb/${Buffer.from('📞"\'.wav').toString('latin1')}`,
+        'link out',
+        'link within',
+      ].toSorted(),
+    );
+  });
+
+  test('a folder that becomes a link while its files are taken leads nowhere else', async () => {
+    await mkdir(join(share, 'day'));
+    await mkdir(join(home, 'secret'));
+    for (const n of [1, 2, 3]) {
+      await writeFile(join(share, 'day', `${n}.wav`), 'share');
+      await writeFile(join(home, 'secret', `${n}.wav`), 'secret');
+    }
+    const seen: string[] = [];
+    const found = walk(share);
+    for await (const one of found) {
+      if (seen.length === 0) {
+        await rename(join(share, 'day'), join(home, 'moved'));
+        await symlink(join(home, 'secret'), join(share, 'day'));
+      }
+      if (one.kind !== 'file') continue;
+      seen.push(await readFile(one.path, 'utf8'));
+      await one.release();
+    }
+    expect(seen).toEqual(['share', 'share', 'share']);
+  });
+
+  test('folders without end and folders that cannot be read are told', async () => {
+    const deep = join(share, ...Array.from({ length: 70 }, () => 'd'));
+    await mkdir(deep, { recursive: true });
+    await writeFile(join(deep, 'x.wav'), 'x');
+    await mkdir(join(share, 'closed'));
+    await chmod(join(share, 'closed'), 0);
+    const kinds = (await listed()).map((one) => one.split(' ', 1)[0]);
+    // Whoever runs the tests as root can read every folder.
+    expect(kinds).toEqual(process.geteuid?.() === 0 ? ['too_deep'] : ['folder_unreadable', 'too_deep']);
+    await chmod(join(share, 'closed'), 0o700);
+  });
+
+  test('a share that is not there is said to be unreadable', async () => {
+    await expect(walk(join(home, 'nowhere')).next()).rejects.toMatchObject({ code: 'config_invalid' });
+  });
+});
+
+const entry = (
+  journal: { idOf(path: Buffer): string },
+  name: string,
+  more: Partial<JournalEntry> = {},
+): JournalEntry => ({
+  file: journal.idOf(Buffer.from(name)),
+  outcome: 'verified',
+  bytes: 1,
+  ...more,
+});
+
+describe('a journal', () => {
+  test('knows after a restart what it was told, and the last word counts', async () => {
+    const first = await journalAt();
+    await Promise.all([
+      first.append(entry(first, 'a', { outcome: 'growing' })),
+      first.append(entry(first, 'b')),
+      ...Array.from({ length: 3_000 }, (_, n) => first.append(entry(first, `file ${n}`, { bytes: n }))),
+    ]);
+    await first.append(entry(first, 'a', { bytes: 7 }));
+    const again = await journalAt();
+    expect(await again.find(again.idOf(Buffer.from('a')))).toEqual(entry(first, 'a', { bytes: 7 }));
+    expect(await again.find(again.idOf(Buffer.from('file 2999')))).toMatchObject({ bytes: 2999 });
+    expect(await again.find(again.idOf(Buffer.from('c')))).toBeNull();
+    const all: boolean[] = [];
+    for await (const { met } of again.entries()) all.push(met);
+    expect([all.length, all.filter(Boolean).length]).toEqual([3_002, 2]);
+  });
+
+  test('cut at any byte of its last line, it forgets that line alone and goes on', async () => {
+    const first = await journalAt();
+    await first.append(entry(first, 'a'));
+    const kept = (await readFile(join(home, 'journal'))).length;
+    await first.append(entry(first, 'b', { sha256: 'f'.repeat(64) }));
+    const whole = (await readFile(join(home, 'journal'))).length;
+    for (let length = kept; length < whole; length += 13) {
+      await truncate(join(home, 'journal'), length);
+      const again = await journalAt();
+      expect(await again.find(again.idOf(Buffer.from('a')))).not.toBeNull();
+      expect(await again.find(again.idOf(Buffer.from('b')))).toBeNull();
+      await again.append(entry(again, 'b', { bytes: length }));
+      const third = await journalAt();
+      expect(await third.find(third.idOf(Buffer.from('b')))).toMatchObject({ bytes: length });
+      await truncate(join(home, 'journal'), kept);
+      await appendFile(join(home, 'journal'), ' '.repeat(whole - kept));
+    }
+  });
+
+  test('what is no journal is left as it is', async () => {
+    for (const [name, text] of [
+      ['letter', 'Dear operator,\n'],
+      ['one line', 'x'.repeat(10_000)],
+      ['other', '{"journal":"callvault import","version":2}\n'],
+    ] as const) {
+      await writeFile(join(home, name), text, { mode: 0o600 });
+      await expect(journalAt(name)).rejects.toMatchObject({ code: 'config_invalid' });
+      expect(await readFile(join(home, name), 'utf8')).toBe(text);
+    }
+    await symlink(join(home, 'letter'), join(home, 'pointing'));
+    await expect(journalAt('pointing')).rejects.toMatchObject({ code: 'config_invalid' });
+  });
+});
+
+test('a table of a hundred thousand keys finds each, and no other', () => {
+  const table = createSeenTable();
+  const key = (n: number): string => (n * 2_654_435_761).toString(16).padStart(16, '0').slice(-16);
+  for (let n = 1; n <= 100_000; n += 1) table.set(key(n), n);
+  for (let n = 1; n <= 100_000; n += 1) if (table.get(key(n)) !== n) throw new Error(`lost ${n}`);
+  expect(table.get(key(100_001))).toBeNull();
+  expect([table.isMarked(key(5)), table.mark(key(5)), table.isMarked(key(5)), table.size()]).toEqual([
+    false,
+    false,
+    true,
+    100_000,
+  ]);
+});
+
+describe('a pattern of the operator', () => {
+  test('one that a name can make take for ever is stopped, and ends the import when that goes on', () => {
+    const match = createNamePattern('^(?<caller>(a+)+)$');
+    expect(match('aaa')).toMatchObject({ caller: 'aaa' });
+    const evil = `${'a'.repeat(60)}!`;
+    expect(() => Array.from({ length: 21 }, () => match(evil))).toThrow(
+      expect.objectContaining({ code: 'config_invalid' }),
+    );
+  });
+  test.each(['(', '.*', '(?<password>.*)', `(?<caller>${'a'.repeat(2_000)})`])('%s is refused', (source) => {
+    expect(() => createNamePattern(source)).toThrow(expect.objectContaining({ code: 'config_invalid' }));
+  });
+});
+
+/** What answers as a vault should, but for what a test changes. */
+type Script = { readonly verification?: object | number; readonly status?: object };
+const lyingVault = async (script: Script) => {
+  const id = randomUUID();
+  let uploads = 0;
+  const listener: RequestListener = (request, response) => {
+    const digest = /:(.+):/.exec(String(request.headers['content-digest']))?.[1] ?? '';
+    const sha256 = Buffer.from(digest, 'base64').toString('hex');
+    let bytes = 0;
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+    });
+    request.on('end', () => {
+      const say = (status: number, body: object): void => {
+        response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+      };
+      if (request.method === 'PUT') {
+        uploads += 1;
+        last = { id, sha256, bytes };
+        return say(201, { id, sha256 });
+      }
+      if (request.method === 'GET') return say(200, { id, status: 'stored', ...script.status });
+      const { verification = {} } = script;
+      if (typeof verification === 'number') return say(verification, { code: 'integrity_failure' });
+      return say(200, { ...last, ...verification });
+    });
+  };
+  let last: { id: string; sha256: string; bytes: number } = { id, sha256: '', bytes: 0 };
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closing.push(() => {
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(resolve));
+  });
+  const client = createVaultClient({
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    apiKey: 'key',
+  });
+  closing.push(client.close);
+  return { client, questions: createVaultQuestions(client), uploads: () => uploads };
+};
+
+const takerOf = async (script: Script, minAgeMs = 0) => {
+  const { client, questions, uploads } = await lyingVault(script);
+  const journal = await journalAt();
+  const take = createTakeFile({
+    client,
+    questions,
+    journal,
+    gate: createDeliveryGate({ firstMs: 1, ceilingMs: 5 }),
+    callOf: createCallOf({ parse: createLegacyNames({ timeZone: 'UTC' }), last: {}, now: Date.now }),
+    minAgeMs,
+    now: Date.now,
+    onWaiting: () => undefined,
+  });
+  const all = async () => {
+    const outcomes: Record<string, string> = {};
+    for await (const found of walk(share)) {
+      const { entry: told } = await take(found, AbortSignal.timeout(20_000));
+      outcomes[found.relative.toString()] = told.outcome;
+      if (found.kind === 'file') await found.release();
+    }
+    return outcomes;
+  };
+  return { journal, questions, all, uploads };
+};
+
+describe('a file is verified only when the vault says that its own bytes lie there', () => {
+  beforeEach(() => writeFile(join(share, 'a.wav'), generatedCall(1)));
+  test.each<[string, Script, string]>([
+    ['the same', {}, 'verified'],
+    ['other bytes', { verification: { sha256: 'a'.repeat(64) } }, 'damaged_in_vault'],
+    ['fewer bytes', { verification: { bytes: 3 } }, 'damaged_in_vault'],
+    ['something about another recording', { verification: { id: randomUUID() } }, 'undelivered'],
+    ['that they are damaged', { verification: 502 }, 'damaged_in_vault'],
+    ['nothing that is understood', { verification: { sha256: 5 } }, 'undelivered'],
+  ])('%s', async (_what, script, outcome) => {
+    const { all } = await takerOf(script);
+    expect(await all()).toEqual({ 'a.wav': outcome });
+  });
+
+  test('what was just written is left, whatever it is', async () => {
+    const { all, uploads } = await takerOf({}, 60_000);
+    expect([await all(), uploads()]).toEqual([{ 'a.wav': 'growing' }, 0]);
+  });
+
+  test('what is verified is neither read nor sent again; what changed since is', async () => {
+    const { all, uploads } = await takerOf({});
+    await all();
+    await all();
+    expect(uploads()).toBe(1);
+    await appendFile(join(share, 'a.wav'), 'more');
+    expect(await all()).toEqual({ 'a.wav': 'verified' });
+    expect(uploads()).toBe(2);
+  });
+
+  test.each<[string, Script, string | null]>([
+    ['has it', {}, null],
+    ['has erased it', { status: { status: 'erased' } }, 'not_in_vault'],
+    ['answers about another', { status: { id: randomUUID() } }, 'vault_away'],
+  ])('before a file goes, the vault is asked once more: it %s', async (_what, script, kept) => {
+    const { all, journal, questions } = await takerOf(script);
+    await all();
+    const wipe = createWipe({ folder: share, parallel: 2, journal, questions, onWiped: () => undefined });
+    expect(await wipe(AbortSignal.timeout(30_000))).toEqual(
+      kept === null ? { wiped: 1, kept: {} } : { wiped: 0, kept: { [kept]: 1 } },
+    );
+    expect(await listed()).toEqual(kept === null ? [] : ['file a.wav']);
+  });
+});
