@@ -36,6 +36,7 @@ export type Agent = {
   readonly pid: number;
   /** Events of `--json`, so far. */
   events(): readonly Record<string, unknown>[];
+  out(): string;
   said(): string;
   signal(name: NodeJS.Signals): void;
   readonly ended: Promise<Ended>;
@@ -63,6 +64,7 @@ const startAgent = (args: readonly string[], cwd: string, given: Given): Agent =
         .split('\n')
         .slice(0, -1)
         .map((line) => JSON.parse(line) as Record<string, unknown>),
+    out: () => out,
     said: () => err,
     signal: (name) => void child.kill(name),
     ended: once(child, 'close').then(([code]) => ({ code: code as number | null, out, err })),
