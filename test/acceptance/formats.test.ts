@@ -70,7 +70,7 @@ const formats: readonly Format[] = [
   ['tone.g722', 'audio/g722', 'audio/g722', 'derived', 'tone.g722'],
   ['adpcm_ima-stereo.wav', 'audio/wav', 'audio/wav', 'derived', 'adpcm_ima-stereo.wav'],
   ['amr_nb.amr-nb', 'audio/amr', 'audio/amr', 'none', ''],
-  ['opus.mka', 'audio/x-matroska', 'audio/matroska', 'none', ''],
+  ['opus.mka', 'audio/x-matroska', 'audio/matroska', 'original', ''],
 ];
 
 test.each(formats)(

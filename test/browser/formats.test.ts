@@ -29,8 +29,9 @@ afterAll(async () => {
 
 type Opened = { readonly playable: string; readonly audioUrl: string; readonly durationMs: number };
 
-const open = async (file: string, type: string): Promise<Opened> => {
-  const form = uploadForm({ callId: crypto.randomUUID() }, audioFixture(file), type);
+const asItIs = (audio: Buffer): Buffer => audio;
+const open = async (file: string, type: string, damage = asItIs): Promise<Opened> => {
+  const form = uploadForm({ callId: crypto.randomUUID() }, damage(audioFixture(file)), type);
   const reply = await care.line.http.post('/v1/recordings', { token: care.line.apiKey, form });
   const path = `/v1/recordings/${jsonOf<{ id: string }>(reply, 201).id}/playbacks`;
   return (await tab.do('ask', path, { json: { purpose: 'care' }, token })).body as unknown as Opened;
@@ -47,7 +48,13 @@ test.each([
   ['vorbis.ogg', 'audio/ogg', 'original'],
   ['opus.ogg', 'audio/ogg', 'original'],
   ['speech.flac', 'audio/flac', 'original'],
+  ['aac.m4a', 'audio/mp4', 'original'],
+  ['aac-moov-first.m4a', 'audio/mp4', 'original'],
+  ['aac-fragmented.m4a', 'audio/mp4', 'original'],
+  ['aac.aac', 'audio/aac', 'original'],
+  ['untagged-cbr.mp3', 'audio/mpeg', 'original'],
   ['opus.webm', 'audio/webm', 'original'],
+  ['opus.mka', 'audio/x-matroska', 'original'],
   ['opus-live.webm', 'audio/webm', 'original'],
   ['pipe.wav', 'audio/wav', 'derived'],
   ['rf64.wav', 'audio/wav', 'derived'],
@@ -67,6 +74,12 @@ test.each([
   // Of a live recording a browser learns the length only at its end.
   if (file !== 'opus-live.webm') expect(Math.abs(duration * 1000 - opened.durationMs)).toBeLessThan(120);
   expect(reached).toBeGreaterThan(0.25);
+});
+
+test('a recording that is cut is played as it came, as far as it goes', async () => {
+  const opened = await open('pcm_s16.wav', 'audio/wav', (audio) => audio.subarray(0, -2001));
+  expect(opened).toMatchObject({ playable: 'original', durationMs: 475 });
+  expect((await tab.do('play', 'cut', opened.audioUrl)).reached).toBeGreaterThan(0.25);
 });
 
 test('a derivation is sought in: the player asks for the middle and plays on', async () => {

@@ -15,6 +15,8 @@ const played: Readonly<Record<string, readonly Codec[]>> = {
   'audio/mp4': ['aac', 'opus', 'flac', 'mp3'],
   'audio/aac': ['aac'],
   'audio/webm': ['opus', 'vorbis'],
+  // Chromium does; of the others it is not known.
+  'audio/matroska': ['opus', 'vorbis'],
 };
 
 export type PlayableFacts = {
