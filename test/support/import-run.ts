@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CareLineVault } from './care-line.ts';
+import { residentMiB } from './resident-memory.ts';
 import type { Ran } from './vault.ts';
 
 export type ReportLine = {
@@ -59,6 +60,29 @@ export const importInto = async (
         child.once('exit', (code) => {
           clearTimeout(timer);
           resolve(code);
+        }),
+      );
+    },
+    /** To its end, and its resident memory (MiB) every ten seconds. */
+    watched(...more: string[]): Promise<{ code: number | null; peaks: number[] }> {
+      const child = spawn(process.execPath, [MAIN, ...args, ...more], {
+        cwd: folder.home,
+        env: folder.env,
+        stdio: ['ignore', 'ignore', 'inherit'],
+      });
+      const peaks: number[] = [];
+      const look = setInterval(
+        () =>
+          void residentMiB(child.pid as number).then(
+            (mib) => peaks.push(mib),
+            () => undefined,
+          ),
+        10_000,
+      );
+      return new Promise((resolve) =>
+        child.once('exit', (code) => {
+          clearInterval(look);
+          resolve({ code, peaks });
         }),
       );
     },
