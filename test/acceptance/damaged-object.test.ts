@@ -78,6 +78,51 @@ test('a bit of the header flipped: the beginning is refused', async () => {
   await expectAlarm(id);
 });
 
+/** As a recorder leaves it that crashed: what is played is derived from it. */
+const withoutLength = (audio: Buffer): void => {
+  audio.writeUInt32LE(0, 4);
+  audio.writeUInt32LE(0, 40);
+};
+
+test.each<[string, (path: string) => Promise<unknown>, boolean]>([
+  ['cut', (path) => truncate(path, 2 * SEGMENT), false],
+  ['gone', (path) => rm(path), false],
+  ['with a bit flipped in its first segment', (path) => flipBit(path, 500), true],
+])('a derivation of an object %s: neither its sound nor its header', async (_name, damage, endVerifies) => {
+  const { id, path, audio } = await keepRecording(world, BYTES, withoutLength);
+  const audioUrl = await world.line.openPlayback(id);
+  expect((await listen(audioUrl)).body.equals(audio)).toBe(false);
+  expect((await listen(`${audioUrl}?form=original`)).body.equals(audio)).toBe(true);
+  await damage(path);
+  for (const range of ['bytes=0-0', 'bytes=0-43', 'bytes=20-99'])
+    expectNothing(await listen(audioUrl, { range }), audio, 502);
+  expectNothing(await listen(audioUrl), audio, 502);
+  expectNothing(await listen(`${audioUrl}?form=original`), audio, 502);
+  // What lies in another segment verifies by itself, of an original as well (docs/file-format.md §7).
+  const suffix = await listen(audioUrl, { range: 'bytes=-10' });
+  expect(suffix.status).toBe(endVerifies ? 206 : 502);
+  await expectAlarm(id);
+});
+
+test.each([
+  ['beyond the original', '{"start": 44, "bytes": 99999999, "samples": 49999999}'],
+  ['of blocks of nothing', '{"blockBytes": 0}'],
+  ['of parts', '{"start": 0.5}'],
+  ['below nothing', '{"start": -44}'],
+  ['more than there are', '{"samples": 4000000}'],
+  ['of words', '{"bytes": "all"}'],
+])(
+  'a place of the sound %s, written into the database: the original is served as it is',
+  async (_name, change) => {
+    const { id, audio } = await keepRecording(world, 5_000, withoutLength);
+    await asSuperuser('UPDATE recording SET sound_place = sound_place || $2::jsonb WHERE id = $1', [
+      id,
+      change,
+    ]);
+    expect((await listen(await world.line.openPlayback(id))).body.equals(audio)).toBe(true);
+  },
+);
+
 const swapSegments = async (path: string, one: number): Promise<void> => {
   const bytes = await readFile(path);
   const [at, middle, end] = [one * SEGMENT, (one + 1) * SEGMENT, (one + 2) * SEGMENT];

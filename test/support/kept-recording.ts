@@ -11,11 +11,14 @@ export const objectPathOf = (dataDir: string, objectKey: string): string => {
   return join(dataDir, 'objects', room, organisation, generation.slice(0, 2), generation);
 };
 
+/** `prepare` changes the audio in place before it is delivered. */
 export const keepRecording = async (
   { folder, line }: CareLineVault,
   bytes: number,
+  prepare: (audio: Buffer) => void = () => undefined,
 ): Promise<KeptRecording> => {
   const call = newCall(bytes);
+  prepare(call.audio);
   const id = await line.store(call);
   const row = (await inspect(folder)).rows.find((one) => one.id === id);
   return { ...call, id, path: objectPathOf(folder.dataDir, row?.object ?? '') };
