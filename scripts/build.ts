@@ -1,7 +1,7 @@
 /**
- * `npm run build`: makes `dist/`, the release as plain JavaScript, from `src/` and the generated database client. A folder
- * given as argument is made instead of it. What was there before goes only when the new one is whole, so a failed build
- * leaves neither half a release nor a stale one that looks new.
+ * `npm run build`: makes `dist/`, the release as plain JavaScript, from `src/` and the generated database client, and in it
+ * the agent for telephony hosts as one file. A folder given as argument is made instead of it. What was there before goes
+ * only when the new one is whole, so a failed build leaves neither half a release nor a stale one that looks new.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, renameSync, rmSync } from 'node:fs';
@@ -30,5 +30,6 @@ const step = (program: string, args: readonly string[]): void => {
 process.once('exit', () => rmSync(draft, { recursive: true, force: true }));
 step('scripts/prisma-generate.ts', []);
 step('node_modules/typescript/bin/tsc', ['-p', 'tsconfig.build.json', '--outDir', draft]);
+step('scripts/bundle-agent.ts', [join(draft, 'callvault-agent.js')]);
 rmSync(target, { recursive: true, force: true });
 renameSync(draft, target);

@@ -16,4 +16,5 @@ const program = new Command('callvault-agent')
   );
 addAgentCommands(program);
 refuseRepetition(program);
-await runProgram(program);
+// Not awaited: the one file that it is built into is no module.
+void runProgram(program);
