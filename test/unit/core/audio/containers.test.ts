@@ -145,6 +145,32 @@ describe('MP4', () => {
   });
 });
 
+/** An element with a length of two bytes. */
+const element = (id: string, body: Buffer): Buffer =>
+  Buffer.concat([latin1(id), Buffer.from([0x40 | (body.length >> 8), body.length & 255]), body]);
+const opusBlock = (at: number, bytes: number): Buffer =>
+  // Track 1, time since the cluster's, no flags; the first byte of the packet says 20 ms.
+  element('\xa3', Buffer.concat([Buffer.from([0x81, at >> 8, at & 255, 0, 0x08]), Buffer.alloc(bytes)]));
+const recorded = (...blocks: Buffer[]): Buffer =>
+  Buffer.concat([
+    element('\x1a\x45\xdf\xa3', element('\x42\x82', latin1('webm'))),
+    latin1('\x18\x53\x80\x67\xff'),
+    element(
+      '\x16\x54\xae\x6b',
+      element(
+        '\xae',
+        Buffer.concat([
+          element('\xd7', latin1('\x01')),
+          element('\x83', latin1('\x02')),
+          element('\x86', latin1('A_OPUS')),
+        ]),
+      ),
+    ),
+    latin1('\x1f\x43\xb6\x75\xff'),
+    element('\xe7', latin1('\0')),
+    ...blocks,
+  ]);
+
 describe('WebM', () => {
   const whole = audioFixture('opus.webm');
   const live = audioFixture('opus-live.webm');
@@ -155,6 +181,16 @@ describe('WebM', () => {
     expect(cut.flags).toContain('truncated');
     expect(cut.durationMs).toBeGreaterThan(50);
     expect(cut.durationMs).toBeLessThan(500);
+  });
+
+  test.each([40, 3000, 16_000])('a block of %i bytes counts when all of it is there', (bytes) => {
+    const two = recorded(opusBlock(0, bytes), opusBlock(20, bytes));
+    expect(facts(two)).toMatchObject({ codec: 'opus', durationMs: 40, flags: ['length_unknown'] });
+    expect(facts(two.subarray(0, -1))).toMatchObject({
+      durationMs: 20,
+      flags: ['length_unknown', 'truncated'],
+    });
+    for (const pieceBytes of [1, 100, 16_384]) expect(probeAudio(two, pieceBytes).facts).toEqual(facts(two));
   });
 
   test('recorded live and cut: no length was promised', () => {
