@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { type BigIntStats, constants } from 'node:fs';
 import { type FileHandle, lstat, open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
+import { freeBuffer } from '../core/free-buffer.ts';
 
 /** A path as the system has it. Names in a folder need not be UTF-8, and only bytes find such a file again. */
 export type Path = string | Buffer;
@@ -33,7 +34,12 @@ export type OpenFile = {
   readonly bytes: number;
   /** SHA-256 in hex of the bytes, streamed. Throws {@link FileChanged}. */
   digest(signal?: AbortSignal): Promise<string>;
-  /** The same bytes from the beginning. Its last piece comes only while the file is what it was; else {@link FileChanged}. */
+  /**
+   * The same bytes, in pieces that belong to whoever takes them and may be freed (core/free-buffer.ts). The last one comes only
+   * while the file is what it was; else {@link FileChanged}.
+   */
+  pieces(): AsyncGenerator<Buffer>;
+  /** The same as a stream. */
   read(): Readable;
   /** Whether the file is still what it was when opened, and still what stands under its name. */
   unchanged(): Promise<boolean>;
@@ -83,9 +89,11 @@ const openFileOf = (handle: FileHandle, path: Path, state: FileState): OpenFile 
       for await (const piece of pieces()) {
         signal?.throwIfAborted();
         hash.update(piece);
+        freeBuffer(piece);
       }
       return hash.digest('hex');
     },
+    pieces,
     read: () => Readable.from(pieces(), { objectMode: false }),
     async unchanged() {
       try {

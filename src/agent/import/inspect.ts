@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { AudioFacts } from '../../core/audio/facts.ts';
 import { createAudioProbe } from '../../core/audio/probe.ts';
 import { SNIFF_BYTES, sniff } from '../../core/audio/sniff.ts';
+import { freeBuffer } from '../../core/free-buffer.ts';
 import type { OpenFile } from '../file-digest.ts';
 import { mediaTypeOf } from '../media-types.ts';
 
@@ -24,16 +25,17 @@ const kindOf = (head: Buffer, name: string): Kind => {
 
 export type Inspected = { readonly kind: Kind; readonly sha256: string };
 
-/** Digest and kind, in one pass. Throws as {@link OpenFile.read} does. */
+/** Digest and kind, in one pass. Throws as {@link OpenFile.pieces} does. */
 export const inspect = async (file: OpenFile, name: string, signal?: AbortSignal): Promise<Inspected> => {
   const hash = createHash('sha256');
   let kind: Kind | null = null;
-  for await (const piece of file.read() as AsyncIterable<Buffer>) {
+  for await (const piece of file.pieces()) {
     signal?.throwIfAborted();
     kind ??= kindOf(piece, name);
     // What the vault will never take is not read to its end.
     if (kind !== 'recording') return { kind, sha256: '' };
     hash.update(piece);
+    freeBuffer(piece);
   }
   kind ??= kindOf(Buffer.alloc(0), name);
   return { kind, sha256: hash.digest('hex') };
@@ -49,12 +51,13 @@ export const examine = async (
   const declaredMediaType = mediaTypeOf(name);
   const probe = createAudioProbe(declaredMediaType === null ? {} : { declaredMediaType });
   let kind: Kind | null = null;
-  for await (const piece of file.read() as AsyncIterable<Buffer>) {
+  for await (const piece of file.pieces()) {
     signal?.throwIfAborted();
     kind ??= kindOf(piece, name);
     if (kind !== 'recording') break;
     hash.update(piece);
     probe.push(piece);
+    freeBuffer(piece);
   }
   kind ??= kindOf(Buffer.alloc(0), name);
   return { kind, sha256: hash.digest('hex'), facts: probe.finish().facts };

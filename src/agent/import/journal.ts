@@ -179,7 +179,7 @@ const createAppender = (handle: FileHandle, from: number) => {
 
 /**
  * What is known of the files of one share. Append-only, flushed before anything counts, readable by its owner alone; a line that
- * a crash cut is left out, and its file is taken once more. Memory: some 50 bytes per file.
+ * a crash cut is left out, and its file is taken once more. Memory: at most some 70 bytes per file.
  */
 export const openJournal = async (
   path: string,
