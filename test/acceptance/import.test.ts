@@ -50,6 +50,13 @@ test('killed at any moment and begun again, it ends: nothing lost, nothing doubl
   const ended = await run.run();
   expect(ended.stderr).toBe('');
   expect(ended.code).toBe(1);
+  const paces = eventsOf(ended).filter(({ event }) => event === 'progress');
+  expect(paces.at(-1)).toMatchObject({
+    bytesPerSecond: expect.any(Number),
+    filesPerSecond: expect.any(Number),
+    remainingSeconds: expect.any(Number),
+    total: { files: COUNT },
+  });
   const { lines, totals } = await run.report();
   expect(totals).toMatchObject({ files: COUNT, verified: share.expected.verified, reasons: reasons() });
   expect(new Set(lines.map(({ file }) => file)).size).toBe(COUNT);
