@@ -45,18 +45,18 @@ export function* mp3(): Parser<AudioScan> {
 
 type Body = { readonly frames: number; readonly cut: boolean; readonly gaps: boolean };
 
+/** Goes from frame to frame: many to a window, for there is one every few dozen bytes. */
 function* countFrames(first: Mp3Header): Parser<Body> {
   let frames = 0;
   let gaps = false;
   for (;;) {
-    const head = yield* peek(HEADER_BYTES);
-    if (head.length < HEADER_BYTES) return { frames, cut: head.length > 0, gaps };
-    const header = parseMp3Header(head, 0);
-    if (header?.key === first.key) {
-      const bytes = yield* skip(header.frameBytes);
-      if (bytes < header.frameBytes) return { frames, cut: true, gaps };
-      frames += 1;
-    } else if (head.toString('latin1', 0, 3) === 'TAG') {
+    const window = yield* peek(WINDOW_BYTES);
+    if (window.length < HEADER_BYTES) return { frames, cut: window.length > 0, gaps };
+    const run = runOf(window, first.key);
+    if (run.frames > 0) {
+      frames += run.frames;
+      if ((yield* skip(run.bytes)) < run.bytes) return { frames: frames - 1, cut: true, gaps };
+    } else if (window.toString('latin1', 0, 3) === 'TAG') {
       yield* skip(ID3V1_BYTES);
     } else if (!(yield* skipId3())) {
       yield* seekFrame(first.key, Number.POSITIVE_INFINITY);
@@ -64,6 +64,17 @@ function* countFrames(first: Mp3Header): Parser<Body> {
     }
   }
 }
+
+/** The frames that begin in a window, one behind the other from its start; the last may end behind it. */
+const runOf = (window: Buffer, key: number): { readonly frames: number; readonly bytes: number } => {
+  let frames = 0;
+  let bytes = 0;
+  for (let header = parseMp3Header(window, 0); header?.key === key; header = parseMp3Header(window, bytes)) {
+    frames += 1;
+    bytes += header.frameBytes;
+  }
+  return { frames, bytes };
+};
 
 /** Leaves out ID3v2 tags at this place; answers whether there was one. Their length is attacker-controlled: only skipped. */
 function* skipId3(): Parser<boolean> {
