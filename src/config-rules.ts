@@ -6,6 +6,7 @@ import { isLoopbackHost, proxyRangeFault } from './core/network-address.ts';
 import type { PostgresSettings } from './core/postgres-settings.ts';
 import { type PostgresUrl, parsePostgresUrl } from './core/postgres-url.ts';
 import { weakness } from './core/weak-secret.ts';
+import { allowedAuthority } from './core/webhook-url.ts';
 
 /** Takes one fault: the variable, and the end of a sentence that says what is wrong and what to do, without any secret. */
 export type Report = (variable: string, fault: string) => void;
@@ -280,6 +281,18 @@ export const proxyRules = (text: string | undefined, report: Report): readonly s
       report('TRUSTED_PROXY', `${fault}: list the proxies' addresses, such as 10.0.0.5,10.1.0.0/24`);
   }
   return ranges;
+};
+
+/** Receivers of webhooks inside, each as `host:port`; the port is 443 unless it is named. */
+export const webhookHostRules = (text: string | undefined, report: Report): readonly string[] => {
+  if (text === undefined) return [];
+  const hosts = text.split(',').map((host) => allowedAuthority(host.trim()));
+  if (hosts.includes(null))
+    report(
+      'WEBHOOK_HOSTS',
+      'must be names of hosts or IPv4 addresses with commas between, such as hooks.region.internal:8443',
+    );
+  return hosts.filter((host) => host !== null);
 };
 
 /** Plain text leaves this machine only towards proxies that are named. */

@@ -57,6 +57,8 @@ export const environmentSchema = Type.Object({
   // Several heartbeats of a flowing upload (upload-intent.ts): fewer would give living ones up.
   UPLOAD_GRACE_SECONDS: whole(60, 86_400, 900),
   KEYS_EXPORT_MINUTES: whole(1, 10_080, 1440),
+  RADAR_GRACE_MINUTES: whole(1, 10_080, 60),
+  WEBHOOK_HOSTS: Type.Optional(text('must be a list of hosts', '^[^\\x00-\\x1f\\x7f]{1,4000}$')),
 });
 
 export type Environment = Static<typeof environmentSchema>;

@@ -18,6 +18,7 @@ import {
   type TlsFiles,
   tlsRules,
   type WitnessAddress,
+  webhookHostRules,
   witnessRules,
 } from './config-rules.ts';
 import { type Environment, names, type Rule, rules } from './config-schema.ts';
@@ -61,6 +62,10 @@ export type Config = Folders & {
   readonly uploadGraceSeconds: number;
   /** How old the newest bundle of wrapped keys becomes before the vault makes another. */
   readonly keysExportMinutes: number;
+  /** How long after its end a call's recording is waited for. */
+  readonly radarGraceMinutes: number;
+  /** `host:port` of receivers of webhooks inside the operator's networks. */
+  readonly webhookHosts: readonly string[];
 };
 
 export type RawEnvironment = Readonly<Record<string, string | undefined>>;
@@ -216,6 +221,7 @@ export const readConfig = (env: RawEnvironment): Config => {
     ...databasesOf(given, report),
     s3: s3Of(given, report),
     witnesses: witnessRules(values.WITNESSES, report),
+    webhookHosts: webhookHostRules(values.WEBHOOK_HOSTS, report),
   };
   if (faults.length > 0 || folders === null) throw invalid(faults);
   return deepFreeze({
@@ -231,6 +237,7 @@ export const readConfig = (env: RawEnvironment): Config => {
     freeDiskFloor: values.FREE_DISK_FLOOR,
     uploadGraceSeconds: values.UPLOAD_GRACE_SECONDS,
     keysExportMinutes: values.KEYS_EXPORT_MINUTES,
+    radarGraceMinutes: values.RADAR_GRACE_MINUTES,
     auditRetentionYears: values.AUDIT_RETENTION_YEARS,
     verifyAtHour: values.VERIFY_AT_HOUR,
   });

@@ -16,6 +16,7 @@ import { openMetricsServer } from './http/metrics-server.ts';
 import { observeCheckpoints } from './http/plugins/checkpoint-metrics.ts';
 import { observeKeyBundles } from './http/plugins/key-bundle-metrics.ts';
 import { createMetrics } from './http/plugins/metrics.ts';
+import { observeRadar } from './http/plugins/radar-metrics.ts';
 import { createLogger } from './logger.ts';
 import { openResources, type Resources } from './resources.ts';
 import { version } from './version.ts';
@@ -177,6 +178,7 @@ const greeting = (
 const listen = async (config: Config, resources: Resources, logger: Logger) => {
   const metrics = createMetrics(resources.services.readiness, resources.upkeep.nightly.status);
   observeCheckpoints(metrics.registry, resources.checkpoints.status);
+  observeRadar(metrics.registry, resources.services);
   observeKeyBundles(metrics.registry, resources.bundleAge.newest);
   const app = await buildApp({
     services: resources.services,
@@ -281,11 +283,13 @@ export const serve = async (): Promise<void> => {
   const stopSweeper = startSweeper(resources, config, logger);
   const stopKeyExports = startKeyExports(resources, config, logger);
   const stopNightly = startNightly(resources, logger);
+  const stopWebhooks = resources.services.deliverWebhooks.start();
   // The last checkpoint is made when the resources close, behind the last entry.
   resources.checkpoints.start();
   closeGracefully(served, resources, logger, async () => {
     stopWatching();
     stopSweeper();
+    await stopWebhooks();
     await stopKeyExports();
     await stopNightly();
   });

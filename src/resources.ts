@@ -13,10 +13,12 @@ import type { S3Settings } from './config-rules.ts';
 import type { PostgresSettings } from './core/postgres-settings.ts';
 import { createFieldEncryption } from './crypto/field-encryption.ts';
 import { createJwtKeys, type JwtKeys } from './crypto/jwt-keys.ts';
-import { createKeyCache } from './crypto/key-cache.ts';
+import { createKeyCache, type KeyCache } from './crypto/key-cache.ts';
 import { createKeyRing } from './crypto/key-ring.ts';
 import { INSTALLATION, wrongKey } from './crypto/key-store.ts';
 import { createPasswords } from './crypto/passwords.ts';
+import { createWebhookSecrets } from './crypto/webhook-secrets.ts';
+import { createOutboundPost } from './http/outbound-post.ts';
 import { type KeyFolder, openKeyFolder } from './keys/key-folder.ts';
 import { createLogUpkeep, type LogUpkeep } from './log-upkeep.ts';
 import { unmuted } from './logger.ts';
@@ -27,6 +29,7 @@ import { recordInstallation } from './services/record-installation.ts';
 import { createServices, type Services } from './services/services.ts';
 import { createAssignmentTable } from './storage/assignment-table.ts';
 import { writeBundleFile } from './storage/bundle-file.ts';
+import { createCallTable } from './storage/call-table.ts';
 import { findInstance, openDataFolder, runningInstance } from './storage/data-folder.ts';
 import { type Database, openDatabase } from './storage/database.ts';
 import { withDatabaseFaults } from './storage/database-fault.ts';
@@ -48,6 +51,7 @@ import type { ObjectStore } from './storage/object-store.ts';
 import { createOrganisationTable } from './storage/organisation-table.ts';
 import { createPendingChangeTable } from './storage/pending-change-table.ts';
 import { createPlaybackTable } from './storage/playback-table.ts';
+import { createRadarTable } from './storage/radar-table.ts';
 import { createRecordingTable } from './storage/recording-table.ts';
 import { createSessionCheck } from './storage/session-check.ts';
 import { createSessionTable } from './storage/session-table.ts';
@@ -55,6 +59,8 @@ import { openSocketFolder } from './storage/socket-folder.ts';
 import { createSourceTable } from './storage/source-table.ts';
 import { createUnitTable } from './storage/unit-table.ts';
 import { createUserTable } from './storage/user-table.ts';
+import { createWebhookMessageTable } from './storage/webhook-message-table.ts';
+import { createWebhookTable } from './storage/webhook-table.ts';
 import { createWrappedKeyTable } from './storage/wrapped-key-table.ts';
 
 /** What is open to the outside world, and everything that can be asked of it. */
@@ -220,7 +226,7 @@ const openKeys = async (config: Config, known: Installation | null) => {
   };
 };
 
-const tablesOf = ({ prisma, keyed: pool }: Database) => ({
+const tablesOf = ({ prisma, keyed: pool, pool: planned }: Database) => ({
   recordings: withDatabaseFaults(createRecordingTable({ prisma, pool })),
   playbacks: withDatabaseFaults(createPlaybackTable({ prisma, pool })),
   holds: withDatabaseFaults(createHoldTable(prisma)),
@@ -234,6 +240,10 @@ const tablesOf = ({ prisma, keyed: pool }: Database) => ({
   sources: withDatabaseFaults(createSourceTable(prisma)),
   organisations: withDatabaseFaults(createOrganisationTable(prisma)),
   wrappedKeys: withDatabaseFaults(createWrappedKeyTable(prisma)),
+  calls: withDatabaseFaults(createCallTable(planned)),
+  radar: withDatabaseFaults(createRadarTable(planned)),
+  webhooks: withDatabaseFaults(createWebhookTable(prisma)),
+  messages: withDatabaseFaults(createWebhookMessageTable(planned)),
 });
 
 /** Where room is wanted on this machine. */
@@ -258,6 +268,19 @@ const bundleAgeOf = (
     everyMs: keysExportMinutes * 60_000,
     since: purpose === 'serve' ? now() : null,
   });
+
+/** What services are told by the configuration, and what tells receivers, some of which may be inside. */
+const settingsOf = (config: Config, keys: KeyCache) => {
+  const allowed = new Set(config.webhookHosts);
+  return {
+    webhookSecrets: createWebhookSecrets({ keys }),
+    webhookHosts: allowed,
+    postMessage: createOutboundPost({ allowed }),
+    radarGraceMs: config.radarGraceMinutes * 60_000,
+    maxUploadBytes: config.maxUploadBytes,
+    lifetimes: { userMs: config.sessionHours * 3_600_000, sourceMs: config.accessTokenSeconds * 1000 },
+  };
+};
 
 const readinessOf = (
   config: Config,
@@ -398,8 +421,7 @@ const openAll = async (
     installationId,
     tables,
     readiness,
-    maxUploadBytes: config.maxUploadBytes,
-    lifetimes: { userMs: config.sessionHours * 3_600_000, sourceMs: config.accessTokenSeconds * 1000 },
+    ...settingsOf(config, keys),
     alarm: (fields) => logger.error(fields, 'ALARM: a stored recording did not verify'),
     now,
   });

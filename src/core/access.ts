@@ -35,6 +35,9 @@ export const actions = [
   'recording.hold',
   'recording.assign',
   'import.report',
+  'call.announce',
+  'radar.read',
+  'webhook.manage',
   'log.read',
   'log.export',
   'organisation.manage',
@@ -61,6 +64,7 @@ const grants: Record<Role, Partial<Record<Action, readonly Relation[]>>> = {
     'recording.status': ['self'],
     'recording.verify': ['self'],
     'import.report': ['organisation'],
+    'call.announce': ['organisation'],
   },
   nurse: {
     'session.use': ['self'],
@@ -85,6 +89,8 @@ const grants: Record<Role, Partial<Record<Action, readonly Relation[]>>> = {
     'unit.manage': ['organisation'],
     'user.manage': ['organisation'],
     'source.manage': ['organisation'],
+    'radar.read': ['organisation'],
+    'webhook.manage': ['organisation'],
     'policy.manage': ['organisation'],
   },
   installation_admin: {

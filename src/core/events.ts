@@ -72,6 +72,15 @@ export type EventDetails = {
     readonly wiped: number;
     readonly exceptions: number;
   };
+  /** A source said which calls there were; the calls themselves are not named. */
+  'calls.announced': {
+    readonly count: number;
+    /** Of them that should have a recording. */
+    readonly expected: number;
+    /** Of them that were not kept, for they began too long ago. */
+    readonly tooOld: number;
+    readonly form: 'json' | 'csv';
+  };
   'recording.key_opened': { readonly reason: 'disaster_recovery' };
   'recording.damaged': { readonly fault: string };
   'playback.opened': {
@@ -97,6 +106,7 @@ export type EventDetails = {
   'user.changed': { readonly target: string; readonly change: string };
   'source.changed': { readonly target: string; readonly change: string };
   'policy.changed': { readonly target: string; readonly change: string };
+  'webhook.changed': { readonly target: string; readonly change: string };
   'key.rotated': { readonly purpose: string; readonly version: number };
   'log.read': { readonly count: number; readonly first: number | null; readonly last: number | null };
   'log.verified': { readonly size: number; readonly ok: boolean };
@@ -172,6 +182,7 @@ export const eventScope: Record<AuditAction, 'organisation' | 'installation'> = 
   'recording.assigned': 'organisation',
   'recording.verified': 'organisation',
   'import.reported': 'organisation',
+  'calls.announced': 'organisation',
   'recording.key_opened': 'organisation',
   'recording.damaged': 'organisation',
   'playback.opened': 'organisation',
@@ -188,6 +199,7 @@ export const eventScope: Record<AuditAction, 'organisation' | 'installation'> = 
   'user.changed': 'organisation',
   'source.changed': 'organisation',
   'policy.changed': 'organisation',
+  'webhook.changed': 'organisation',
   'key.rotated': 'installation',
   'log.read': 'organisation',
   'log.verified': 'installation',

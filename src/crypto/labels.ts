@@ -23,6 +23,8 @@ export const labels = {
   storedKey: 'cv/root/v1\0',
   /** HPKE info of a data key sealed at the edge. */
   edgeKey: 'cv/edge-dek/v1\0',
+  /** HKDF info of a webhook's secret. */
+  webhook: 'cv/webhook/v1\0',
   /** MAC input of a key check value. */
   check: 'cv/check/v1\0',
 } as const;

@@ -1,26 +1,34 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import type { LogEvidence } from '../audit/log-evidence.ts';
 import type { AuditReader } from '../audit/reader.ts';
 import type { AuditWriter } from '../audit/writer.ts';
 import type { FieldEncryption } from '../crypto/field-encryption.ts';
 import type { KeyRing } from '../crypto/key-ring.ts';
 import type { Passwords } from '../crypto/passwords.ts';
+import type { WebhookSecrets } from '../crypto/webhook-secrets.ts';
 import type { AssignmentTable } from '../storage/assignment-table.ts';
 import type { writeBundleFile } from '../storage/bundle-file.ts';
+import type { CallTable } from '../storage/call-table.ts';
 import type { HoldTable } from '../storage/hold-table.ts';
 import type { IntakeTable } from '../storage/intake-table.ts';
 import type { bundleKeyOf, bundleKeyParts, envelopeKeyOf, objectKeyOf } from '../storage/object-key.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { PendingChangeTable } from '../storage/pending-change-table.ts';
 import type { PlaybackTable } from '../storage/playback-table.ts';
+import type { RadarTable } from '../storage/radar-table.ts';
 import type { RecordingTable } from '../storage/recording-table.ts';
+import type { WebhookMessageTable } from '../storage/webhook-message-table.ts';
+import type { WebhookTable } from '../storage/webhook-table.ts';
 import type { WrappedKeyTable } from '../storage/wrapped-key-table.ts';
+import { createAdministerWebhooks, createWebhookEffects } from './administer-webhooks.ts';
+import { createAnnounceCalls } from './announce-calls.ts';
 import { createAskLog } from './ask-log.ts';
 import { createAssignEffect, createAssignRecording } from './assign-recording.ts';
 import { createAuditedChanges } from './audited-change.ts';
 import { createAuthenticate } from './authenticate.ts';
 import { createAuthorisePiece } from './authorise-piece.ts';
 import { createAuthority } from './authority.ts';
+import { createDeliverWebhooks, type PostMessage } from './deliver-webhooks.ts';
 import { createEraseEffect, createEraseRecording } from './erase-recording.ts';
 import { createExportEvidence } from './export-evidence.ts';
 import { createExportKeys } from './export-keys.ts';
@@ -37,6 +45,7 @@ import { createOpenSealedUpload } from './open-sealed-upload.ts';
 import { createProveLog } from './prove-log.ts';
 import { createReadCheckpoint } from './read-checkpoint.ts';
 import { createReadLog } from './read-log.ts';
+import { createReadRadar, createWatchCalls } from './read-radar.ts';
 import { createReadVerified } from './read-verified.ts';
 import type { Readiness } from './readiness.ts';
 import { createRecordDenial, type RecordDenial } from './record-denial.ts';
@@ -81,7 +90,17 @@ export type ServiceDeps = {
     readonly intake: IntakeTable;
     readonly pendingChanges: PendingChangeTable;
     readonly wrappedKeys: WrappedKeyTable;
+    readonly calls: CallTable;
+    readonly radar: RadarTable;
+    readonly webhooks: WebhookTable;
+    readonly messages: WebhookMessageTable;
   };
+  readonly webhookSecrets: WebhookSecrets;
+  readonly postMessage: PostMessage;
+  /** `host:port` of receivers inside, which the operator permits. */
+  readonly webhookHosts: ReadonlySet<string>;
+  /** How long after its end a call's recording is waited for. */
+  readonly radarGraceMs: number;
   readonly readiness: Readiness;
   readonly maxUploadBytes: number;
   readonly lifetimes: SessionLifetimes;
@@ -152,6 +171,29 @@ const logServices = (deps: ServiceDeps) => {
   };
 };
 
+/** Which calls there were, which recordings of them came, and who is told of it. */
+const radarServices = (
+  deps: ServiceDeps,
+  recordDenial: RecordDenial,
+  changes: Parameters<typeof createAdministerWebhooks>[0]['changes'],
+) => {
+  const shared = {
+    ...deps,
+    ...deps.tables,
+    graceMs: deps.radarGraceMs,
+    secrets: deps.webhookSecrets,
+    authority: createAuthority({ recordDenial }),
+    newId: () => randomUUID() as string,
+  };
+  return {
+    announceCalls: createAnnounceCalls(shared),
+    readRadar: createReadRadar(shared),
+    watchCalls: createWatchCalls(shared),
+    webhooks: createAdministerWebhooks({ ...shared, changes, allowedHosts: deps.webhookHosts, randomBytes }),
+    deliverWebhooks: createDeliverWebhooks({ ...shared, post: deps.postMessage, random: Math.random }),
+  };
+};
+
 /** Everything a person or a telephony system can ask for. Order of effects is decided in these files and nowhere else. */
 export const createServices = (deps: ServiceDeps) => {
   const { recordings, playbacks, holds, assignments, pendingChanges } = deps.tables;
@@ -168,14 +210,17 @@ export const createServices = (deps: ServiceDeps) => {
     effects: {
       ...createIdentityEffects({ ...deps, ...deps.tables }),
       ...createHoldEffects({ holds }),
+      ...createWebhookEffects(deps.tables),
       'recording.assign': createAssignEffect({ assignments }),
       'recording.erase': createEraseEffect({ ...deps, recordings, forget: playback.streamPlayback.forget }),
     },
   });
   const identity = createIdentityServices({ ...deps, ...deps.tables, changes, newId });
   const shared = { ...deps, recordings, changes, reportDamage, newId };
+  const radar = radarServices(deps, recordDenial, changes);
   return {
     ...identity,
+    ...radar,
     recordDenial,
     ...playback,
     ingestRecording: ingest.ingestRecording,
@@ -208,6 +253,8 @@ export const createServices = (deps: ServiceDeps) => {
       settle: ingest.settle,
       reconcileChanges: changes.reconcile,
       forgetOldSessions: identity.forgetOldSessions,
+      watchCalls: radar.watchCalls,
+      forgetMessages: radar.deliverWebhooks.forget,
     }),
     now: deps.now,
   };

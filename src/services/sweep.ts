@@ -10,6 +10,8 @@ export type SweepDeps = {
   readonly playbacks: Pick<PlaybackTable, 'removeExpired'>;
   readonly reconcileChanges: (graceMs: number) => Promise<number>;
   readonly forgetOldSessions: () => Promise<number>;
+  readonly watchCalls: () => Promise<unknown>;
+  readonly forgetMessages: () => Promise<void>;
   readonly now: () => number;
 };
 
@@ -24,7 +26,7 @@ export type Swept = {
 const PLAYBACK_KEPT_MS = 24 * 60 * 60_000;
 
 /**
- * Completes or removes what was interrupted: uploads, audited changes, temporary files. Run at start (with no grace where
+ * Says which announced calls have no recording. Completes or removes what was interrupted: uploads, audited changes, temporary files. Run at start (with no grace where
  * this process is the only one) and from time to time.
  */
 export const createSweep =
@@ -41,6 +43,8 @@ export const createSweep =
     const { removed: leftovers } = await deps.objects.sweep(before);
     await deps.playbacks.removeExpired(new Date(deps.now() - PLAYBACK_KEPT_MS));
     await deps.forgetOldSessions();
+    await deps.watchCalls();
+    await deps.forgetMessages();
     return { ...swept, changes, leftovers };
   };
 

@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import { AppError } from '../core/errors.ts';
 import type { RecordingModel, RecordingUncheckedCreateInput } from './prisma/models/Recording.ts';
+import { tellStored } from './webhook-payload.ts';
 
 /**
  * The statements that every upload makes, prepared once per connection: the mapper would build them anew each time, and
@@ -87,9 +88,13 @@ const seal = {
                 ${SEALED.map((name, n) => `${columnOf(name)} = $${n + 3}`).join(', ')}
            FROM ${UNHURRIED} WHERE id = $1 AND status = 'intent'`,
 };
+/** Whoever wants to hear of it is told by the same statement: no crash lies between a stored recording and its messages. */
 const store = {
   name: 'upload-store',
-  text: `UPDATE recording SET status = 'stored', stored_seq = $2, stored_at = $3 WHERE id = $1 AND status = 'sealed'`,
+  text: `WITH stored AS (
+           UPDATE recording SET status = 'stored', stored_seq = $2, stored_at = $3 WHERE id = $1 AND status = 'sealed'
+           RETURNING id, organisation_id, source_id, unit_id, started_at, ended_at, duration_ms, flags)
+         ${tellStored('stored', '$3::timestamptz')}`,
 };
 
 const idOfDelivery = {

@@ -181,6 +181,23 @@ const sources = async ({ stage, home, foreign }: Scene): Promise<readonly Thing[
   nothing('id'),
 ];
 
+const newWebhook = (): unknown => ({ url: 'https://192.0.9.1/callvault', events: ['recording.flagged'] });
+
+/** One of each organisation for the whole test, because an organisation has few. */
+const webhookOf = new Map<string, Promise<string>>();
+const webhooks = async ({ http, home, foreign }: Scene): Promise<readonly Thing[]> => {
+  const make = async (admin: Person): Promise<string> => {
+    const reply = await http.post('/v1/admin/webhooks', { token: await admin.token(), json: newWebhook() });
+    return jsonOf<{ webhook: { id: string } }>(reply, 201).webhook.id;
+  };
+  const of = async (about: string, { id: organisation, admin }: typeof home): Promise<Thing> => {
+    const known = webhookOf.get(organisation) ?? make(admin);
+    webhookOf.set(organisation, known);
+    return thing(about, { organisation }, { id: await known });
+  };
+  return [await of('own organisation', home), await of('other organisation', foreign), nothing('id')];
+};
+
 const json = (body: () => unknown) => (): Ask => ({ json: body() });
 const upload = (): Ask => ({ form: uploadForm({ callId: randomUUID() }, generatedCall(1)) });
 const newAccount = { displayName: 'New', role: 'compliance' };
@@ -243,6 +260,17 @@ export const cases: Readonly<Record<string, Case>> = {
     ok: 201,
     things: () => atHome,
     ask: json(() => ({ sha256: 'f'.repeat(64), files: 3, verified: 2, wiped: 0, exceptions: 1 })),
+  },
+  'POST /v1/calls': {
+    ok: 200,
+    things: () => atHome,
+    ask: json(() => ({ callId: randomUUID(), startedAt: new Date().toISOString() })),
+  },
+  'GET /v1/admin/radar': { ok: 200, query: '?from=2026-03-01&to=2026-03-31', things: () => atHome },
+  'GET /v1/admin/radar/findings': {
+    ok: 200,
+    query: `?source=${randomUUID()}&day=2026-03-01&finding=missing`,
+    things: () => atHome,
   },
   'DELETE /v1/recordings/:id': { ok: 204, things: recordings },
   'POST /v1/recordings/:id/holds': {
@@ -313,6 +341,18 @@ export const cases: Readonly<Record<string, Case>> = {
   'POST /v1/admin/sources/:id/replace-secrets': { ok: 200, things: sources },
   'POST /v1/admin/sources/:id/disable': { ok: 200, things: sources },
   'POST /v1/admin/sources/:id/enable': { ok: 200, things: sources },
+  'POST /v1/admin/webhooks': { ok: 201, things: () => atHome, ask: json(newWebhook) },
+  'GET /v1/admin/webhooks': { ok: 200, things: () => atHome },
+  'PATCH /v1/admin/webhooks/:id': {
+    ok: 200,
+    things: webhooks,
+    ask: json(() => ({ events: ['recording.missing'] })),
+  },
+  'POST /v1/admin/webhooks/:id/replace-secret': { ok: 200, things: webhooks },
+  'GET /v1/admin/webhooks/:id/dead-letters': { ok: 200, things: webhooks },
+  'POST /v1/admin/webhooks/:id/redeliver': { ok: 204, things: webhooks, ask: json(() => ({})) },
+  'POST /v1/admin/webhooks/:id/disable': { ok: 200, things: webhooks },
+  'POST /v1/admin/webhooks/:id/enable': { ok: 200, things: webhooks },
   'GET /v1/admin/policies': { ok: 200, things: () => atHome },
   'PATCH /v1/admin/policies': {
     ok: 200,

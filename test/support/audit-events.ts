@@ -71,6 +71,8 @@ const details: { readonly [A in AuditAction]: EventDetails[A] } = {
   'recording.assigned': { unit: fixedId(3), before: null },
   'recording.verified': {},
   'import.reported': { sha256: digest('f'), files: 1000, verified: 990, wiped: 0, exceptions: 10 },
+  'calls.announced': { count: 1000, expected: 900, tooOld: 10, form: 'csv' },
+  'webhook.changed': { target: fixedId(6), change: 'created' },
 };
 
 export const everyAction = Object.keys(details) as AuditAction[];

@@ -95,4 +95,6 @@ export const detailFields: { readonly [A in AuditAction]: Field<EventDetails[A]>
     wiped: count,
     exceptions: count,
   }),
+  'calls.announced': record({ count, expected: count, tooOld: count, form: oneOf('json', 'csv') }),
+  'webhook.changed': changed,
 };
