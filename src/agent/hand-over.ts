@@ -1,6 +1,7 @@
 import { realpath, unlink } from 'node:fs/promises';
 import { AppError, isAppError } from '../core/errors.ts';
 import { type CallFields, MAX_FIELDS_BYTES, readFieldsJson } from './call-fields.ts';
+import type { MetadataOf } from './call-metadata.ts';
 import type { Delivery } from './delivery.ts';
 import { FileChanged, type OpenFile, openFile } from './file-digest.ts';
 import { mediaTypeOf } from './media-types.ts';
@@ -28,9 +29,7 @@ export type HandedOver =
 
 export type HandOver = {
   readonly client: Pick<VaultClient, 'upload'>;
-  /** What is known of every file; a side file `FILE.json` says more, `last` has the last word. */
-  readonly fields: (name: string) => CallFields;
-  readonly last?: CallFields;
+  readonly metadataOf: MetadataOf;
   readonly mediaType?: string;
   /** After the vault has answered for its bytes. Takes the side file along. */
   readonly remove: boolean;
@@ -104,18 +103,16 @@ const removeBoth = async (
 };
 
 const deliver = async (
-  { client, fields, last = {}, mediaType, remove, strictFolder = false }: HandOver,
+  { client, metadataOf, mediaType, remove, strictFolder = false }: HandOver,
   opened: Opened,
   signal: AbortSignal | undefined,
 ): Promise<HandedOver> => {
   const { path, file, side } = opened;
   const name = sendableName(split(path).name);
   const sha256 = await file.digest(signal);
-  const deliveryId = `sha256:${sha256}`;
   let metadata: CallFields;
   try {
-    const said = { ...fields(name), ...(side === null ? {} : await readSide(side)), ...last };
-    metadata = { callId: deliveryId, originalName: name, ...said, deliveryId };
+    metadata = metadataOf(path, file, sha256, side === null ? null : await readSide(side));
   } catch (error) {
     if (!isAppError(error)) throw error;
     return { outcome: 'refused', code: error.code, reason: error.message, sha256, bytes: file.bytes };

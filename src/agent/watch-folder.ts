@@ -23,7 +23,12 @@ export const createWatch = (options: WatchOptions) => {
   const ledger = createLedger(options);
   const handed = { stored: 0, bytes: 0, removed: 0 };
   const settle = createSettling(options, ledger, handed);
-  const how = { client: options.client, fields: options.fields, remove: !options.keep, strictFolder: true };
+  const how = {
+    client: options.client,
+    metadataOf: options.metadataOf,
+    remove: !options.keep,
+    strictFolder: true,
+  };
   let others = { otherKinds: 0, unreadable: 0 };
   let folderFault = '';
   let active = (): number => 0;

@@ -1,4 +1,4 @@
-import type { CallFields } from './call-fields.ts';
+import type { MetadataOf } from './call-metadata.ts';
 import type { HandedOver } from './hand-over.ts';
 import type { PauseLimits } from './pause.ts';
 import type { ScanOptions } from './scan-folder.ts';
@@ -45,7 +45,7 @@ export type WatchTotals = {
 
 export type WatchOptions = ScanOptions & {
   readonly client: Pick<VaultClient, 'upload'>;
-  readonly fields: (name: string) => CallFields;
+  readonly metadataOf: MetadataOf;
   readonly state: WatchState;
   /** Files stay, and are remembered. */
   readonly keep: boolean;

@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import { collectField, parseConcurrency, parseMediaType, parseSeconds } from './agent-arguments.ts';
 import { push } from './commands/push.ts';
 import { watch } from './commands/watch.ts';
-import { addImportCommand } from './import-command.ts';
+import { addImportCommand, parseTimeZone } from './import-command.ts';
 import { run } from './run-program.ts';
 
 const withVault = (command: Command): Command =>
@@ -20,6 +20,7 @@ const withVault = (command: Command): Command =>
 
 const seconds = (flags: string, description: string, standard: number): Option =>
   new Option(flags, description).argParser(parseSeconds).default(standard * 1_000, String(standard));
+const ZONE = 'in which names of files tell times';
 const FIELD = 'said of every call, as NAME=VALUE; can be given several times; not for numbers';
 
 /** What runs beside a telephony system, also in a program of its own. */
@@ -34,6 +35,8 @@ export const addAgentCommands = (program: Command): void => {
   )
     .option('--call-id <id>', 'the call that all these files belong to; without any the digest of the file')
     .option('--field <name=value>', FIELD, collectField, [])
+    .option('--read-name', 'where there is no side file: read what the name of the file says of the call')
+    .option('--time-zone <zone>', ZONE, parseTimeZone, 'Europe/Stockholm')
     .option('--metadata-stdin', 'read more fields, numbers too, as JSON from the standard input')
     .option(
       '--media-type <type>',
@@ -56,6 +59,7 @@ export const addAgentCommands = (program: Command): void => {
     .option('--keep', 'leave the files where they are, and remember them')
     .option('--with-side-file', 'take a file only when FILE.json lies beside it')
     .option('--field <name=value>', FIELD, collectField, [])
+    .option('--time-zone <zone>', ZONE, parseTimeZone, 'Europe/Stockholm')
     .option('--state <file>', 'what it remembers; without it, STATE_DIRECTORY/watch.state')
     .addOption(seconds('--interval <seconds>', 'between two looks; a file unchanged in both is finished', 5))
     .option('--concurrency <number>', 'deliveries at a time', parseConcurrency, 4)

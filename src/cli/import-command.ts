@@ -4,7 +4,7 @@ import { collectField, parseConcurrency, parseSeconds } from './agent-arguments.
 import { importFolder } from './commands/import.ts';
 import { run } from './run-program.ts';
 
-const parseTimeZone = (text: string): string => {
+export const parseTimeZone = (text: string): string => {
   if (!isTimeZone(text)) throw new InvalidArgumentError('Write a time zone, such as Europe/Stockholm.');
   return text;
 };

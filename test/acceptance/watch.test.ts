@@ -465,3 +465,31 @@ test.each([
   expect({ code, out }).toEqual({ code: 3, out: '' });
   expect(err).toMatch(/^callvault: .+\.\n$/);
 });
+
+test('a name tells of the call where there is no side file; where there is one, that alone', async () => {
+  const [read, told] = [newCall(), newCall()];
+  host.put('0701740616_2026-03-01_08-15-30.wav', read);
+  host.put('0701740617_2026-03-01_08-15-30.wav', told);
+  host.put('0701740617_2026-03-01_08-15-30.wav.json', JSON.stringify({ callerNumber: '0701740618' }));
+  expect((await once(['--time-zone', 'Europe/Stockholm'])).code).toBe(0);
+  const [found] = await recordingsOf({ callerNumber: '0701740616' });
+  expect(found).toMatchObject({ startedAt: '2026-03-01T07:15:30.000Z' });
+  expect(await recordingsOf({ callerNumber: '0701740617' })).toEqual([]);
+  expect(await recordingsOf({ callerNumber: '0701740618' })).toHaveLength(1);
+});
+
+test('empty recordings of two calls are two; the same one again is the same', async () => {
+  const recordings = async (): Promise<unknown[]> => {
+    host.put('empty-one.wav', '');
+    host.put('empty-two.wav', '');
+    const { code, out } = await once();
+    expect(code).toBe(0);
+    return eventsOf(out)
+      .filter(({ event }) => event === 'stored')
+      .map(({ id }) => id)
+      .toSorted();
+  };
+  const first = await recordings();
+  expect(new Set(first).size).toBe(2);
+  expect(await recordings()).toEqual(first);
+});

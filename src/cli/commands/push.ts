@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type AgentOptions, readAgentOptions } from '../../agent/agent-options.ts';
 import { type CallFields, MAX_FIELDS_BYTES, readFieldsJson, readFieldsOf } from '../../agent/call-fields.ts';
+import { createMetadataOf } from '../../agent/call-metadata.ts';
 import { type HandedOver, type HandOver, handOver } from '../../agent/hand-over.ts';
 import { openVault } from '../../agent/open-vault.ts';
 import { pause, pauseAfter } from '../../agent/pause.ts';
@@ -14,6 +15,8 @@ export type PushOptions = AgentOptions & {
   readonly callId?: string;
   readonly field: readonly GivenField[];
   readonly metadataStdin?: boolean;
+  readonly readName?: boolean;
+  readonly timeZone: string;
   readonly mediaType?: string;
   readonly remove?: boolean;
   /** In milliseconds. */
@@ -96,12 +99,16 @@ export const push = async (files: readonly string[], options: PushOptions): Prom
   const client = openVault(settings);
   const how: HandOver = {
     client,
-    fields: () => said,
-    last: {
-      ...told,
-      ...Object.fromEntries(options.field),
-      ...(options.callId === undefined ? {} : { callId: options.callId }),
-    },
+    metadataOf: createMetadataOf({
+      timeZone: options.readName === true ? options.timeZone : null,
+      root: null,
+      said,
+      last: {
+        ...told,
+        ...Object.fromEntries(options.field),
+        ...(options.callId === undefined ? {} : { callId: options.callId }),
+      },
+    }),
     ...(options.mediaType === undefined ? {} : { mediaType: options.mediaType }),
     remove: options.remove === true,
   };

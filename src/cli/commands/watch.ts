@@ -1,6 +1,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { type AgentOptions, readAgentOptions } from '../../agent/agent-options.ts';
+import { createMetadataOf } from '../../agent/call-metadata.ts';
 import { sendableName } from '../../agent/hand-over.ts';
 import { openVault } from '../../agent/open-vault.ts';
 import { createScan } from '../../agent/scan-folder.ts';
@@ -16,6 +17,7 @@ import { createWatchTalk } from '../watch-talk.ts';
 
 export type WatchCommandOptions = AgentOptions & {
   readonly field: readonly GivenField[];
+  readonly timeZone: string;
   readonly recursive?: boolean;
   readonly all?: boolean;
   readonly keep?: boolean;
@@ -115,7 +117,6 @@ export const watch = async (folder: string, options: WatchCommandOptions): Promi
     throw new AppError('invalid_request', '--keep needs --state FILE, to remember what was handed over.');
   const state = await openWatchState(stateFile);
   const client = openVault(settings);
-  const fields = Object.fromEntries(options.field);
   const talk = createWatchTalk(options.json === true);
   const watching = createWatch({
     client,
@@ -127,7 +128,12 @@ export const watch = async (folder: string, options: WatchCommandOptions): Promi
     intervalMs: options.interval,
     concurrency: options.concurrency,
     pauses: { firstMs: Math.min(1_000, options.longestPause), ceilingMs: options.longestPause },
-    fields: () => fields,
+    metadataOf: createMetadataOf({
+      timeZone: options.timeZone,
+      root: Buffer.from(root),
+      said: Object.fromEntries(options.field),
+      last: {},
+    }),
     state,
     onEvent: talk.onEvent,
   });

@@ -1,0 +1,55 @@
+import { createLegacyNames, type ParseLegacyName } from '../core/legacy-names.ts';
+import type { CallFields } from './call-fields.ts';
+import type { OpenFile } from './file-digest.ts';
+import { createCallOf } from './import/call-of.ts';
+
+export type MetadataOptions = {
+  /** In which names of files tell times; null: names are not read. */
+  readonly timeZone: string | null;
+  /** Paths are read relative to it: also a folder's name may say something. */
+  readonly root: Buffer | null;
+  /** Of every call; a side file knows better. */
+  readonly said: CallFields;
+  /** Have the last word. */
+  readonly last: CallFields;
+};
+
+/** What the vault is told of a file; `side` null: it has no side file. */
+export type MetadataOf = (
+  path: Buffer,
+  file: Pick<OpenFile, 'state' | 'bytes'>,
+  sha256: string,
+  side: CallFields | null,
+) => CallFields;
+
+const nameless: ParseLegacyName = () => ({
+  pattern: 'none',
+  callId: null,
+  startedAt: null,
+  precision: null,
+  callerNumber: null,
+  calledNumber: null,
+  agentId: null,
+  queue: null,
+  careUnit: null,
+  direction: null,
+});
+
+const SLASH = 0x2f;
+
+/**
+ * From the least to the most reliable: the name of the file, where it has no side file and names are read; what is said of
+ * every call; its side file; what has the last word. The delivery is known by the digest, as it is to `import`: one file is
+ * one recording, whoever delivers it.
+ */
+export const createMetadataOf = ({ timeZone, root, said, last }: MetadataOptions): MetadataOf => {
+  const parse = timeZone === null ? nameless : createLegacyNames({ timeZone });
+  const callOf = createCallOf({ parse, last: {}, now: () => Date.now() });
+  return (path, file, sha256, side) => {
+    const relative =
+      root === null ? path.subarray(path.lastIndexOf(SLASH) + 1) : path.subarray(root.length + 1);
+    const { deliveryId = '', originalName = '', ...named } = callOf(relative, file, sha256);
+    const read = side === null && timeZone !== null ? named : {};
+    return { callId: deliveryId, originalName, ...read, ...said, ...side, ...last, deliveryId };
+  };
+};
