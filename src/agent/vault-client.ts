@@ -9,6 +9,7 @@ import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { AppError } from '../core/errors.ts';
+import { freeBuffer } from '../core/free-buffer.ts';
 import { isLoopbackHost } from '../core/network-address.ts';
 import { type Answer, type Delivery, deliveryOf, unanswered } from './delivery.ts';
 
@@ -26,6 +27,8 @@ export type VaultClientOptions = {
 export type Upload = {
   /** Opened for every try anew. */
   readonly open: () => Readable;
+  /** Nobody else has the chunks of it: each may be freed when it has been sent. */
+  readonly disposable?: boolean | undefined;
   readonly bytes: number;
   /** SHA-256 of the bytes, hex. The vault refuses others. */
   readonly sha256: string;
@@ -36,7 +39,7 @@ export type Upload = {
 };
 
 /** A body on its way; `sha256`, hex, is that of the recording in it. */
-export type Transfer = Pick<Upload, 'open' | 'sha256'> & {
+export type Transfer = Pick<Upload, 'open' | 'disposable' | 'sha256'> & {
   readonly method: 'PUT' | 'POST';
   readonly path: string;
   readonly headers: Readonly<Record<string, string | number>>;
@@ -142,13 +145,29 @@ const exactly = (bytes: number) =>
     if (left !== 0) throw Object.assign(new Error('changed'), { code: 'FILE_CHANGED' });
   };
 
+/** Frees every chunk when the system has it: what flows past otherwise waits for a full collection. */
+const pump = async (chunks: AsyncIterable<Uint8Array>, request: ClientRequest): Promise<void> => {
+  for await (const chunk of chunks) {
+    await new Promise<void>((resolve, reject) => {
+      request.write(chunk, (error) => (error ? reject(error) : resolve()));
+    });
+    if (Buffer.isBuffer(chunk)) freeBuffer(chunk);
+  }
+  request.end();
+};
+
 /** Sends the body; resolves with the answer, which may come before all of it was sent. */
-const exchange = async (request: ClientRequest, open: () => Readable): Promise<Answer> => {
+const exchange = async (
+  request: ClientRequest,
+  open: () => Readable,
+  disposable: boolean,
+): Promise<Answer> => {
   const answered = new Promise<IncomingMessage>((resolve, reject) => {
     request.once('response', resolve).once('error', reject);
   });
   const source = open();
-  const sent = pipeline(source, exactly(Number(request.getHeader('content-length'))), request);
+  const whole = exactly(Number(request.getHeader('content-length')));
+  const sent = disposable ? pump(whole(source), request) : pipeline(source, whole, request);
   sent.catch(() => undefined);
   // A file that cannot be read must not be taken for a silent vault.
   const unreadable = new Promise<never>((_, reject) => source.once('error', reject));
@@ -215,7 +234,15 @@ export const createVaultClient = (options: VaultClientOptions) => {
   const send = secure ? httpsRequest : httpRequest;
 
   /** Sends one body, to whatever address takes it; what comes of it as of `upload`. */
-  const transfer = async ({ method, path, headers, open, sha256, signal }: Transfer): Promise<Delivery> => {
+  const transfer = async ({
+    method,
+    path,
+    headers,
+    open,
+    disposable,
+    sha256,
+    signal,
+  }: Transfer): Promise<Delivery> => {
     signal?.throwIfAborted();
     const request = send(new URL(path, url), {
       method,
@@ -232,7 +259,7 @@ export const createVaultClient = (options: VaultClientOptions) => {
         unreadable = error;
       });
     try {
-      return deliveryOf(await exchange(request, watched), sha256);
+      return deliveryOf(await exchange(request, watched, disposable === true), sha256);
     } catch (error) {
       signal?.throwIfAborted();
       // Its own fault, not the line's: for whoever knows the file.
@@ -243,7 +270,7 @@ export const createVaultClient = (options: VaultClientOptions) => {
 
   return {
     /** One try. Throws what reading the file throws, and the signal's reason; everything else is a {@link Delivery}. */
-    upload: ({ open, bytes, sha256, mediaType, metadata, signal }: Upload): Promise<Delivery> =>
+    upload: ({ open, disposable, bytes, sha256, mediaType, metadata, signal }: Upload): Promise<Delivery> =>
       transfer({
         method: 'PUT',
         path: `/v1/ingest/${randomUUID()}`,
@@ -254,6 +281,7 @@ export const createVaultClient = (options: VaultClientOptions) => {
           ...headersOf(metadata),
         },
         open,
+        disposable,
         sha256,
         signal,
       }),

@@ -48,6 +48,7 @@ export const createDeliverFile = ({ client, questions, gate, callOf, onWaiting }
     const name = nameOf(relative);
     const delivery = await client.upload({
       open: () => file.read(),
+      disposable: true,
       bytes: file.bytes,
       sha256,
       mediaType: mediaTypeOf(name) ?? 'application/octet-stream',
