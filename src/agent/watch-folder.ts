@@ -1,5 +1,6 @@
 import { createDeliveryGate } from './delivery-gate.ts';
 import { handOver } from './hand-over.ts';
+import { openForWriting } from './open-writers.ts';
 import { pause } from './pause.ts';
 import { createScan } from './scan-folder.ts';
 import { createCrew } from './watch-crew.ts';
@@ -14,7 +15,7 @@ const EARLY_MS = 5;
 
 /**
  * Empties a folder into the vault for as long as it runs. A file is taken when it was the same in two looks an interval
- * apart; nothing but the vault's word for its bytes, and the file being still what it was, removes it. Run by two agents on
+ * apart and nobody is seen to write it; nothing but the vault's word for its bytes, and the file being still what it was, removes it. Run by two agents on
  * one folder, or killed at any moment, it loses nothing and doubles nothing.
  */
 export const createWatch = (options: WatchOptions) => {
@@ -53,11 +54,14 @@ export const createWatch = (options: WatchOptions) => {
   /** One look at the folder. */
   const look = async (crew: ReturnType<typeof createCrew>): Promise<void> => {
     const scan = createScan({ root, recursive, all });
+    let written: ReadonlySet<string> | null = null;
     ledger.begin();
     try {
       for await (const found of scan.found()) {
         if (crew.ended.aborted) return;
-        if (ledger.look(found, performance.now())) crew.offer(found);
+        if (!ledger.look(found, performance.now())) continue;
+        written ??= await openForWriting(root);
+        if (!written.has(found.key)) crew.offer(found);
       }
       folderFault = '';
     } catch (error) {

@@ -2,9 +2,11 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import {
   appendFileSync,
+  closeSync,
   existsSync,
   linkSync,
   mkdirSync,
+  openSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -12,6 +14,7 @@ import {
   symlinkSync,
   utimesSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -114,6 +117,24 @@ test('a file still growing, or touched, is not taken before it has rested', asyn
   }
   await until(() => !existsSync(path));
   expect(ofKind(agent, 'stored').map((event) => event.sha256)).toEqual([sha256(audio)]);
+  await end(agent);
+});
+
+test('a recording that is paused, and so does not grow, is not taken while its writer has it open', async () => {
+  const audio = newCall();
+  const path = join(host.spool, 'paused.wav');
+  const writing = openSync(path, 'w');
+  writeSync(writing, audio.subarray(0, 8_000));
+  const reading = openSync(host.put('read.wav', newCall()) as string, 'r');
+  const agent = watch();
+  await until(() => host.names().length === 1);
+  await sleep(1_500);
+  writeSync(writing, audio.subarray(8_000));
+  closeSync(writing);
+  closeSync(reading);
+  await until(() => !existsSync(path));
+  expect(ofKind(agent, 'stored').map((event) => event.sha256)).toContain(sha256(audio));
+  expect(ofKind(agent, 'stored')).toHaveLength(2);
   await end(agent);
 });
 
