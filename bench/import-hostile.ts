@@ -15,7 +15,7 @@ try {
   const share = await makeOldShare(join(world.folder.home, 'share'), FILES, 200);
   const run = await importInto(world, share.folder);
   const from = performance.now();
-  const { code, peaks } = await run.watched();
+  const { code, peaks } = await run.watched('--parallel', process.env.BENCH_PARALLEL ?? '16');
   const { totals, lines } = await run.report();
   const seconds = (performance.now() - from) / 1000;
   const ids = new Set(lines.map(({ file }) => file)).size;

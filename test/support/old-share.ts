@@ -35,7 +35,8 @@ const evilNames = (n: number): string[] => [
   `..%2f..%2f${n}.wav`,
   `$(reboot)\`id\`;${n}.wav`,
   `\x1b[31mred-${n}.wav`,
-  `${'📞'.repeat(61)}${n % 10}.wav`,
+  // 255 bytes, the longest name that there is.
+  `${'📞'.repeat(61)}${String(n).padStart(7, '0')}.wav`,
   ` leading and trailing ${n} .wav`,
   `-rf ${n}.wav`,
 ];
