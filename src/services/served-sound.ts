@@ -3,6 +3,7 @@ import { type Derivation, derivationOf } from '../core/audio/derivation.ts';
 import type { Codec } from '../core/audio/facts.ts';
 import { type Playable, playableOf } from '../core/audio/playable.ts';
 import { readPlace } from '../core/audio/sound-place.ts';
+import { AppError } from '../core/errors.ts';
 import { freeBuffer } from '../core/free-buffer.ts';
 import { pieceEnd } from '../core/playback-pieces.ts';
 import type { ByteRange } from '../core/sealed-layout.ts';
@@ -86,6 +87,9 @@ const derived = (known: OpenedRecording, derivation: Derivation, readVerified: R
         if (at < made.length) await setImmediate(undefined, { signal });
       }
       freeBuffer(source);
+      // The memory was not cleared before: not a byte of it leaves that was not written.
+      if (at !== made.length)
+        throw new AppError('internal', 'a derivation of another length than it should be');
       return made;
     },
     flowBytes: DERIVED_FLOW_BYTES,

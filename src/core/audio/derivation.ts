@@ -53,9 +53,11 @@ export const derivationOf = ({ codec, sampleRate, channels, place }: DerivedFact
   if (header === null) return null;
   const dataBytes = place.samples * channels * samples.bytes;
   if (plain) {
-    if (dataBytes > place.bytes) return null;
+    const frameBytes = channels * samples.bytes;
+    if (place.blockBytes !== frameBytes || place.blockSamples !== 1 || dataBytes > place.bytes) return null;
     return framed(header, dataBytes, plainData(place, codec === 'pcm_s16be'));
   }
+  if (place.samples > (place.bytes / place.blockBytes) * place.blockSamples) return null;
   return framed(header, dataBytes, decodedData(place, channels, decoder!));
 };
 

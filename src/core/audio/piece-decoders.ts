@@ -32,9 +32,9 @@ const G722_BYTES_PER_SECOND = 8000;
 export const pieceDecoderOf = (format: BlockFormat): PieceDecoder | null => {
   switch (format.codec) {
     case 'gsm610':
-      return format.channels === 1 ? gsmDecoder(format.blockBytes) : null;
+      return isOneOf(format, [GSM_FRAME, GSM_PAIR]) ? gsmDecoder(format.blockBytes) : null;
     case 'g722':
-      return format.channels === 1 ? g722Decoder : null;
+      return isOneOf(format, [G722_BYTE]) ? g722Decoder : null;
     case 'adpcm_ima':
       return adpcmDecoder(format, decodeImaBlock, imaBlockSamples);
     case 'adpcm_ms':
@@ -44,11 +44,18 @@ export const pieceDecoderOf = (format: BlockFormat): PieceDecoder | null => {
   }
 };
 
-const PACKED_BYTES = 65;
+type Block = Pick<BlockFormat, 'blockBytes' | 'blockSamples'>;
+const GSM_FRAME: Block = { blockBytes: 33, blockSamples: GSM_FRAME_SAMPLES };
+const GSM_PAIR: Block = { blockBytes: 65, blockSamples: 2 * GSM_FRAME_SAMPLES };
+const G722_BYTE: Block = { blockBytes: 1, blockSamples: 2 };
+
+const isOneOf = ({ channels, blockBytes, blockSamples }: BlockFormat, blocks: readonly Block[]): boolean =>
+  channels === 1 &&
+  blocks.some((block) => block.blockBytes === blockBytes && block.blockSamples === blockSamples);
 
 /** Frames of 33 bytes alone, or two in 65. A frame without its mark is silence, and the decoder stays as it was. */
 const gsmDecoder = (blockBytes: number): PieceDecoder => {
-  const packed = blockBytes === PACKED_BYTES;
+  const packed = blockBytes === GSM_PAIR.blockBytes;
   const frames = packed ? 2 : 1;
   return {
     pieceBlocks: (PIECE_SECONDS * GSM_FRAMES_PER_SECOND) / frames,

@@ -117,6 +117,21 @@ describe('what cannot be derived', () => {
     ['nothing', { ...facts, place: { ...place, bytes: 0, samples: 0 } }],
     ['more than a WAV file holds', { ...facts, place: { ...place, bytes: 2 ** 33, samples: 2 ** 32 } }],
     ['more samples than there are bytes', { ...facts, place: { ...place, samples: 51 } }],
+    ['blocks of another size', { ...facts, place: { ...place, blockBytes: 1, samples: 50 } }],
+    ['blocks of more samples', { ...facts, place: { ...place, blockSamples: 2 } }],
+    ['GSM in blocks of one byte', { ...facts, codec: 'gsm610' as const, place: { ...place, blockBytes: 1 } }],
+    [
+      'GSM whose frames hold a day',
+      { ...facts, codec: 'gsm610' as const, place: { ...place, blockBytes: 33, blockSamples: 691_200_000 } },
+    ],
+    [
+      'more frames than there are',
+      {
+        ...facts,
+        codec: 'gsm610' as const,
+        place: { start: 0, bytes: 99, blockBytes: 33, blockSamples: 160, samples: 481 },
+      },
+    ],
     ['GSM of two channels', { ...facts, codec: 'gsm610' as const, channels: 2 }],
   ])('%s', (_, wrong) => {
     expect(derivationOf(wrong)).toBeNull();
