@@ -20,7 +20,8 @@ export function* au(): Parser<AudioScan> {
     yield* skip(Number.POSITIVE_INFINITY);
     return bareScan('au', [invalid ? 'header_invalid' : 'unknown_codec']);
   }
-  yield* skip(start - HEADER_BYTES);
+  const before = start - HEADER_BYTES;
+  if ((yield* skip(before)) < before) return bareScan('au', ['empty', 'truncated']);
   const declaredBytes = bytes === UNKNOWN ? null : bytes;
   const scan = yield* plainSound({ container: 'au', codec, sampleRate, channels, start, declaredBytes });
   return declaredBytes === null ? { ...scan, flags: [...scan.flags, 'length_unknown'] } : scan;
