@@ -208,7 +208,12 @@ describe('a pattern of the operator', () => {
 });
 
 /** What answers as a vault should, but for what a test changes. */
-type Script = { readonly verification?: object | number; readonly status?: object };
+type Script = {
+  readonly verification?: object | number;
+  readonly status?: object;
+  /** What becomes of the upload of a file of this name. */
+  readonly upload?: (name: string) => 'cut' | number | null;
+};
 const lyingVault = async (script: Script) => {
   const id = randomUUID();
   let uploads = 0;
@@ -225,6 +230,9 @@ const lyingVault = async (script: Script) => {
       };
       if (request.method === 'PUT') {
         uploads += 1;
+        const end = script.upload?.(String(request.headers['x-call-original-name'])) ?? null;
+        if (end === 'cut') return request.socket.destroy();
+        if (end !== null) return say(end, { code: 'forbidden' });
         last = { id, sha256, bytes };
         return say(201, { id, sha256 });
       }
@@ -273,6 +281,19 @@ const takerOf = async (script: Script, minAgeMs = 0) => {
   };
   return { journal, questions, all, uploads };
 };
+
+describe('one file that never gets through keeps no import from its end', () => {
+  beforeEach(async () => {
+    for (const name of ['a', 'b', 'c']) await writeFile(join(share, `${name}.wav`), generatedCall(1));
+  });
+  test.each<[string, 'cut' | number]>([
+    ['its connection is cut each time, and the vault says that it is well', 'cut'],
+    ['the vault fails on it each time', 500],
+  ])('%s', async (_what, end) => {
+    const { all } = await takerOf({ upload: (name) => (name.startsWith('b') ? end : null) });
+    expect(await all()).toEqual({ 'a.wav': 'verified', 'b.wav': 'undelivered', 'c.wav': 'verified' });
+  });
+});
 
 describe('a file is verified only when the vault says that its own bytes lie there', () => {
   beforeEach(() => writeFile(join(share, 'a.wav'), generatedCall(1)));

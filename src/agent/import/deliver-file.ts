@@ -9,7 +9,7 @@ import type { ImportFault, JournalEntry } from './journal.ts';
 export type Waiting = { readonly code: string; readonly pauseMs: number };
 
 export type DeliverFileDeps = {
-  readonly client: Pick<VaultClient, 'upload'>;
+  readonly client: Pick<VaultClient, 'upload' | 'ask'>;
   readonly questions: Pick<VaultQuestions, 'verify'>;
   readonly gate: DeliveryGate;
   readonly callOf: CallOf;
@@ -17,8 +17,10 @@ export type DeliverFileDeps = {
   readonly onWaiting: (waiting: Waiting) => void;
 };
 
-/** Tries of one file, when the vault answers for others: then it is the file's matter. */
+/** Tries of one file that count ({@link createDeliverFile}): then it is the file's matter. */
 const MAX_TRIES = 5;
+/** The same where the vault asks for patience, or refuses as it would every file: a proxy can do so for one alone. */
+const MAX_PATIENT_TRIES = 50;
 
 export type Fault = { readonly outcome: ImportFault; readonly code?: string };
 type Later = {
@@ -32,11 +34,14 @@ export type Verified = Pick<JournalEntry, 'sha256' | 'recording' | 'created'> & 
 };
 type Try = Verified | Fault | Later;
 
-/** A vault that is away, full or asks for patience is no matter of the file; anything else is after some tries. */
-const isOfVault = ({ stopped, retryAfter, code }: Later): boolean =>
-  stopped || retryAfter !== null || code === 'unreachable' || code === 'unauthenticated' || code === 'clock';
+const isPatient = ({ stopped, retryAfter, code }: Later): boolean =>
+  stopped || retryAfter !== null || code === 'unauthenticated' || code === 'clock';
 
-/** Hands one file over, as often as it takes. Throws the signal's reason, what `onWaiting` throws, and what reading does. */
+/**
+ * Hands one file over, as often as it takes. A vault that is away, full or asks for patience is no matter of the file: tries
+ * count when it answers for others meanwhile, or says that it is well, so that no single file keeps an import from its end. Throws
+ * the signal's reason, what `onWaiting` throws, and what reading does.
+ */
 export const createDeliverFile = ({ client, questions, gate, callOf, onWaiting }: DeliverFileDeps) => {
   /** Bytes, then what lies in the vault: only a digest that the vault reckons from its store makes a file verified. */
   const tryOnce = async (
@@ -64,6 +69,15 @@ export const createDeliverFile = ({ client, questions, gate, callOf, onWaiting }
     return { outcome: 'verified', sha256, recording: id, created };
   };
 
+  /** Deliveries that the vault has answered for. */
+  let answered = 0;
+  const counts = async (later: Later, before: number, signal: AbortSignal): Promise<boolean> => {
+    if (answered !== before) return true;
+    if (isPatient(later)) return false;
+    if (later.code !== 'unreachable') return true;
+    return (await client.ask('GET', '/healthz', { signal }))?.status === 200;
+  };
+
   return async (
     file: OpenFile,
     relative: Buffer,
@@ -71,6 +85,7 @@ export const createDeliverFile = ({ client, questions, gate, callOf, onWaiting }
     signal: AbortSignal,
   ): Promise<Verified | Fault> => {
     for (let tries = 1; ; ) {
+      const before = answered;
       const passage = await gate.enter(signal);
       if (passage === null) throw signal.reason;
       let finding: Finding = 'nothing';
@@ -82,10 +97,14 @@ export const createDeliverFile = ({ client, questions, gate, callOf, onWaiting }
       } finally {
         pauseMs = gate.leave(passage, finding);
       }
-      if (result.outcome !== 'later') return result;
+      if (result.outcome !== 'later') {
+        answered += 1;
+        return result;
+      }
       onWaiting({ code: result.code, pauseMs });
-      if (isOfVault(result)) continue;
-      if (tries >= MAX_TRIES) return { outcome: 'undelivered', code: result.code };
+      if (!(await counts(result, before, signal))) continue;
+      if (tries >= (isPatient(result) ? MAX_PATIENT_TRIES : MAX_TRIES))
+        return { outcome: 'undelivered', code: result.code };
       tries += 1;
     }
   };

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { parseDeclaredType } from '../../core/audio/declared-type.ts';
 import type { AudioFacts } from '../../core/audio/facts.ts';
 import { createAudioProbe } from '../../core/audio/probe.ts';
 import { SNIFF_BYTES, sniff } from '../../core/audio/sniff.ts';
@@ -16,8 +17,10 @@ const PROBE_BYTES = 64 * 1024;
  * archives are none under any name; other names need bytes that are audio.
  */
 const kindOf = (head: Buffer, name: string): Kind => {
-  if (sniff(head.subarray(0, SNIFF_BYTES)).kind === 'refused') return 'program_or_archive';
-  if (mediaTypeOf(name) !== null) return 'recording';
+  const promised = mediaTypeOf(name);
+  const { raw } = parseDeclaredType(promised ?? '');
+  if (sniff(head.subarray(0, SNIFF_BYTES), raw !== null).kind === 'refused') return 'program_or_archive';
+  if (promised !== null) return 'recording';
   const probe = createAudioProbe();
   probe.push(head.subarray(0, PROBE_BYTES));
   return probe.finish().facts.container === null ? 'not_recording' : 'recording';
