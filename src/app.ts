@@ -42,6 +42,7 @@ import { jwksRoutes } from './http/routes/jwks.ts';
 import { playbackRoutes } from './http/routes/playbacks.ts';
 import { radarRoutes } from './http/routes/radar.ts';
 import { recordingRoutes } from './http/routes/recordings.ts';
+import { uploadRoutes } from './http/routes/uploads.ts';
 import type { Services } from './services/services.ts';
 
 export type AppDeps = {
@@ -124,6 +125,7 @@ export const buildApp = async (deps: AppDeps): Promise<App> => {
   await app.register(jwksRoutes, { keys: deps.accessTokens.keys });
   await app.register(authRoutes, { prefix: '/v1/auth', services: deps.services, tokens });
   await app.register(ingestRoutes, { prefix: '/v1', services: deps.services, limits: deps.limits });
+  await app.register(uploadRoutes, { prefix: '/v1/uploads', services: deps.services, limits: deps.limits });
   await app.register(importRoutes, { prefix: '/v1', services: deps.services });
   await app.register(callRoutes, { prefix: '/v1', services: deps.services });
   await app.register(radarRoutes, { prefix: '/v1/admin/radar', services: deps.services });

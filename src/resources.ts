@@ -17,6 +17,7 @@ import { createKeyCache, type KeyCache } from './crypto/key-cache.ts';
 import { createKeyRing } from './crypto/key-ring.ts';
 import { INSTALLATION, wrongKey } from './crypto/key-store.ts';
 import { createPasswords } from './crypto/passwords.ts';
+import { createUploadSealing } from './crypto/upload-sealing.ts';
 import { createWebhookSecrets } from './crypto/webhook-secrets.ts';
 import { createOutboundPost } from './http/outbound-post.ts';
 import { type KeyFolder, openKeyFolder } from './keys/key-folder.ts';
@@ -46,13 +47,14 @@ import { createInstallationTable, type Installation } from './storage/installati
 import { createIntakeTable } from './storage/intake-table.ts';
 import { ensureLoginRole } from './storage/login-role.ts';
 import { migrate } from './storage/migrate.ts';
-import { bundleKeyOf, bundleKeyParts, envelopeKeyOf, objectKeyOf } from './storage/object-key.ts';
+import { bundleKeyOf, bundleKeyParts, envelopeKeyOf, objectKeyOf, partKeyOf } from './storage/object-key.ts';
 import type { ObjectStore } from './storage/object-store.ts';
 import { createOrganisationTable } from './storage/organisation-table.ts';
 import { createPendingChangeTable } from './storage/pending-change-table.ts';
 import { createPlaybackTable } from './storage/playback-table.ts';
 import { createRadarTable } from './storage/radar-table.ts';
 import { createRecordingTable } from './storage/recording-table.ts';
+import { createResumableUploadTable } from './storage/resumable-upload-table.ts';
 import { createSessionCheck } from './storage/session-check.ts';
 import { createSessionTable } from './storage/session-table.ts';
 import { openSocketFolder } from './storage/socket-folder.ts';
@@ -103,7 +105,7 @@ type Purpose = 'serve' | 'command';
 export type Founding = { readonly mayFound: boolean };
 
 /** What services use of storage besides what is opened here: how things are named, and a file of somebody's own. */
-const storageNames = { objectKeyOf, envelopeKeyOf, bundleKeyOf, bundleKeyParts, writeBundleFile };
+const storageNames = { objectKeyOf, envelopeKeyOf, partKeyOf, bundleKeyOf, bundleKeyParts, writeBundleFile };
 
 const now = (): number => Date.now();
 
@@ -228,6 +230,7 @@ const openKeys = async (config: Config, known: Installation | null) => {
 
 const tablesOf = ({ prisma, keyed: pool, pool: planned }: Database) => ({
   recordings: withDatabaseFaults(createRecordingTable({ prisma, pool })),
+  uploads: withDatabaseFaults(createResumableUploadTable(pool)),
   playbacks: withDatabaseFaults(createPlaybackTable({ prisma, pool })),
   holds: withDatabaseFaults(createHoldTable(prisma)),
   assignments: withDatabaseFaults(createAssignmentTable(prisma)),
@@ -415,6 +418,7 @@ const openAll = async (
     checkpointNow: () => checkpoints.round(),
     keyRing,
     fields,
+    uploadSealing: createUploadSealing({ keys }),
     passwords,
     objects,
     ...storageNames,

@@ -25,6 +25,7 @@ export const actions = [
   'session.use',
   'password.change',
   'recording.create',
+  'upload.continue',
   'recording.status',
   'recording.verify',
   'recording.search',
@@ -61,6 +62,7 @@ const grants: Record<Role, Partial<Record<Action, readonly Relation[]>>> = {
   source: {
     'session.use': ['self'],
     'recording.create': ['organisation'],
+    'upload.continue': ['self'],
     'recording.status': ['self'],
     'recording.verify': ['self'],
     'import.report': ['organisation'],

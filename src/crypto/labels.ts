@@ -23,6 +23,14 @@ export const labels = {
   storedKey: 'cv/root/v1\0',
   /** HPKE info of a data key sealed at the edge. */
   edgeKey: 'cv/edge-dek/v1\0',
+  /** HKDF info of the key of one resumable upload. */
+  upload: 'cv/upload/v1\0',
+  /** AAD of what an upload's source said of the call. */
+  uploadFacts: 'cv/upload-facts/v1\0',
+  /** AAD of a part of an upload. */
+  part: 'cv/part/v1\0',
+  /** AAD of the wrapped data key of a part. */
+  partKey: 'cv/part-dek/v1\0',
   /** HKDF info of a webhook's secret. */
   webhook: 'cv/webhook/v1\0',
   /** MAC input of a key check value. */

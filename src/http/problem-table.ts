@@ -64,6 +64,23 @@ export const problemTable: Record<ErrorCode, ProblemKind> = {
     remedy: 'The bytes changed on the way, or the digest is of other bytes: send it again.',
   },
   length_mismatch: { status: 400, remedy: 'The body was shorter or longer than declared: send it again.' },
+  checksum_mismatch: {
+    status: 460,
+    remedy:
+      'The bytes changed on the way; none of this request was kept. Send it again from the same offset.',
+  },
+  offset_mismatch: {
+    status: 409,
+    remedy: 'Ask `HEAD` how much is there, and send from that offset on.',
+  },
+  upload_locked: {
+    status: 423,
+    remedy: 'Another request works on this upload: ask `HEAD` after `Retry-After`, then go on.',
+  },
+  unsupported_version: {
+    status: 412,
+    remedy: 'Send `Tus-Resumable: 1.0.0`; `Tus-Version` names what is spoken here.',
+  },
   precondition_failed: {
     status: 412,
     remedy: 'What is there is not what `If-Match` names: ask for it without, then again with its `ETag`.',

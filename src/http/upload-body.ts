@@ -22,8 +22,11 @@ const cut = (cause?: unknown): AppError =>
     },
   );
 
-/** Waits for a client, and counts only that time: what our own storage takes is not held against it. */
-const createPatience = () => {
+/**
+ * Waits for a client, and counts only that time: what our own storage takes is not held against it. `stop` ends the waiting
+ * with its reason.
+ */
+const createPatience = (stop?: AbortSignal) => {
   let waited = 0;
   let brought = 0;
   let giveUp: ((error: AppError) => void) | null = null;
@@ -35,6 +38,8 @@ const createPatience = () => {
     waited = 0;
     brought = 0;
   }, TICK_MS);
+  const stopped = (): void => giveUp?.(stop?.reason as AppError);
+  stop?.addEventListener('abort', stopped);
   return {
     brought: (bytes: number): void => {
       brought += bytes;
@@ -42,22 +47,30 @@ const createPatience = () => {
     /** Settles as `arriving` does, or rejects with `request_timeout`. */
     during: <T>(arriving: Promise<T>): Promise<T> =>
       new Promise<T>((resolve, reject) => {
+        if (stop?.aborted) reject(stop.reason);
         giveUp = reject;
         arriving.then(resolve, reject);
       }).finally(() => {
         giveUp = null;
       }),
-    end: () => clearInterval(ticker),
+    end: () => {
+      clearInterval(ticker);
+      stop?.removeEventListener('abort', stopped);
+    },
   };
 };
 
 /**
  * The chunks of an upload, for one reader; throws `request_timeout` for a stalled or dribbling one, `client_closed` for a
  * cut one. `body` is the request itself or a part of it, and stays as it is when reading stops early: the answer still has
- * to go out on its connection.
+ * to go out on its connection. `stop` makes it throw its reason, an AppError.
  */
-export async function* uploadBody(request: IncomingMessage, body: Readable): AsyncGenerator<Buffer> {
-  const patience = createPatience();
+export async function* uploadBody(
+  request: IncomingMessage,
+  body: Readable,
+  stop?: AbortSignal,
+): AsyncGenerator<Buffer> {
+  const patience = createPatience(stop);
   const chunks = body.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>;
   try {
     for (;;) {

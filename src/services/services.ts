@@ -5,18 +5,26 @@ import type { AuditWriter } from '../audit/writer.ts';
 import type { FieldEncryption } from '../crypto/field-encryption.ts';
 import type { KeyRing } from '../crypto/key-ring.ts';
 import type { Passwords } from '../crypto/passwords.ts';
+import type { UploadSealing } from '../crypto/upload-sealing.ts';
 import type { WebhookSecrets } from '../crypto/webhook-secrets.ts';
 import type { AssignmentTable } from '../storage/assignment-table.ts';
 import type { writeBundleFile } from '../storage/bundle-file.ts';
 import type { CallTable } from '../storage/call-table.ts';
 import type { HoldTable } from '../storage/hold-table.ts';
 import type { IntakeTable } from '../storage/intake-table.ts';
-import type { bundleKeyOf, bundleKeyParts, envelopeKeyOf, objectKeyOf } from '../storage/object-key.ts';
+import type {
+  bundleKeyOf,
+  bundleKeyParts,
+  envelopeKeyOf,
+  objectKeyOf,
+  partKeyOf,
+} from '../storage/object-key.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { PendingChangeTable } from '../storage/pending-change-table.ts';
 import type { PlaybackTable } from '../storage/playback-table.ts';
 import type { RadarTable } from '../storage/radar-table.ts';
 import type { RecordingTable } from '../storage/recording-table.ts';
+import type { ResumableUploadTable } from '../storage/resumable-upload-table.ts';
 import type { WebhookMessageTable } from '../storage/webhook-message-table.ts';
 import type { WebhookTable } from '../storage/webhook-table.ts';
 import type { WrappedKeyTable } from '../storage/wrapped-key-table.ts';
@@ -55,6 +63,7 @@ import { createRemoveOrphans } from './remove-orphans.ts';
 import { createReportDamage, type ReportDamage } from './report-damage.ts';
 import { createReportHeard } from './report-heard.ts';
 import { createReportImport } from './report-import.ts';
+import { createResumableUploads } from './resumable-uploads.ts';
 import { createSealUpload } from './seal-upload.ts';
 import { createSearchRecordings } from './search-recordings.ts';
 import { createSecondDelivery } from './second-delivery.ts';
@@ -74,16 +83,19 @@ export type ServiceDeps = {
   readonly checkpointNow: () => Promise<void>;
   readonly keyRing: KeyRing;
   readonly fields: FieldEncryption;
+  readonly uploadSealing: UploadSealing;
   readonly passwords: Passwords;
   readonly objects: ObjectStore;
   readonly objectKeyOf: typeof objectKeyOf;
   readonly envelopeKeyOf: typeof envelopeKeyOf;
+  readonly partKeyOf: typeof partKeyOf;
   readonly bundleKeyOf: typeof bundleKeyOf;
   readonly bundleKeyParts: typeof bundleKeyParts;
   readonly writeBundleFile: typeof writeBundleFile;
   readonly installationId: string;
   readonly tables: IdentityTables & {
     readonly recordings: RecordingTable;
+    readonly uploads: ResumableUploadTable;
     readonly playbacks: PlaybackTable;
     readonly holds: HoldTable;
     readonly assignments: AssignmentTable;
@@ -128,25 +140,25 @@ const playbackServices = (deps: ServiceDeps, { recordDenial, reportDamage }: Sha
 };
 
 const ingestServices = (deps: ServiceDeps, recordDenial: RecordDenial) => {
-  const { recordings, intake } = deps.tables;
+  const { recordings, intake, uploads } = deps.tables;
   const shared = { ...deps, recordings, newId: () => randomUUID() };
   const settle = createSettleIntent(shared);
   const recordUploadRefusal = createRecordUploadRefusal(deps);
+  const { assertRoom } = deps.readiness;
+  const decideIntake = createIntakeRules({ intake, assertRoom, recordUploadRefusal, now: deps.now });
+  const ingestRecording = createIngestRecording({
+    ...shared,
+    recordUploadRefusal,
+    decideIntake,
+    intents: createUploadIntents(shared),
+    seal: createSealUpload(shared),
+    secondDelivery: createSecondDelivery({ ...shared, settle }),
+  });
+  const resumable = { ...shared, uploads, ingestRecording, decideIntake, assertRoom };
   return {
     settle,
-    ingestRecording: createIngestRecording({
-      ...shared,
-      recordUploadRefusal,
-      decideIntake: createIntakeRules({
-        intake,
-        assertRoom: deps.readiness.assertRoom,
-        recordUploadRefusal,
-        now: deps.now,
-      }),
-      intents: createUploadIntents(shared),
-      seal: createSealUpload(shared),
-      secondDelivery: createSecondDelivery({ ...shared, settle }),
-    }),
+    ingestRecording,
+    resumableUploads: createResumableUploads({ ...resumable, recordDenial, recordUploadRefusal }),
     recordUploadRefusal,
     openSealedUpload: createOpenSealedUpload({ ...deps, intake }),
     uploadStatus: createUploadStatus({ recordings, recordDenial }),
@@ -224,6 +236,7 @@ export const createServices = (deps: ServiceDeps) => {
     recordDenial,
     ...playback,
     ingestRecording: ingest.ingestRecording,
+    resumableUploads: ingest.resumableUploads,
     openSealedUpload: ingest.openSealedUpload,
     edgeRecipient: deps.keyRing.edgeRecipient,
     recordUploadRefusal: ingest.recordUploadRefusal,
@@ -251,6 +264,7 @@ export const createServices = (deps: ServiceDeps) => {
       recordings,
       playbacks,
       settle: ingest.settle,
+      sweepUploads: ingest.resumableUploads.sweep,
       reconcileChanges: changes.reconcile,
       forgetOldSessions: identity.forgetOldSessions,
       watchCalls: radar.watchCalls,

@@ -6,6 +6,7 @@ import type { SettleIntent } from './settle-intent.ts';
 export type SweepDeps = {
   readonly recordings: Pick<RecordingTable, 'staleIntents'>;
   readonly settle: SettleIntent;
+  readonly sweepUploads: (graceMs: number) => Promise<void>;
   readonly objects: Pick<ObjectStore, 'sweep'>;
   readonly playbacks: Pick<PlaybackTable, 'removeExpired'>;
   readonly reconcileChanges: (graceMs: number) => Promise<number>;
@@ -39,6 +40,8 @@ export const createSweep =
       for (const row of rows) swept[await deps.settle(row)] += 1;
       if (rows.length === 0) break;
     }
+    // After them: what was killed while it made a recording of an upload is decided by now.
+    await deps.sweepUploads(graceMs);
     const changes = await deps.reconcileChanges(graceMs);
     const { removed: leftovers } = await deps.objects.sweep(before);
     await deps.playbacks.removeExpired(new Date(deps.now() - PLAYBACK_KEPT_MS));

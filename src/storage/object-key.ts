@@ -7,6 +7,8 @@ export const OBJECT_ROOM = 'recordings';
 export const BUNDLE_ROOM = 'keys-export';
 /** Behind the key of an object: the copy of its envelope. The two are neighbours in every listing. */
 const ENVELOPE = '.envelope';
+/** Behind the key of a part of an upload that is not a recording yet. */
+const PART = '.part';
 const BUNDLE = '.ndjson';
 
 /**
@@ -23,19 +25,28 @@ export const objectKeyOf = (organisation: string, generation: string): ObjectKey
 export const envelopeKeyOf = (organisation: string, generation: string): ObjectKey =>
   `${objectKeyOf(organisation, generation)}${ENVELOPE}` as ObjectKey;
 
+/** `recordings/<organisation>/<generation>.part`: a part of an upload; the generation is its own. */
+export const partKeyOf = (organisation: string, generation: string): ObjectKey =>
+  `${objectKeyOf(organisation, generation)}${PART}` as ObjectKey;
+
 export type ObjectKeyParts = {
   readonly organisation: string;
   readonly generation: string;
-  readonly kind: 'object' | 'envelope';
+  readonly kind: 'object' | 'envelope' | 'part';
 };
 
-/** What the key of an object or of a copy says, or null for any text that is neither: the names a store lists may be anybody's. */
+const endings = [
+  ['envelope', ENVELOPE],
+  ['part', PART],
+] as const;
+
+/** What the key of an object, a copy or a part says, or null for any text that is neither: the names a store lists may be anybody's. */
 export const objectKeyParts = (text: string): ObjectKeyParts | null => {
   const [room, organisation, name, ...rest] = text.split('/');
   if (room !== OBJECT_ROOM || organisation === undefined || name === undefined || rest.length > 0)
     return null;
-  const kind = name.endsWith(ENVELOPE) ? 'envelope' : 'object';
-  const generation = kind === 'envelope' ? name.slice(0, -ENVELOPE.length) : name;
+  const [kind, ending] = endings.find(([, text]) => name.endsWith(text)) ?? ['object', ''];
+  const generation = name.slice(0, name.length - ending.length);
   return isUuid(organisation) && isUuid(generation) ? { organisation, generation, kind } : null;
 };
 

@@ -1,9 +1,8 @@
 import { uuidBytes } from '../core/ids.ts';
 import type { Database } from './database.ts';
-import { assertObjectKey } from './object-key.ts';
-import type { ObjectKey } from './object-store.ts';
 import { Prisma } from './prisma/client.ts';
 import type { RecordingModel } from './prisma/models/Recording.ts';
+import { createUnclaimedObjects } from './unclaimed-objects.ts';
 import { createUploadStatements } from './upload-statements.ts';
 
 /** A row as stored. Byte counts are bigint there; {@link envelopeColumns} in services turns them into numbers. */
@@ -76,6 +75,7 @@ export const createRecordingTable = ({ prisma, pool }: Pick<Database, 'prisma' |
   const statements = createUploadStatements(pool);
   return {
     ...statements,
+    ...createUnclaimedObjects(prisma),
 
     /** Tells when somebody last worked on this upload. False: it has been given up in the meantime, or is stored. */
     async touch(id: string, at: Date): Promise<boolean> {
@@ -103,28 +103,6 @@ export const createRecordingTable = ({ prisma, pool }: Pick<Database, 'prisma' |
 
     async find(id: string): Promise<RecordingRow | null> {
       return recording.findUnique({ where: { id } });
-    },
-
-    /**
-     * Which of these objects and copies no recording or upload answers for: `erased` when there is its tombstone, otherwise
-     * there is no row at all. One query.
-     */
-    async unclaimed(
-      keys: readonly ObjectKey[],
-    ): Promise<readonly { readonly key: ObjectKey; readonly erased: boolean }[]> {
-      const parts = keys.map((key) => ({ key, ...assertObjectKey(key) }));
-      const rows = await recording.findMany({
-        where: { generation: { in: parts.map(({ generation }) => generation) } },
-        select: { organisationId: true, generation: true, status: true },
-      });
-      const status = new Map(rows.map((row) => [`${row.organisationId}/${row.generation}`, row.status]));
-      return parts
-        .map(({ key, organisation, generation }) => ({
-          key,
-          status: status.get(`${organisation}/${generation}`),
-        }))
-        .filter((one) => one.status === undefined || one.status === 'erased')
-        .map((one) => ({ key: one.key, erased: one.status === 'erased' }));
     },
 
     /** Uploads nobody has touched since `before`, oldest first. */

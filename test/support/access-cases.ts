@@ -198,6 +198,33 @@ const webhooks = async ({ http, home, foreign }: Scene): Promise<readonly Thing[
   return [await of('own organisation', home), await of('other organisation', foreign), nothing('id')];
 };
 
+/** Uploads that have begun; of the home source, of another of the organisation, and of another organisation's. */
+const unfinished = async ({ stage, http, home, own, foreign }: Scene): Promise<readonly Thing[]> => {
+  const begin = async (about: string, { id: source, apiKey }: typeof home.source): Promise<Thing> => {
+    const headers = { ...tusVersion, 'upload-length': '1000', 'upload-metadata': `callId ${uuidBase64()}` };
+    const { location = '' } = (await http.post('/v1/uploads', { token: apiKey, headers })).headers;
+    return {
+      about,
+      params: { id: location.split('/').at(-1) ?? '' },
+      relation: ({ actor }) => (actor.id === source ? 'self' : 'foreign'),
+    };
+  };
+  return [
+    await begin('own', home.source),
+    await begin('other source', await stage.source(home.admin, own.id)),
+    await begin('other organisation', foreign.source),
+    nothing('id'),
+  ];
+};
+
+const tusVersion = { 'tus-resumable': '1.0.0' };
+const uuidBase64 = (): string => Buffer.from(randomUUID()).toString('base64');
+const onePart = (): Ask => ({
+  body: 'x',
+  headers: { ...tusVersion, 'upload-offset': '0', 'content-type': 'application/offset+octet-stream' },
+});
+const askedByTus = (): Ask => ({ headers: tusVersion });
+
 const json = (body: () => unknown) => (): Ask => ({ json: body() });
 const upload = (): Ask => ({ form: uploadForm({ callId: randomUUID() }, generatedCall(1)) });
 const newAccount = { displayName: 'New', role: 'compliance' };
@@ -251,6 +278,17 @@ export const cases: Readonly<Record<string, Case>> = {
   },
   // What is sent here is no form: whoever may deliver is told so.
   'POST /v1/sealed-recordings': { ok: 415, things: () => atHome, ask: json(() => ({})) },
+  'OPTIONS /v1/uploads': { ok: 204, things: () => anyone },
+  'POST /v1/uploads': {
+    ok: 201,
+    things: () => atHome,
+    ask: () => ({
+      headers: { ...tusVersion, 'upload-length': '1000', 'upload-metadata': `callId ${uuidBase64()}` },
+    }),
+  },
+  'HEAD /v1/uploads/:id': { ok: 200, things: unfinished, ask: askedByTus },
+  'PATCH /v1/uploads/:id': { ok: 204, things: unfinished, ask: onePart },
+  'DELETE /v1/uploads/:id': { ok: 204, things: unfinished, ask: askedByTus },
   'GET /v1/edge-key': { ok: 200, things: () => atHome },
   'POST /v1/recordings/search': { ok: 200, things: () => own(() => 'unit'), ask: json(() => ({})) },
   'GET /v1/recordings/:id': { ok: 200, things: recordings },

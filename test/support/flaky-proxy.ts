@@ -61,6 +61,10 @@ export const createFlakyProxy = async (endpoint: string) => {
       passed = 0;
       struck = 0;
     },
+    /** Breaks every connection there is, and takes new ones. */
+    cut: (): void => {
+      for (const socket of sockets) socket.destroy();
+    },
     /** How often the fault has struck since it was set. */
     struck: (): number => struck,
     /** Breaks every connection and takes no more. */

@@ -48,6 +48,8 @@ const sentence: Record<number, string> = {
   413: 'Too large',
   415: 'Content type not accepted',
   416: 'Range outside the recording',
+  423: 'Another request works on this upload; see Retry-After',
+  460: 'The bytes do not have their checksum; none was kept',
   422: 'Refused by policy (executable or archive)',
   429: 'Too many requests; see Retry-After',
   502: 'What is stored failed its integrity check: a recording, or an entry of the access log',
