@@ -13,9 +13,9 @@ const FILES = Number(process.argv[2] ?? 100_000);
 const world = await startCareLine();
 try {
   const share = await makeOldShare(join(world.folder.home, 'share'), FILES, 200);
-  const run = await importInto(world, share.folder);
+  const run = await importInto(world, share.folder, 'journal', process.env.BENCH_PARALLEL ?? '16');
   const from = performance.now();
-  const { code, peaks } = await run.watched('--parallel', process.env.BENCH_PARALLEL ?? '16');
+  const { code, peaks } = await run.watched();
   const { totals, lines } = await run.report();
   const seconds = (performance.now() - from) / 1000;
   const ids = new Set(lines.map(({ file }) => file)).size;

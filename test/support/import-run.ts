@@ -30,6 +30,7 @@ export const importInto = async (
   { folder, vault, line }: CareLineVault,
   share: string,
   journal = 'import.journal',
+  parallel = '8',
 ) => {
   const path = (name: string) => join(folder.home, name);
   await writeFile(path('source.key'), line.apiKey, { mode: 0o600 });
@@ -44,6 +45,8 @@ export const importInto = async (
     path(journal),
     '--min-age',
     '0',
+    '--parallel',
+    parallel,
   ];
   return {
     journal: path(journal),
