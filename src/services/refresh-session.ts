@@ -20,7 +20,7 @@ const signInAgain = (): AppError => new AppError('unauthenticated', 'Sign in aga
 
 /**
  * A new cookie value for the current one. Every value works once: whoever presents one that was replaced holds a stolen
- * copy, or was robbed, and the session ends for both. Within ten seconds it may be a second tab of the same browser; that
+ * copy, or was robbed, and the session ends for both, however often it was replaced since. Within ten seconds it may be a second tab of the same browser; that
  * gets no token, and is told to try again with the cookie the first one has received.
  */
 export const createRefreshSession = (deps: RefreshSessionDeps) => {

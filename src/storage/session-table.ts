@@ -2,6 +2,9 @@ import type { UserActor } from '../core/access.ts';
 import { bytes } from './columns.ts';
 import type { PrismaClient } from './prisma/client.ts';
 
+/** A tab that refreshes every ten minutes for twelve hours makes 72. */
+const MOST_REPLACED = 1000;
+
 export type SessionEnd = 'logout' | 'reuse_detected' | 'disabled' | 'password_changed';
 
 type NewSession = {
@@ -36,7 +39,7 @@ export type ReplacedCookie = {
   readonly userId: string;
   readonly role: UserActor['role'];
   readonly organisationId: string | null;
-  /** When it was replaced. */
+  /** When the latest was replaced. */
   readonly refreshedAt: Date;
 };
 
@@ -79,7 +82,10 @@ export const createSessionTable = (prisma: PrismaClient) => ({
     const { hash, next, at, idleMs, lifetimeMs } = rotation;
     const rows = await prisma.$queryRaw<{ id: string; userId: string; expiresAt: Date }[]>`
       UPDATE session s SET
-             previous_refresh_hash = s.refresh_hash, refresh_hash = ${bytes(next)}, refreshed_at = ${at},
+             replaced_hashes = (array_remove(array_append(s.replaced_hashes, s.previous_refresh_hash), NULL))[
+               greatest(1, cardinality(s.replaced_hashes) + 2 - ${MOST_REPLACED}::int):],
+             previous_refresh_hash = s.refresh_hash,
+             refresh_hash = ${bytes(next)}, refreshed_at = ${at},
              expires_at = least(s.created_at + ${lifetimeMs} * interval '1 ms', ${at}::timestamptz + ${idleMs} * interval '1 ms')
         FROM app_user u LEFT JOIN organisation o ON o.id = u.organisation_id
        WHERE s.refresh_hash = ${bytes(hash)} AND s.ended_at IS NULL AND s.expires_at > ${at}
@@ -89,21 +95,14 @@ export const createSessionTable = (prisma: PrismaClient) => ({
     return rows[0] ?? null;
   },
 
-  /** The live session in which this value has been replaced by another; null when there is none. */
+  /** The live session in which this value has been replaced, however long ago; null when there is none. */
   async findReplaced(hash: Buffer, at: Date): Promise<ReplacedCookie | null> {
-    const row = await prisma.session.findFirst({
-      where: { previousRefreshHash: bytes(hash), endedAt: null, expiresAt: { gt: at } },
-      select: { id: true, refreshedAt: true, user: true },
-    });
-    if (row?.user == null) return null;
-    const { id: userId, role, organisationId } = row.user;
-    return {
-      sessionId: row.id,
-      userId,
-      role: role as UserActor['role'],
-      organisationId,
-      refreshedAt: row.refreshedAt,
-    };
+    const rows = await prisma.$queryRaw<ReplacedCookie[]>`
+      SELECT s.id::text AS "sessionId", u.id::text AS "userId", u.role, u.organisation_id::text AS "organisationId",
+             s.refreshed_at AS "refreshedAt"
+        FROM session s JOIN app_user u ON u.id = s.user_id
+       WHERE (s.previous_refresh_hash = ${bytes(hash)} OR s.replaced_hashes @> ARRAY[${bytes(hash)}]::bytea[]) AND s.ended_at IS NULL AND s.expires_at > ${at} LIMIT 1`;
+    return rows[0] ?? null;
   },
 
   /** A session ends once, and for one reason: false when it had ended before. */

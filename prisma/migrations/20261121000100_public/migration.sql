@@ -82,6 +82,7 @@ CREATE TABLE "session" (
     "source_id" UUID,
     "refresh_hash" BYTEA,
     "previous_refresh_hash" BYTEA,
+    "replaced_hashes" BYTEA[] DEFAULT ARRAY[]::BYTEA[],
     "created_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
     "refreshed_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
     "expires_at" TIMESTAMPTZ(3) NOT NULL,
@@ -216,6 +217,9 @@ CREATE UNIQUE INDEX "session_refresh_hash_key" ON "session"("refresh_hash");
 
 -- CreateIndex
 CREATE UNIQUE INDEX "session_previous_refresh_hash_key" ON "session"("previous_refresh_hash");
+
+-- CreateIndex
+CREATE INDEX "session_replaced_hashes_idx" ON "session" USING GIN ("replaced_hashes");
 
 -- CreateIndex
 CREATE INDEX "session_user_id_address_index_idx" ON "session"("user_id", "address_index");
@@ -395,7 +399,7 @@ BEGIN
     'UPDATE (name, disabled_at) ON care_unit',
     'UPDATE (email, display_name, password_hash, password_initial, disabled_at) ON app_user',
     'UPDATE (name, client_secret_hash, api_key_hash, default_unit_id, announcement, retention_class, legal_basis, signing_key, disabled_at) ON source',
-    'UPDATE (refresh_hash, previous_refresh_hash, refreshed_at, expires_at, ended_at, end_reason, address_index) ON session',
+    'UPDATE (refresh_hash, previous_refresh_hash, replaced_hashes, refreshed_at, expires_at, ended_at, end_reason, address_index) ON session',
     'UPDATE (released_at) ON hold',
     'UPDATE (unit_id, assigned_seq, status, touched_at, call_id_index, delivery_index, caller_index, called_index, agent_index, queue_index, personal_index, '
       'name_index, subject, facts_sealed, channel_parties, pauses, erase_after, hold_count, media_type, codec, sample_rate, '
