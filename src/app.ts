@@ -125,7 +125,7 @@ export const buildApp = async (deps: AppDeps): Promise<App> => {
   await app.register(jwksRoutes, { keys: deps.accessTokens.keys });
   await app.register(authRoutes, { prefix: '/v1/auth', services: deps.services, tokens });
   await app.register(ingestRoutes, { prefix: '/v1', services: deps.services, limits: deps.limits });
-  await app.register(uploadRoutes, { prefix: '/v1/uploads', services: deps.services, limits: deps.limits });
+  await app.register(uploadRoutes, { prefix: '/v1', services: deps.services, limits: deps.limits });
   await app.register(importRoutes, { prefix: '/v1', services: deps.services });
   await app.register(callRoutes, { prefix: '/v1', services: deps.services });
   await app.register(radarRoutes, { prefix: '/v1/admin/radar', services: deps.services });
@@ -159,7 +159,9 @@ const refusalOf = ({ ip, raw: { headers, httpVersion } }: FastifyRequest): AppEr
 /** What is demanded of every request, before and beside what its route demands. */
 const guardRequests = (app: App): void => {
   app.addHook('onRequest', (request, _reply, done) => done(refusalOf(request) ?? undefined));
-  app.addHook('preParsing', (request, _reply, body, done) => {
+  app.addHook('preParsing', (request, reply, body, done) => {
+    // Only now is it known who asks: a recording of whoever may not deliver it stays where it is (RFC 9110 §10.1.1).
+    if (/^100-continue$/i.test(request.headers.expect ?? '')) reply.raw.writeContinue();
     const unhurried = request.routeOptions.config.longBody === true || !isAwaited(request.raw);
     done(null, unhurried ? body : bodyInTime(body as Readable));
   });

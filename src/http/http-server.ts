@@ -52,6 +52,8 @@ export const createHttpServer = (
       if (!trusted(socket.remoteAddress)) socket.destroy();
     });
   server.on('request', answer);
+  // Whoever waits for 100 is told to go on when his key has been looked at (app.ts).
+  server.on('checkContinue', answer);
   // An expectation that nobody knows is none (RFC 9110 §10.1.1).
   server.on('checkExpectation', answer);
   server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
