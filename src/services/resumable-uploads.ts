@@ -196,7 +196,7 @@ const createSweepUploads = (deps: Shared) => {
   };
 };
 
-/** Recordings that come in parts, over lines on which no whole one gets through (docs/uploads.md, decision 0018). */
+/** Recordings that come in parts, over lines on which no whole one gets through (docs/uploads.md, decision 0023). */
 export const createResumableUploads = (deps: ResumableUploadDeps) => {
   const expiryOf = ({ createdAt }: Pick<UploadRow, 'createdAt'>): Date =>
     new Date(Math.min(deps.now() + KEPT_MS, createdAt.getTime() + LONGEST_MS));

@@ -1,4 +1,4 @@
--- Recordings that come in parts (docs/decisions/0018): the uploads, and the parts that are durable. Neither table ever holds a
+-- Recordings that come in parts (docs/decisions/0023): the uploads, and the parts that are durable. Neither table ever holds a
 -- number, a name or a call id in the clear.
 
 -- CreateTable

@@ -47,7 +47,7 @@ const asked = (request: FastifyRequest) => ({
 
 const discover = (app: FastifyInstance, { limits }: Options): void => {
   app.options(
-    '/',
+    '/uploads',
     {
       config: { access: 'public' },
       schema: {
@@ -71,7 +71,7 @@ const discover = (app: FastifyInstance, { limits }: Options): void => {
 
 const begin = (app: FastifyInstance, { services, limits }: Options, handOver: HandOver): void => {
   app.post(
-    '/',
+    '/uploads',
     {
       config: { access: { action: 'recording.create' }, described: { headers: BeginHeaders } as never },
       schema: {
@@ -100,7 +100,7 @@ const begin = (app: FastifyInstance, { services, limits }: Options, handOver: Ha
 
 const ask = (app: FastifyInstance, { services }: Options): void => {
   app.head(
-    '/:id',
+    '/uploads/:id',
     {
       config: { access: { action: 'upload.continue' }, described: { headers: TusHeaders } as never },
       schema: {
@@ -121,7 +121,7 @@ const ask = (app: FastifyInstance, { services }: Options): void => {
 
 const append = (app: FastifyInstance, { services }: Options, handOver: HandOver): void => {
   app.patch(
-    '/:id',
+    '/uploads/:id',
     {
       config: {
         access: { action: 'upload.continue' },
@@ -165,7 +165,7 @@ const append = (app: FastifyInstance, { services }: Options, handOver: HandOver)
 
 const terminate = (app: FastifyInstance, { services }: Options): void => {
   app.delete(
-    '/:id',
+    '/uploads/:id',
     {
       config: { access: { action: 'upload.continue' }, described: { headers: TusHeaders } as never },
       schema: {
