@@ -113,14 +113,18 @@ const newSecret = async (
   };
 };
 
+const assertRoom = async ({ webhooks }: AdministerWebhooksDeps, organisation: string): Promise<void> => {
+  if ((await webhooks.count(organisation)) >= MAX_WEBHOOKS)
+    throw new AppError('conflict', `An organisation has at most ${MAX_WEBHOOKS} webhooks: disable one.`);
+};
+
 const namingReceivers = (deps: AdministerWebhooksDeps, find: Found) => {
-  const { webhooks, authority, changes } = deps;
+  const { authority, changes } = deps;
   return {
     async create(caller: Caller, asked: WebhookRequest): Promise<WebhookWithSecret> {
       const organisationId = await authority.inOrganisation(caller, 'webhook.manage');
       const [url, events] = [urlOf(asked.url, deps.allowedHosts), eventsOf(asked.events)];
-      if ((await webhooks.count(organisationId)) >= MAX_WEBHOOKS)
-        throw new AppError('conflict', `An organisation has at most ${MAX_WEBHOOKS} webhooks: change one.`);
+      await assertRoom(deps, organisationId);
       const id = deps.newId();
       const { seed, secret } = await newSecret(deps, organisationId, id);
       const event = changeOf(deps, caller, id, 'created');
@@ -167,6 +171,7 @@ export const createAdministerWebhooks = (deps: AdministerWebhooksDeps) => {
     async setDisabled(caller: Caller, id: string, disabled: boolean): Promise<WebhookRow> {
       const webhook = await find(caller, id);
       if ((webhook.disabledAt !== null) === disabled) return webhook;
+      if (!disabled) await assertRoom(deps, webhook.organisationId);
       const event = changeOf(deps, caller, id, disabled ? 'disabled' : 'enabled');
       const disabledAt = disabled ? event.at : null;
       await changes.perform(event, 'webhook.switch', { id, disabledAt });

@@ -26,9 +26,9 @@ export type DeliverWebhooksDeps = {
 /** Receivers that are talked to at once; each has one connection at a time. */
 const MAX_RECEIVERS = 8;
 /** Messages that one receiver is told in a row before others have their turn. */
-const EACH = 20;
+const EACH = 5;
 /** Longer than so many can take, whatever the receiver does; then another process may take them over. */
-const LEASE_MS = 5 * 60_000;
+const LEASE_MS = 75_000;
 const LOOK_MS = 1_000;
 /** For how long messages that were given up can be sent again. */
 const DEAD_KEPT_MS = 30 * 86_400_000;
@@ -98,18 +98,21 @@ const createTellReceiver = (deps: DeliverWebhooksDeps) => {
   };
 };
 
-/** Ends early when it is asked to. */
-const pause = (ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
-    if (signal.aborted) done();
-  });
+/** A pause that can be cut short, by anybody and at any time. */
+const createPause = () => {
+  let wake: () => void = () => undefined;
+  return {
+    wake: (): void => wake(),
+    take: (ms: number): Promise<void> =>
+      new Promise((resolve) => {
+        const timer = setTimeout(resolve, ms);
+        wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      }),
+  };
+};
 
 /**
  * Tells receivers what waits for them. What waits is in the database, written with the fact itself; a message is removed
@@ -120,6 +123,7 @@ export const createDeliverWebhooks = (deps: DeliverWebhooksDeps) => {
   const { messages, now } = deps;
   const tellReceiver = createTellReceiver(deps);
   const busy = new Map<string, Promise<void>>();
+  const pause = createPause();
 
   /** Takes up what is due now, without waiting for any receiver. */
   const look = async (signal: AbortSignal): Promise<void> => {
@@ -133,7 +137,11 @@ export const createDeliverWebhooks = (deps: DeliverWebhooksDeps) => {
       const work = tellReceiver(batch, signal)
         // The database or the keys are away: what is leased is tried again when its lease is over.
         .catch(() => undefined)
-        .finally(() => busy.delete(webhook));
+        .finally(() => {
+          busy.delete(webhook);
+          // More may wait for it than was taken.
+          if (batch.length === EACH) pause.wake();
+        });
       busy.set(webhook, work);
     }
   };
@@ -141,7 +149,7 @@ export const createDeliverWebhooks = (deps: DeliverWebhooksDeps) => {
   const run = async (signal: AbortSignal): Promise<void> => {
     while (!signal.aborted) {
       await look(signal).catch(() => undefined);
-      await pause(LOOK_MS, signal);
+      if (!signal.aborted) await pause.take(LOOK_MS);
     }
     await Promise.all(busy.values());
   };
@@ -153,6 +161,7 @@ export const createDeliverWebhooks = (deps: DeliverWebhooksDeps) => {
       const running = run(stop.signal);
       return async () => {
         stop.abort();
+        pause.wake();
         await running;
       };
     },

@@ -67,11 +67,14 @@ const announce = {
 const settle = {
   name: 'calls-settle',
   text: `WITH due AS (
-           SELECT id FROM announced_call WHERE state = 'open' AND over_at <= $1 ORDER BY over_at LIMIT $2 FOR UPDATE SKIP LOCKED),
+           SELECT o.id, t.came IS NOT NULL AS came FROM (
+             SELECT id, source_id, call_id_index FROM announced_call
+              WHERE state = 'open' AND over_at <= $1 ORDER BY over_at LIMIT $2 FOR UPDATE SKIP LOCKED) o
+             LEFT JOIN LATERAL (
+               SELECT true AS came FROM recording r WHERE r.source_id = o.source_id AND r.call_id_index = o.call_id_index
+                  AND r.status IN ('stored', 'erasing', 'erased') LIMIT 1) t ON true),
          settled AS (
-           UPDATE announced_call c SET state = CASE WHEN NOT c.expected OR EXISTS (
-                    SELECT FROM recording r WHERE r.source_id = c.source_id AND r.call_id_index = c.call_id_index
-                       AND r.status IN ('stored', 'erasing', 'erased')) THEN 'settled' ELSE 'missing' END
+           UPDATE announced_call c SET state = CASE WHEN NOT c.expected OR due.came THEN 'settled' ELSE 'missing' END
              FROM due WHERE c.id = due.id RETURNING c.*),
          told AS (
            INSERT INTO webhook_message (id, webhook_id, created_at, next_at, payload)

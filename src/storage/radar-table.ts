@@ -49,8 +49,11 @@ const MISSING = 'c.expected AND t.n = 0 AND c.over_at <= $4';
 const TOO_SHORT = `c.expected AND t.n > 0 AND c.over_at <= $4 AND ${SHORT}`;
 
 /** Only a source that announces is held to it, and only from its first announced call on that is still kept. */
-const UNANNOUNCED = `r.stored_at <= $4 AND r.started_at >= f.first AND NOT EXISTS (
-    SELECT FROM announced_call c WHERE c.source_id = r.source_id AND c.call_id_index = r.call_id_index)`;
+const UNANNOUNCED = `r.stored_at <= $4 AND r.started_at >= f.first AND a.announced IS NULL`;
+/** LIMIT keeps it a look-up for each row: as NOT EXISTS, all calls there are would be read into a table first. */
+const ITS_CALL = `LEFT JOIN LATERAL (
+    SELECT true AS announced FROM announced_call c
+     WHERE c.source_id = r.source_id AND c.call_id_index = r.call_id_index LIMIT 1) a ON true`;
 const FIRST = `LEFT JOIN LATERAL (
     SELECT c.started_at AS first FROM announced_call c WHERE c.source_id = s.id ORDER BY c.started_at, c.id LIMIT 1) f ON true`;
 
@@ -75,7 +78,7 @@ const recordingCounts = `
            (count(*) FILTER (WHERE ${UNANNOUNCED}))::int AS unannounced,
            (count(*) FILTER (WHERE 'one_sided' = ANY (r.flags)))::int AS "oneSided",
            (count(*) FILTER (WHERE 'silent' = ANY (r.flags)))::int AS silent
-      FROM recording r
+      FROM recording r ${ITS_CALL}
      WHERE r.source_id = s.id AND r.status = 'stored' AND r.started_at >= $2 AND r.started_at < $3 GROUP BY 1) d
    WHERE ${WHOSE}`;
 
@@ -86,7 +89,7 @@ const callsFound = (condition: string): string => `
    ORDER BY c.started_at, c.id LIMIT $8`;
 
 const recordingsFound = (condition: string): string => `
-  SELECT r.id::text AS id, r.started_at AS "startedAt" FROM source s ${FIRST} JOIN recording r ON r.source_id = s.id
+  SELECT r.id::text AS id, r.started_at AS "startedAt" FROM source s ${FIRST} JOIN recording r ON r.source_id = s.id ${ITS_CALL}
    WHERE s.id = $5 AND s.organisation_id = $1 AND r.status = 'stored' AND r.started_at >= $2 AND r.started_at < $3
      AND (r.started_at, r.id) > ($6, $7::uuid) AND $4::timestamptz IS NOT NULL AND ${condition}
    ORDER BY r.started_at, r.id LIMIT $8`;

@@ -42,8 +42,9 @@ export const createWebhookTable = (prisma: PrismaClient) => ({
     return prisma.webhook.findUnique({ where: { id }, select: visible });
   },
 
+  /** Those that are not disabled. */
   async count(organisationId: string): Promise<number> {
-    return prisma.webhook.count({ where: { organisationId } });
+    return prisma.webhook.count({ where: { organisationId, disabledAt: null } });
   },
 
   async list(organisationId: string, { after, limit }: PageRequest): Promise<WebhookRow[]> {

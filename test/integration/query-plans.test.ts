@@ -1,9 +1,12 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createAssignmentTable } from '../../src/storage/assignment-table.ts';
+import { createCallTable } from '../../src/storage/call-table.ts';
 import { type Database, openDatabase } from '../../src/storage/database.ts';
 import { objectKeyOf } from '../../src/storage/object-key.ts';
+import { createRadarTable } from '../../src/storage/radar-table.ts';
 import { createRecordingTable } from '../../src/storage/recording-table.ts';
+import { createWebhookMessageTable } from '../../src/storage/webhook-message-table.ts';
 import { startTestDatabase, type TestDatabase } from '../support/postgres.ts';
 
 /**
@@ -47,7 +50,10 @@ const plansOf = async (act: () => Promise<unknown>): Promise<string[]> => {
   const sent: { text: string; values: unknown[] }[] = [];
   const query = pg.Client.prototype.query as (...asked: unknown[]) => unknown;
   pg.Client.prototype.query = function (this: pg.Client, ...asked: unknown[]) {
-    const config = asked[0] as { text?: string; values?: unknown[] };
+    const config = (typeof asked[0] === 'string' ? { text: asked[0] } : asked[0]) as {
+      text?: string;
+      values?: unknown[];
+    };
     if (typeof config.text === 'string')
       sent.push({ text: config.text, values: config.values ?? (Array.isArray(asked[1]) ? asked[1] : []) });
     return query.apply(this, asked);
@@ -58,7 +64,9 @@ const plansOf = async (act: () => Promise<unknown>): Promise<string[]> => {
     pg.Client.prototype.query = query as typeof pg.Client.prototype.query;
   }
   const plans: string[] = [];
-  for (const { text, values } of sent.filter((one) => /recording/i.test(one.text))) {
+  for (const { text, values } of sent.filter((one) =>
+    /recording|announced_call|webhook_message/i.test(one.text),
+  )) {
     const { rows } = await owner.query<{ 'QUERY PLAN': string }>({ text: `EXPLAIN ${text}`, values });
     plans.push(rows.map((line) => line['QUERY PLAN']).join('\n'));
   }
@@ -174,4 +182,85 @@ test('recordings of nobody and of a disabled unit are listed by index, a page at
     const found = await assignments.unassigned(ORGANISATION, asked);
     expect(found.map(({ unitId }) => unitId)).toEqual(Array.from({ length: 11 }, () => UNITS[1]));
   }
+});
+
+describe('calls against recordings', () => {
+  const DAY_MS = 86_400_000;
+  const SMALL = '00000000-0000-4000-8000-000000000003';
+  const whole = { from: new Date(Date.now() - 3 * DAY_MS), to: new Date(), before: new Date() };
+  const asked = { ...whole, organisation: ORGANISATION, source: SOURCE, limit: 51 };
+
+  beforeAll(async () => {
+    await owner.query(
+      `INSERT INTO announced_call (id, organisation_id, source_id, call_id_index, facts_sealed, started_at, over_at, expected, state)
+       SELECT gen_random_uuid(), '${ORGANISATION}', '${SOURCE}', substring(sha256((CASE WHEN n % 100 = 0 THEN 'x' ELSE 'c' END || n)::bytea) FOR 16),
+              '\\x00', now() - n * interval '1 minute', now() - n * interval '1 minute', true, CASE WHEN n < 20 THEN 'open' ELSE 'settled' END
+         FROM generate_series(1, ${ROWS}) AS n`,
+    );
+    await owner.query(
+      `INSERT INTO source SELECT (s).* FROM (SELECT jsonb_populate_record(s, jsonb_build_object('id', '${SMALL}', 'client_id', 'small',
+         'api_key_hash', '\\x' || encode(sha256('3'), 'hex'))) AS s FROM source s) s`,
+    );
+    await owner.query(
+      `INSERT INTO recording SELECT (r).* FROM (
+         SELECT jsonb_populate_record(r, jsonb_build_object('id', gen_random_uuid(), 'intent_id', gen_random_uuid(),
+           'generation', gen_random_uuid(), 'source_id', '${SMALL}')) AS r FROM recording r ORDER BY random() LIMIT 1000) r`,
+    );
+    await owner.query('ANALYZE');
+  });
+
+  const inIndexes = (plan: string | undefined): void => {
+    expect(plan).not.toMatch(/Seq Scan on (recording|announced_call|webhook_message)/);
+    // Without a condition an index is read whole; as a subplan, a table is.
+    expect(plan).not.toMatch(/Bitmap Index Scan on \S+ {2}\([^\n]*\n(?!\s+Index Cond)/);
+    expect(plan).not.toMatch(/SubPlan/);
+  };
+
+  test('are counted by day without reading other days', async () => {
+    const radar = createRadarTable(database.pool);
+    const plans = await plansOf(() => radar.days(ORGANISATION, whole, whole.before));
+    expect(plans).toHaveLength(2);
+    for (const plan of plans) inIndexes(plan);
+    expect(plans.join()).toMatch(/recording_of_call/);
+    expect(plans.join()).toMatch(/announced_call_source_id_started_at_id_idx/);
+  });
+
+  test.each(['missing', 'short', 'unannounced', 'one_sided', 'silent'] as const)(
+    '%s are listed a page at a time',
+    async (finding) => {
+      const radar = createRadarTable(database.pool);
+      for (const after of [null, { at: new Date(Date.now() - DAY_MS), id: ORGANISATION }])
+        for (const source of [SOURCE, SMALL])
+          for (const plan of await plansOf(() => radar.find({ ...asked, source, finding, after }))) {
+            inIndexes(plan);
+            if (source === SMALL && !/announced_call c /.test(plan))
+              expect(plan).toMatch(/recording_of_source/);
+          }
+      if (finding === 'missing')
+        expect(await radar.find({ ...asked, finding, after: null })).toHaveLength(43);
+    },
+  );
+
+  test('a round of the sweeper finds the calls that are open, and those that are old, by index', async () => {
+    const calls = createCallTable(database.pool);
+    const messages = createWebhookMessageTable(database.pool);
+    for (const plan of await plansOf(() => calls.settle(new Date(), new Date()))) {
+      inIndexes(plan);
+      expect(plan).toMatch(/announced_call_open/);
+    }
+    for (const plan of await plansOf(() => calls.forget(new Date(0)))) inIndexes(plan);
+    const claim = { at: new Date(), until: new Date(), each: 5, busy: [], receivers: 8 };
+    for (const plan of await plansOf(() => messages.claim(claim))) {
+      inIndexes(plan);
+      expect(plan).toMatch(/webhook_message_waiting/);
+    }
+    for (const plan of await plansOf(() => messages.dead(SOURCE, { after: null, limit: 10 })))
+      inIndexes(plan);
+    for (const plan of await plansOf(() => messages.forget(new Date(0)))) inIndexes(plan);
+  });
+
+  test('a recording that becomes stored finds its receivers by index', async () => {
+    const recordings = createRecordingTable(database);
+    for (const plan of await plansOf(() => recordings.store(ORGANISATION, 1, new Date()))) inIndexes(plan);
+  });
 });

@@ -155,7 +155,11 @@ export const webhookRoutes: FastifyPluginAsync<Options> = async (app, { services
     kind,
     {
       disable: { operationId: 'disableWebhook', summary: 'Send nothing more, and keep nothing new for it' },
-      enable: { operationId: 'enableWebhook', summary: 'Tell it again what happens from now on' },
+      enable: {
+        operationId: 'enableWebhook',
+        summary: 'Tell it again what happens from now on',
+        statuses: [409],
+      },
     },
     WebhookSchema,
     services.webhooks.setDisabled,
