@@ -3,7 +3,7 @@ import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createRemoveOrphans, MOST_UNKNOWN, UNKNOWN_KEPT_MS } from '../../src/services/remove-orphans.ts';
-import { envelopeKeyOf, objectKeyOf } from '../../src/storage/object-key.ts';
+import { envelopeKeyOf, objectKeyOf, partKeyOf } from '../../src/storage/object-key.ts';
 import type { ObjectKey } from '../../src/storage/object-store.ts';
 import { type Identity, startIdentity } from '../support/identity.ts';
 import { type KeptRows, openKeptRows } from '../support/kept-rows.ts';
@@ -76,6 +76,28 @@ test('younger ones stay, and so does whatever has a row that still counts, howev
   expect(await removeOrphans(3)).toEqual({ removed: 1, tooMany: false });
   expect(await keys()).toEqual([...young, ...living].sort());
   expect(await keys()).not.toContain(foreign);
+});
+
+test('a part stays as long as its upload does, and one of no upload goes like an object of nobody', async () => {
+  const [upload, generation, source] = [randomUUID(), randomUUID(), await kept.add('stored')];
+  await identity.superuser.query(
+    `INSERT INTO resumable_upload (id, organisation_id, source_id, length, facts_sealed, created_at, expires_at)
+     SELECT $1, organisation_id, source_id, 10, '\\x00', now(), now() + interval '1 day' FROM recording WHERE id = $2`,
+    [upload, source.id],
+  );
+  const insert = 'INSERT INTO upload_part (generation, upload_id, start) VALUES ($1, $2, 0)';
+  await identity.superuser.query(insert, [generation, upload]);
+  const living = await plant(partKeyOf(kept.home.id, generation), LONG);
+  // Neither does the upload answer for an object of that name, nor the recording for a part.
+  await plant(objectKeyOf(kept.home.id, generation), LONG);
+  await plant(partKeyOf(source.organisation, source.generation), LONG);
+  await plant(partKeyOf(randomUUID(), generation), LONG);
+  await plant(partKeyOf(kept.home.id, randomUUID()), LONG);
+  expect(await removeOrphans()).toEqual({ removed: 4, tooMany: false });
+  expect(await keys()).toContain(living);
+  await identity.superuser.query('DELETE FROM upload_part WHERE upload_id = $1', [upload]);
+  expect(await removeOrphans()).toEqual({ removed: 1, tooMany: false });
+  await identity.superuser.query('DELETE FROM resumable_upload WHERE id = $1', [upload]);
 });
 
 test('what reached the store after its erasure is removed once the grace is over', async () => {

@@ -4,6 +4,7 @@ import { canary } from './canary.ts';
 import { generatedCall } from './generated-call.ts';
 import { type Ask, formOf, uploadForm } from './http-client.ts';
 import type { Scene } from './scene.ts';
+import { metadataHeader } from './tus.ts';
 
 const { number, international, digits, personalNumber, word } = canary;
 const both = `${word}${digits}`;
@@ -65,6 +66,31 @@ const accepted = (): Sent[] => {
   ];
 };
 
+const uploadOf = (metadata: Readonly<Record<string, string>>, bytes: number): Ask => ({
+  headers: {
+    ...noise,
+    'tus-resumable': '1.0.0',
+    'upload-length': String(bytes),
+    'upload-metadata': metadataHeader(metadata),
+  },
+});
+
+/** One in parts, with the canary in every word and byte of it, unfinished: what lies there is not even a recording. */
+const inParts = async ({ http, home }: Scene): Promise<void> => {
+  const audio = taintedAudio();
+  const { originalName: filename, ...metadata } = taintedMetadata();
+  const asked = { token: home.source.apiKey, ...uploadOf({ ...metadata, filename }, audio.length + 1) };
+  const { headers: begun } = await http.post('/v1/uploads', asked);
+  const headers = { ...noise, 'tus-resumable': '1.0.0', 'content-type': 'application/offset+octet-stream' };
+  const part = { token: home.source.apiKey, body: audio, headers: { ...headers, 'upload-offset': '0' } };
+  const kept = await http.patch(begun.location ?? '', part);
+  if (kept.status !== 204) throw new Error(`answered ${kept.status}: ${kept.text}`);
+  await http.head(begun.location ?? '', {
+    token: home.source.apiKey,
+    headers: { ...noise, 'tus-resumable': '1.0.0' },
+  });
+};
+
 /** Deliveries that are not. */
 const refused = (): Sent[] => {
   const form = (metadata: unknown): Ask => ({ form: uploadForm(metadata, taintedAudio()) });
@@ -107,6 +133,18 @@ const refused = (): Sent[] => {
     put(randomUUID(), { ...headersOf(taintedMetadata()), 'content-digest': `sha-256=${both}` }),
     put(randomUUID(), { ...headersOf(taintedMetadata()), 'content-digest': `sha-256=:${'A'.repeat(43)}=:` }),
     ['PUT', `/v1/ingest/${randomUUID()}`, { body: `\x7fELF${both}`, headers: headersOf(taintedMetadata()) }],
+    ['POST', '/v1/uploads', uploadOf({ ...taintedMetadata(), [both]: number }, 1)],
+    ['POST', '/v1/uploads', uploadOf({ ...taintedMetadata(), startedAt: both, filetype: both }, 1)],
+    [
+      'POST',
+      '/v1/uploads',
+      { headers: { 'tus-resumable': both, 'upload-length': digits, 'upload-metadata': both } },
+    ],
+    [
+      'PATCH',
+      `/v1/uploads/${digits}`,
+      { body: both, headers: { 'tus-resumable': '1.0.0', 'upload-offset': both } },
+    ],
   ];
 };
 
@@ -212,7 +250,8 @@ const logQuestions = (token: string): Sent[] => {
  * Puts the canary wherever an outsider can put anything: accepted, refused, cut off, in every part of a request. Returns
  * what came back to raw sockets; the rest is for whoever observes the scene's client.
  */
-export const release = async ({ http, home, own }: Scene): Promise<string[]> => {
+export const release = async (scene: Scene): Promise<string[]> => {
+  const { http, home, own } = scene;
   const key = home.source.apiKey;
   const nurse = await own.nurse.token();
   const compliance = await home.compliance.token();
@@ -229,5 +268,6 @@ export const release = async ({ http, home, own }: Scene): Promise<string[]> => 
     ...knocks(),
   ];
   for (const [method, path, ask] of all) await http.ask(method, path, ask);
+  await inParts(scene);
   return Promise.all(broken(key).map((bytes) => raw(http.url, bytes)));
 };
