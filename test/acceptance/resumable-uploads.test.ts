@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
+import { chmod, readdir, readFile, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -55,10 +55,14 @@ const uploadRow = async (path: string) =>
   });
 
 /** Files of the store that are parts of uploads. */
-const partFiles = async (): Promise<number> => {
-  const names = await readdir(join(scene.folder.dataDir, 'objects'), { recursive: true });
-  return names.filter((name) => name.endsWith('.part') && !name.startsWith('incoming')).length;
+const partNames = async (): Promise<string[]> => {
+  const root = join(scene.folder.dataDir, 'objects');
+  const names = await readdir(root, { recursive: true });
+  return names
+    .filter((name) => name.endsWith('.part') && !name.startsWith('incoming'))
+    .map((name) => join(root, name));
 };
+const partFiles = async (): Promise<number> => (await partNames()).length;
 
 const heard = async (id: string): Promise<Buffer> => {
   const opened = await createIntegrator(scene).listening(scene.own.nurse, id);
@@ -389,6 +393,23 @@ describe('what it becomes', () => {
 });
 
 describe('what is left', () => {
+  test('nothing, when a part was damaged on disk: the source is told, and begins anew', async () => {
+    const callId = randomUUID();
+    const half = audio.length >> 1;
+    const path = await begun(audio.length, { callId });
+    await tus.patch(path, 0, audio.subarray(0, half));
+    const [file = ''] = await partNames();
+    await chmod(file, 0o600);
+    const bytes = await readFile(file);
+    bytes[70_000]! ^= 1;
+    await writeFile(file, bytes);
+    expectProblem(await tus.patch(path, half, audio.subarray(half)), 502, 'integrity_failure');
+    expect((await tus.head(path)).status).toBe(404);
+    expect(await partFiles()).toBe(0);
+    const again = await tus.patch(await begun(audio.length, { callId }), 0, audio);
+    expect((await heard(recordingOf(again) ?? '')).equals(audio)).toBe(true);
+  });
+
   test('nothing, when it is past its time: gone with its parts, its key and its words, and an entry says so', async () => {
     const path = await begun();
     await tus.patch(path, 0, audio.subarray(0, 100_000));
