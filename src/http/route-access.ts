@@ -7,14 +7,16 @@ import type { Format } from './answer-format.ts';
  * `credential` says what is accepted as proof of identity:
  * - `bearer` (default): an access token or a source's API key in `Authorization`;
  * - `cookie`: the web session's cookie, or a bearer token;
- * - `piece`: either, but the session is looked up by the service in the same statement as the playback.
+ * - `basic`: as `bearer`, or a source's API key as the password of Basic (RFC 7617), for programs that are told an address and
+ *   nothing else;
+ * - `piece`: as `cookie`, but the session is looked up by the service in the same statement as the playback.
  * `file` is what an answer as a file (`offers`) demands beside `action`.
  */
 export type RouteAccess =
   | 'public'
   | {
       readonly action: Action;
-      readonly credential?: 'bearer' | 'cookie' | 'piece';
+      readonly credential?: 'bearer' | 'cookie' | 'basic' | 'piece';
       readonly file?: { readonly action: Action; readonly offers: readonly Format[] };
     };
 

@@ -276,6 +276,15 @@ export const cases: Readonly<Record<string, Case>> = {
     things: () => own(() => 'organisation').map((one) => ({ ...one, params: { name: 'call.wav' } })),
     ask: () => ({ body: generatedCall(1), headers: { 'x-call-id': randomUUID() } }),
   },
+  // No form either.
+  'POST /v1/ingest/rtpengine': {
+    ok: 415,
+    things: () => atHome,
+    ask: () => ({
+      json: {},
+      headers: { 'x-recording-call-id': randomUUID(), 'x-recording-file-name': 'x-mix.wav' },
+    }),
+  },
   // What is sent here is no form: whoever may deliver is told so.
   'POST /v1/sealed-recordings': { ok: 415, things: () => atHome, ask: json(() => ({})) },
   'OPTIONS /v1/uploads': { ok: 204, things: () => anyone },

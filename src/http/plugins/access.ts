@@ -47,6 +47,16 @@ const bearerCredential = async (
   return { kind: 'session', sessionId: verdict.sessionId };
 };
 
+/** What follows the first colon is the API key, whatever the user is called. `header` is attacker-controlled. */
+const basicCredential = async (header: string): Promise<Credential> => {
+  const encoded =
+    header.length > MAX_CREDENTIAL ? undefined : /^Basic +([A-Za-z0-9+/]+={0,2})$/i.exec(header)?.[1];
+  const text = encoded === undefined ? '' : Buffer.from(encoded, 'base64').toString('latin1');
+  const value = text.slice(text.indexOf(':') + 1);
+  if (!text.includes(':') || !value.startsWith(API_KEY_PREFIX)) throw unauthenticated();
+  return { kind: 'api_key', value };
+};
+
 /** A page of another site has no business here. Clients that are no browsers send no `Sec-Fetch-Site`. */
 export const assertNotOtherSite = (request: FastifyRequest): void => {
   const site = request.headers['sec-fetch-site'];
@@ -74,8 +84,13 @@ const credentialOf = async (
   deps: AccessDeps,
 ): Promise<Credential> => {
   const { authorization } = request.headers;
-  if (authorization !== undefined) return bearerCredential(request, authorization, deps);
-  const cookie = access.credential === undefined ? undefined : request.cookies[SESSION_COOKIE];
+  const { credential } = access;
+  if (authorization !== undefined)
+    return credential === 'basic' && /^basic /i.test(authorization)
+      ? basicCredential(authorization)
+      : bearerCredential(request, authorization, deps);
+  const cookie =
+    credential === 'cookie' || credential === 'piece' ? request.cookies[SESSION_COOKIE] : undefined;
   if (cookie === undefined || cookie === '' || cookie.length > MAX_CREDENTIAL) throw unauthenticated();
   assertSameOrigin(request);
   return { kind: 'cookie', value: cookie };

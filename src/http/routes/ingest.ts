@@ -21,6 +21,7 @@ import { Closed } from '../schemas/common.ts';
 import { FormUpload, RawUpload } from '../schemas/uploads.ts';
 import { uploadBody } from '../upload-body.ts';
 import { assertWhole, headerOf, rawMediaType } from '../upload-head.ts';
+import { rtpengineRecordings } from './rtpengine.ts';
 import { type SealedOptions, sealedRecordings } from './sealed-recordings.ts';
 
 type Options = SealedOptions & {
@@ -115,4 +116,5 @@ export const ingestRoutes: FastifyPluginAsync<Options> = async (app, options) =>
   form(app, options, handOver);
   raw(app, options, handOver);
   sealedRecordings(app, options, handOver);
+  rtpengineRecordings(app, options, handOver);
 };

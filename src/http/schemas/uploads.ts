@@ -88,6 +88,29 @@ const Sealed = {
   },
 };
 
+const Rtpengine = {
+  content: {
+    'multipart/form-data': {
+      schema: Type.Object({ ngfile: Binary(AUDIO) }, { additionalProperties: false }),
+    },
+  },
+};
+
+const text = (description: string) => Type.Optional(Type.String({ description }));
+const RtpengineHeaders = Type.Object({
+  'X-Recording-Call-ID': Type.String({ description: 'the id of the call' }),
+  'X-Recording-File-Name': Type.String({ description: 'of the file; kept sealed' }),
+  'X-Recording-Kind': text('mixed or single'),
+  'X-Recording-Call-Start-Time': text('seconds since 1970'),
+  'X-Recording-Stream-Start-Time': text('seconds since 1970; before that of the call'),
+  'X-Recording-Stream-End-Time': text('seconds since 1970'),
+  'X-Recording-Call-Metadata': text(
+    'field:value|field:value, of callerNumber, calledNumber, direction, agentId, queue, careUnit, personalNumber; others are passed over',
+  ),
+  'X-Recording-Tag-Metadata': text('the same of one party; before that of the call'),
+});
+
+export const RtpengineUpload = { body: Rtpengine, headers: RtpengineHeaders };
 export const SealedUpload = { body: Sealed };
 export const FormUpload = { body: Form };
 export const RawUpload = { body: Raw, headers: Headers };
