@@ -41,13 +41,7 @@ const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).dig
 const decoded = audioFixture('decoded.sha256').toString();
 const tone = sha256(audioFixture('pcm_s16.wav').subarray(44));
 
-type Format = readonly [
-  file: string,
-  declared: string,
-  mediaType: string,
-  playable: string,
-  samples: string,
-];
+type Format = readonly [file: string, declared: string, mediaType: string, playable: string, samples: string];
 const formats: readonly Format[] = [
   ['pcm_s16.wav', 'audio/wav', 'audio/wav', 'original', ''],
   ['pcm_s24-extensible.wav', 'audio/wav', 'audio/wav', 'original', ''],
