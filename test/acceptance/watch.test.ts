@@ -116,8 +116,8 @@ test('a file still growing, or touched, is not taken before it has rested', asyn
     expect(existsSync(path)).toBe(true);
   }
   await until(() => !existsSync(path));
-  expect(ofKind(agent, 'stored').map((event) => event.sha256)).toEqual([sha256(audio)]);
   await end(agent);
+  expect(ofKind(agent, 'stored').map((event) => event.sha256)).toEqual([sha256(audio)]);
 });
 
 test('a recording that is paused, and so does not grow, is not taken while its writer has it open', async () => {
@@ -133,9 +133,9 @@ test('a recording that is paused, and so does not grow, is not taken while its w
   closeSync(writing);
   closeSync(reading);
   await until(() => !existsSync(path));
+  await end(agent);
   expect(ofKind(agent, 'stored').map((event) => event.sha256)).toContain(sha256(audio));
   expect(ofKind(agent, 'stored')).toHaveLength(2);
-  await end(agent);
 });
 
 test('what is no finished recording of this folder stays: links, FIFOs, other kinds, hidden and lower ones', async () => {
@@ -312,9 +312,9 @@ test('the vault is away for a while, and then not: every file arrives, once', as
   expect(asked - during).toBeLessThan(6);
   up = true;
   await until(() => host.names().length === 0);
+  await end(agent);
   expect(ofKind(agent, 'stored')).toHaveLength(6);
   expect(ofKind(agent, 'later').every(({ vault }) => vault === true)).toBe(true);
-  await end(agent);
 });
 
 test('one file that never gets through does not hold up the others', async () => {
