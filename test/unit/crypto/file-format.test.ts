@@ -1,8 +1,16 @@
-import { createCipheriv, createDecipheriv, createHmac, createSecretKey, hkdfSync } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  hkdfSync,
+  randomUUID,
+} from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { createFieldEncryption, type FieldPlace } from '../../../src/crypto/field-encryption.ts';
 import { segmentCipher } from '../../../src/crypto/segment-cipher.ts';
+import { createUploadSealing } from '../../../src/crypto/upload-sealing.ts';
 import { createVaultKeys } from '../../support/vault-keys.ts';
 
 /**
@@ -81,6 +89,34 @@ test('§6: a field, a blind index and a keyed digest', async () => {
   const digest = Buffer.alloc(32, 9);
   const [digestMac] = await fields.digestMacs(organisation, digest);
   expect(digestMac?.mac).toEqual(hmac(indexKey, join('cv/digest/v1', uuid(organisation), digest)));
+});
+
+test('§12: a part of an upload, and what its source said of the call', async () => {
+  const vault = await createVaultKeys();
+  const sealing = createUploadSealing({ keys: vault.keys });
+  const { organisation } = vault;
+  const [upload, generation, start] = [randomUUID(), randomUUID(), 0x0102030405];
+  const place = { organisation, upload, generation, start };
+  const plain = Buffer.from('a part');
+  const chunks: Buffer[] = [];
+  const { header, wrap, body } = await sealing.sealPart(place, [plain] as never);
+  for await (const chunk of body) chunks.push(chunk);
+  const object = Buffer.concat(chunks);
+  const kek = await unwrapFromDisk(vault, 'kek');
+  const uploadKey = hkdf(kek, NONE, join('cv/upload/v1', uuid(organisation), uuid(upload)));
+  const at = Buffer.from([0, 0, 0, 1, 2, 3, 4, 5]);
+  const where = [uuid(organisation), uuid(upload), uuid(generation), at];
+  expect(wrap.blob[0]).toBe(1);
+  const dek = openBox(uploadKey, join('cv/part-dek/v1', ...where, header), wrap.blob.subarray(1));
+  expect(object.subarray(0, 40)).toEqual(header);
+  const nonce = Buffer.concat([header.subarray(33), u32(0), Buffer.from([1])]);
+  const key = hkdf(dek, header.subarray(1, 33), join('cv/part/v1', ...where, u32(65_536)));
+  expect(openBox(key, NONE, Buffer.concat([nonce, object.subarray(40)]))).toEqual(plain);
+
+  const facts = await sealing.sealFacts({ organisation, upload }, plain);
+  expect(facts.subarray(0, 5)).toEqual(Buffer.from([1, 0, 0, 0, 1]));
+  const aad = join('cv/upload-facts/v1', uuid(organisation), uuid(upload));
+  expect(openBox(uploadKey, aad, facts.subarray(5))).toEqual(plain);
 });
 
 test.each([0, 1, 255, 256, 65_535, 65_536, 0x01020304, 2 ** 32 - 2])(
