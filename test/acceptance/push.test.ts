@@ -117,6 +117,15 @@ test('without options: address, key and authority come from variables', async ()
   });
 });
 
+test('the name is read only when told so', async () => {
+  const file = host.put('0701740623_2026-03-01_08-15-30.wav', newCall()) as string;
+  expect((await push([file])).code).toBe(0);
+  expect(await search({ callerNumber: '0701740623' })).toEqual([]);
+  const other = host.put('0701740624_2026-03-01_08-15-30.wav', newCall()) as string;
+  expect((await push(['--read-name', other])).code).toBe(0);
+  expect(await search({ callerNumber: '0701740624' })).toHaveLength(1);
+});
+
 test('zero bytes are a recording too, for they are evidence of a call', async () => {
   const { code, files } = await push([
     '--remove',
