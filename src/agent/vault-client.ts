@@ -18,7 +18,7 @@ export type VaultClientOptions = {
   readonly url: string;
   /** API key of the source. Sent in a header, never shown. */
   readonly apiKey: string;
-  /** Certificates (PEM) to trust beside the system's. */
+  /** Certificates (PEM) to trust instead of the system's. */
   readonly ca?: string;
   /** How long the vault may be silent, in milliseconds. */
   readonly silenceMs?: number;
