@@ -148,6 +148,23 @@ test('a message is claimed by one process, waits while its receiver rests, and g
   expect((await claim(100_001)).map(({ id }) => id)).toEqual([first?.id]);
 });
 
+test('whoever comes second while the first is still at it takes nothing of it, and does not wait', async () => {
+  await announce(call(), call());
+  const slow = app as unknown as pg.Pool;
+  await app.query('BEGIN');
+  expect(await createCallTable(slow).settle(at(0), at(0))).toEqual({ settled: 2, missing: 2 });
+  expect(await calls.settle(at(0), at(0))).toEqual({ settled: 0, missing: 0 });
+  await app.query('COMMIT');
+  expect(await calls.settle(at(0), at(0))).toEqual({ settled: 0, missing: 0 });
+  expect(await told()).toHaveLength(2);
+  const asked = { at: at(1), until: at(60_000), each: 5, busy: [], receivers: 8 };
+  await app.query('BEGIN');
+  expect(await createWebhookMessageTable(slow).claim(asked)).toHaveLength(2);
+  expect(await messages.claim(asked)).toEqual([]);
+  await app.query('COMMIT');
+  expect(await messages.claim(asked)).toEqual([]);
+});
+
 test.each([
   'UPDATE announced_call SET source_id = source_id',
   'UPDATE announced_call SET call_id_index = call_id_index',
