@@ -277,7 +277,51 @@ describe('two at once', () => {
   });
 });
 
+/** Past the vault, as another process or a long time would have it. */
+const changed = (path: string, sql: string) =>
+  inDatabase(scene.folder, (client) => client.query(sql, [path.split('/').at(-1)]), 'superuser');
+
+describe('beside another process', () => {
+  test('whatever it has claimed is left to it until its claim has run out', async () => {
+    const path = await begun();
+    const claimed = (until: string) =>
+      changed(
+        path,
+        `UPDATE resumable_upload SET claim = gen_random_uuid(), claimed_until = now() + interval '${until}' WHERE id = $1`,
+      );
+    await claimed('20 seconds');
+    expectProblem(await tus.patch(path, 0, audio.subarray(0, 100)), 423, 'upload_locked');
+    expectProblem(await tus.end(path), 423, 'upload_locked');
+    expect((await tus.head(path)).status).toBe(423);
+    await claimed('-1 second');
+    expect((await tus.patch(path, 0, audio.subarray(0, 100))).status).toBe(204);
+    await tus.end(path);
+  });
+
+  test('and an upload has no more parts than rows and objects are worth', async () => {
+    const path = await begun(20_000);
+    const part = `'\\x00', 'keyring', 'a', 1, '\\x00'`;
+    await changed(
+      path,
+      `INSERT INTO upload_part (generation, upload_id, start, bytes, header, wrap_provider, wrap_key_id, wrap_version, wrapped_key)
+       SELECT gen_random_uuid(), $1, n, 1, ${part} FROM generate_series(0, 9999) AS n`,
+    );
+    await changed(path, 'UPDATE resumable_upload SET received = 10000 WHERE id = $1');
+    expectProblem(await tus.patch(path, 10_000, Buffer.from('x')), 413, 'too_large');
+    await changed(path, 'DELETE FROM upload_part WHERE upload_id = $1');
+    await changed(path, 'DELETE FROM resumable_upload WHERE id = $1');
+  });
+});
+
 describe('a line that is cut', () => {
+  test('one that stands still is given up, and what had arrived is kept', async () => {
+    const path = await begun();
+    const { answered } = standing(path, 0, audio.length, audio.subarray(0, 5_000));
+    expect(await answered).toBe(408);
+    expect(await offsetOf(path)).toBe('5000');
+    await tus.end(path);
+  }, 90_000);
+
   test('what had arrived is kept to the byte', async () => {
     const path = await begun();
     const sent = audio.subarray(0, 123_457);

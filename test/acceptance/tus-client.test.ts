@@ -166,6 +166,8 @@ test.each(['asked by its source', 'met at the next start'])(
     const path = locationOf(await tus.begin(call.audio.length, { callId: call.callId }));
     await dying('CREATE');
     const last = await tus.patch(path, 0, call.audio);
+    // Whole, and not yet a recording: nobody is told that it is here, nor that it is gone.
+    expect((await tus.head(path)).status).toBe(423);
     await dying('DROP');
     expect(last.status).toBe(500);
     if (how === 'met at the next start') {
