@@ -91,6 +91,43 @@ const inParts = async ({ http, home }: Scene): Promise<void> => {
   });
 };
 
+/** Calls that are announced, and what rtpengine says of one; taken and refused. */
+const announcements = (): Sent[] => {
+  const call = (about: object = {}): object => ({
+    callId: `${both}-${randomUUID()}`,
+    startedAt: new Date().toISOString(),
+    callerNumber: number,
+    calledNumber: international,
+    ...about,
+  });
+  const csv = (body: string): Ask => ({ body, headers: { ...noise, 'content-type': 'text/csv' } });
+  const notified = {
+    'x-recording-call-id': `${both}-${randomUUID()}`,
+    'x-recording-file-name': `${both} ${digits}-mix.wav`,
+    'x-recording-full-file-name': `/${both}/${number}`,
+    'x-recording-call-metadata': `callerNumber:${number}|${word}:${digits}|personalNumber:${personalNumber}`,
+  };
+  const ngfile = formOf([{ name: 'ngfile', content: taintedAudio(), filename: `${both}.wav` }]);
+  return [
+    ['POST', '/v1/calls', { json: call(), headers: noise }],
+    ['POST', '/v1/calls', { json: { calls: [call(), call({ [both]: number }), call({ reason: both })] } }],
+    ['POST', `/v1/calls?timeZone=${both}`, { json: call() }],
+    ['POST', '/v1/calls', csv(`uniqueid,start,src,dst\n${both},1763629200,${digits},${international}\n`)],
+    ['POST', '/v1/calls', csv(`uniqueid,start,${both}\n${both},${number},${digits}\n"${both}"x`)],
+    [
+      'POST',
+      '/v1/calls',
+      csv(`uniqueid,start,billsec\n${both},${number},${digits}\n${both},1763629200,${digits}\n`),
+    ],
+    ['POST', '/v1/ingest/rtpengine', { form: ngfile, headers: { ...noise, ...notified } }],
+    [
+      'POST',
+      '/v1/ingest/rtpengine',
+      { form: ngfile, headers: { ...notified, 'x-recording-stream-start-time': number } },
+    ],
+  ];
+};
+
 /** Deliveries that are not. */
 const refused = (): Sent[] => {
   const form = (metadata: unknown): Ask => ({ form: uploadForm(metadata, taintedAudio()) });
@@ -257,7 +294,7 @@ export const release = async (scene: Scene): Promise<string[]> => {
   const compliance = await home.compliance.token();
   const logSearches = ['recording', 'subject', 'cursor', 'actor', both];
   const all: Sent[] = [
-    ...[...accepted(), ...refused()].map(
+    ...[...accepted(), ...announcements(), ...refused()].map(
       ([method, path, ask]): Sent => [method, path, { token: key, ...ask }],
     ),
     ...searches().map(([method, path, ask]): Sent => [method, path, { token: nurse, ...ask }]),
