@@ -13,6 +13,7 @@ import { syncFolder } from './secret-file.ts';
  *     incoming/<uuid>.part                              what is being written
  *     recordings/<organisation>/<ab>/<generation>       objects; <ab> are the generation's first two digits
  *     recordings/<organisation>/<ab>/<generation>.envelope   the copies of their envelopes
+ *     recordings/<organisation>/<ab>/<generation>.part       parts of uploads that are not recordings yet
  *     keys-export/<time>-<uuid>.ndjson                  bundles of wrapped keys
  *
  * 256 folders per organisation keep three million objects at some 12,000 names each, and keep key order: all names in one

@@ -4,8 +4,8 @@
  */
 declare const objectKeyBrand: unique symbol;
 /**
- * A key made by {@link objectKeyOf}, {@link envelopeKeyOf} or {@link bundleKeyOf} only: UUIDs and a time, so no number, name
- * or path of a caller can be in it.
+ * A key made by {@link objectKeyOf}, {@link envelopeKeyOf}, {@link partKeyOf} or {@link bundleKeyOf} only: UUIDs and a time, so
+ * no number, name or path of a caller can be in it.
  */
 export type ObjectKey = string & { readonly [objectKeyBrand]: true };
 
@@ -50,7 +50,7 @@ export interface ObjectStore {
   head(key: ObjectKey): Promise<{ readonly bytes: number } | null>;
   /** Removes the object and every older version of it. Removing what is not there succeeds. */
   delete(key: ObjectKey): Promise<void>;
-  /** Every object and every copy of an envelope (the object comes first) in key order, for the sweeper and the inventory. */
+  /** Every object, copy of an envelope (the object comes first) and part of an upload in key order, for the sweeper and the inventory. */
   list(options?: { readonly after?: ObjectKey }): AsyncIterable<StoredObject>;
   /** Every bundle of wrapped keys, oldest first; the caller of {@link list} does not see them. */
   bundles(): AsyncIterable<StoredObject>;

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { bundleKeyOf, envelopeKeyOf, objectKeyOf } from '../../src/storage/object-key.ts';
+import { bundleKeyOf, envelopeKeyOf, objectKeyOf, partKeyOf } from '../../src/storage/object-key.ts';
 import { sampleBytes } from '../support/object-bodies.ts';
 import {
   expectNothingLeft,
@@ -85,6 +85,18 @@ const describeList = (opened: () => OpenedStore): void => {
       await opened().store.delete(copy);
       await opened().store.delete(bundle);
       await expectNothingLeft(opened(), key);
+    });
+
+    test('names a part of an upload like any object, beside whatever has the same generation', async () => {
+      const [organisation, generation] = [randomUUID(), randomUUID()];
+      const all = [objectKeyOf, envelopeKeyOf, partKeyOf].map((keyOf) => keyOf(organisation, generation));
+      for (const one of all.toReversed()) await store(opened().store, one, sampleBytes(10));
+      const listed = await listedKeys(opened().store);
+      expect(listed.filter((one) => one.includes(organisation))).toEqual(all);
+      await opened().store.delete(all[0]!);
+      expect(await fetched(opened().store, all[2]!)).toHaveLength(10);
+      for (const one of all) await opened().store.delete(one);
+      await expectNothingLeft(opened(), all[2]!);
     });
 
     test('tells length and time', async () => {
