@@ -5,7 +5,6 @@ import { pathToFileURL } from 'node:url';
 import closeWithGrace from 'close-with-grace';
 import type { Logger } from 'pino';
 import { type App, buildApp } from './app.ts';
-import type { Checkpoints } from './checkpoints.ts';
 import { exitCodes } from './cli/exit-codes.ts';
 import { sayError } from './cli/print.ts';
 import { type Config, readConfig, readEnvironment } from './config.ts';
@@ -18,6 +17,7 @@ import { observeKeyBundles } from './http/plugins/key-bundle-metrics.ts';
 import { createMetrics } from './http/plugins/metrics.ts';
 import { observeRadar } from './http/plugins/radar-metrics.ts';
 import { createLogger } from './logger.ts';
+import type { Checkpoints } from './resources/checkpoints.ts';
 import { openResources, type Resources } from './resources.ts';
 import { version } from './version.ts';
 

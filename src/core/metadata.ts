@@ -125,7 +125,15 @@ const knownFields = (input: Record<string, unknown>, faults: Fault[], refuse: Re
 const isReadable = (value: unknown): boolean => typeof value !== 'string' || value.isWellFormed();
 
 const read = (given: Partial<Given>, now: number, refuse: Refuse): CallMetadata => {
-  const { callId = '', deliveryId = null, segment = 0, careUnit = null, direction = null, agentId = null, queue = null } = given;
+  const {
+    callId = '',
+    deliveryId = null,
+    segment = 0,
+    careUnit = null,
+    direction = null,
+    agentId = null,
+    queue = null,
+  } = given;
   const { channels = null, originalName = null, retentionClass = null, legalBasis = null } = given;
   const [startedAt, endedAt] = readTimes(given, now, refuse);
   const pauses = readPauses(given.pauses ?? [], refuse);

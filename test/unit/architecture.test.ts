@@ -18,19 +18,19 @@ const law: Record<string, Law> = {
   // Sealing alone, which opens nothing: docs/decisions/0016.
   agent: { values: ['agent', 'core', 'crypto/edge-sealing.ts'], types: [] },
   cli: {
-    // The last five: docs/decisions/0010.
+    // From `resources` on: docs/decisions/0010.
     values: [
       'cli',
       'agent',
       'services',
       'core',
       'resources.ts',
+      'resources',
       'config.ts',
       'environment.ts',
       'logger.ts',
       'version.ts',
       'main.ts',
-      'witness.ts',
     ],
     types: [],
   },
@@ -42,16 +42,7 @@ const law: Record<string, Law> = {
   'version.ts': { values: [], types: [] },
 };
 /** These compose everything. */
-const composers = [
-  'main.ts',
-  'app.ts',
-  'resources.ts',
-  'checkpoints.ts',
-  'witness.ts',
-  'log-upkeep.ts',
-  'log-epochs.ts',
-  'checkpoint-places.ts',
-];
+const composers = ['main.ts', 'app.ts', 'resources.ts', 'resources'];
 
 const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.ts') && !name.startsWith(`storage${sep}prisma${sep}`))

@@ -1,6 +1,7 @@
 import { type Config, readConfig, readEnvironment } from '../../config.ts';
 import { AppError } from '../../core/errors.ts';
-import { migrateDatabase, prepareBucket } from '../../resources.ts';
+import { migrateDatabase } from '../../resources/migrate-database.ts';
+import { prepareBucket } from '../../resources/open-objects.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printData } from '../print.ts';
 

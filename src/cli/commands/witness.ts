@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { InvalidArgumentError } from 'commander';
 import { keyTypes, type NoteKey, parseNoteKey } from '../../core/audit/note.ts';
 import { AppError } from '../../core/errors.ts';
-import { openWitness } from '../../witness.ts';
+import { openWitness } from '../../resources/witness.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printData, say } from '../print.ts';
 

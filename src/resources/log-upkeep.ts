@@ -1,21 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { LiveVerifyOptions } from './audit/live-verify.ts';
-import { createLogBodies, createPrune } from './audit/log-bodies.ts';
-import type { AuditReader } from './audit/reader.ts';
-import { type AuditWriter, createAuditWriter } from './audit/writer.ts';
+import type { LiveVerifyOptions } from '../audit/live-verify.ts';
+import { createLogBodies, createPrune } from '../audit/log-bodies.ts';
+import type { AuditReader } from '../audit/reader.ts';
+import { type AuditWriter, createAuditWriter } from '../audit/writer.ts';
+import type { Config } from '../config.ts';
+import type { Verdict } from '../core/audit/verify.ts';
+import type { PostgresSettings } from '../core/postgres-settings.ts';
+import type { Passwords } from '../crypto/passwords.ts';
+import { createDeclareEpoch, type DeclareEpoch } from '../services/declare-epoch.ts';
+import { createPruneLog, type PruneLog } from '../services/prune-log.ts';
+import { createRecordVerification } from '../services/record-verification.ts';
+import { createVerifyNightly, type VerifyNightly } from '../services/verify-nightly.ts';
+import type { HoldTable } from '../storage/hold-table.ts';
+import { assertLeastPrivilege } from '../storage/least-privilege.ts';
+import type { UserTable } from '../storage/user-table.ts';
 import type { Checkpoints } from './checkpoints.ts';
-import type { Config } from './config.ts';
-import type { Verdict } from './core/audit/verify.ts';
-import type { PostgresSettings } from './core/postgres-settings.ts';
-import type { Passwords } from './crypto/passwords.ts';
-import { createDeclareEpoch, type DeclareEpoch } from './services/declare-epoch.ts';
-import { createPruneLog, type PruneLog } from './services/prune-log.ts';
-import { createRecordVerification } from './services/record-verification.ts';
-import { createVerifyNightly, type VerifyNightly } from './services/verify-nightly.ts';
-import type { HoldTable } from './storage/hold-table.ts';
-import { assertLeastPrivilege } from './storage/least-privilege.ts';
-import type { UserTable } from './storage/user-table.ts';
 
 export type LogUpkeep = {
   readonly declareEpoch: DeclareEpoch;
@@ -48,7 +48,7 @@ const pauseOf = (ms: number): Promise<void> => new Promise((resolve) => setTimeo
 const nightlyOf = ({ config, postgres, audit, log, logger, now }: LogUpkeepOptions): VerifyNightly =>
   createVerifyNightly({
     verify: async (options) => {
-      const { verifyLiveAlone } = await import('./audit/live-verify.ts');
+      const { verifyLiveAlone } = await import('../audit/live-verify.ts');
       const pause = (): Promise<void> => pauseOf(NIGHTLY_REST_MS);
       return verifyLiveAlone({ postgres, pageEntries: NIGHTLY_PAGE, pause, ...options });
     },
@@ -79,7 +79,7 @@ export const createLogUpkeep = (options: LogUpkeepOptions): LogUpkeep => {
     }),
     verify: async (asked) => {
       // Loaded when asked for: it is needed once a day.
-      const { verifyLive } = await import('./audit/live-verify.ts');
+      const { verifyLive } = await import('../audit/live-verify.ts');
       return verifyLive({ postgres, ...asked });
     },
     prunerAs: (retention) =>

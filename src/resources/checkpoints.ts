@@ -1,11 +1,12 @@
-import { createCheckpointRows } from './audit/checkpoint-rows.ts';
-import { type Checkpointer, createCheckpointer } from './audit/checkpointer.ts';
-import { askWitness, type WitnessAddress } from './audit/witness-client.ts';
-import { createWitnessFollowers } from './audit/witness-followers.ts';
+import { createCheckpointRows } from '../audit/checkpoint-rows.ts';
+import { type Checkpointer, createCheckpointer } from '../audit/checkpointer.ts';
+import { askWitness, type WitnessAddress } from '../audit/witness-client.ts';
+import { createWitnessFollowers } from '../audit/witness-followers.ts';
+import { witnessName } from '../core/audit/cosignature.ts';
+import { formatNoteKey, type NoteKey, parseNoteKey } from '../core/audit/note.ts';
+import { isAppError } from '../core/errors.ts';
+import type { DeclareEpochDeps } from '../services/declare-epoch.ts';
 import { openPlaces } from './checkpoint-places.ts';
-import { witnessName } from './core/audit/cosignature.ts';
-import { formatNoteKey, type NoteKey, parseNoteKey } from './core/audit/note.ts';
-import { isAppError } from './core/errors.ts';
 import {
   assertSealed,
   type EpochOptions,
@@ -15,7 +16,6 @@ import {
   sealEpoch,
   signerOf,
 } from './log-epochs.ts';
-import type { DeclareEpochDeps } from './services/declare-epoch.ts';
 
 export type CheckpointStatus = {
   /** Entries of the log, and of the newest checkpoint in the database. */

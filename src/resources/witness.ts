@@ -1,11 +1,11 @@
-import type { NoteKey } from './core/audit/note.ts';
-import { formatNoteKey } from './core/audit/note.ts';
-import { AppError } from './core/errors.ts';
-import type { WitnessSigner } from './crypto/witness-key.ts';
-import { openWitnessServer } from './http/witness-server.ts';
-import { makeWitnessKeyFile, readWitnessKeyFile } from './keys/witness-key-file.ts';
-import { createWitness } from './services/witness-logs.ts';
-import { openWitnessState, type WitnessState } from './storage/witness-state.ts';
+import type { NoteKey } from '../core/audit/note.ts';
+import { formatNoteKey } from '../core/audit/note.ts';
+import { AppError } from '../core/errors.ts';
+import type { WitnessSigner } from '../crypto/witness-key.ts';
+import { openWitnessServer } from '../http/witness-server.ts';
+import { makeWitnessKeyFile, readWitnessKeyFile } from '../keys/witness-key-file.ts';
+import { createWitness } from '../services/witness-logs.ts';
+import { openWitnessState, type WitnessState } from '../storage/witness-state.ts';
 
 export type WitnessOptions = {
   readonly stateFile: string;

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import type { CheckpointPlace } from './audit/checkpoint-place.ts';
-import type { Config } from './config.ts';
-import { isAppError } from './core/errors.ts';
-import { isOnAnotherFileSystem, openCheckpointFolder } from './storage/checkpoint-folder.ts';
+import type { CheckpointPlace } from '../audit/checkpoint-place.ts';
+import type { Config } from '../config.ts';
+import { isAppError } from '../core/errors.ts';
+import { isOnAnotherFileSystem, openCheckpointFolder } from '../storage/checkpoint-folder.ts';
 
 /** A place where checkpoints are kept besides the database, and what keeps it from being a second place, if anything. */
 export type JudgedPlace = { readonly place: CheckpointPlace; readonly weakness: string | null };
@@ -17,7 +17,7 @@ const openFolder = async ({ dataDir }: Config, folder: string, epoch: number): P
 
 const openBucket = async ({ s3, checkpointLockDays }: Config, epoch: number): Promise<JudgedPlace | null> => {
   if (s3 === null) return null;
-  const { openS3Checkpoints } = await import('./storage/s3-checkpoints.ts');
+  const { openS3Checkpoints } = await import('../storage/s3-checkpoints.ts');
   const place = await openS3Checkpoints({ ...s3, epoch, lockDays: checkpointLockDays, now: Date.now });
   return { place, weakness: place.locking ? null : 'without Object Lock' };
 };

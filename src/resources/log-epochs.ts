@@ -1,21 +1,21 @@
 import type { Logger } from 'pino';
-import { logHalted } from './audit/append-failure.ts';
-import type { LogKeys } from './audit/checkpoint-check.ts';
-import type { CheckpointPlace } from './audit/checkpoint-place.ts';
-import { type CheckpointRows, createCheckpointRows } from './audit/checkpoint-rows.ts';
-import { createCheckpointer } from './audit/checkpointer.ts';
-import { findContradiction } from './audit/contradiction.ts';
-import { type EpochEntry, readEpochs } from './audit/epoch-entries.ts';
-import type { AuditReader } from './audit/reader.ts';
-import type { AuditWriter } from './audit/writer.ts';
+import { logHalted } from '../audit/append-failure.ts';
+import type { LogKeys } from '../audit/checkpoint-check.ts';
+import type { CheckpointPlace } from '../audit/checkpoint-place.ts';
+import { type CheckpointRows, createCheckpointRows } from '../audit/checkpoint-rows.ts';
+import { createCheckpointer } from '../audit/checkpointer.ts';
+import { findContradiction } from '../audit/contradiction.ts';
+import { type EpochEntry, readEpochs } from '../audit/epoch-entries.ts';
+import type { AuditReader } from '../audit/reader.ts';
+import type { AuditWriter } from '../audit/writer.ts';
+import type { Config } from '../config.ts';
+import { epochOrigin, openCheckpoint, parseOrigin } from '../core/audit/checkpoint.ts';
+import { isAppError } from '../core/errors.ts';
+import type { PostgresSettings } from '../core/postgres-settings.ts';
+import type { KeyCache } from '../crypto/key-cache.ts';
+import { createNoteSigner, type NoteSigner } from '../crypto/note-signer.ts';
+import type { Loss } from '../services/declare-epoch.ts';
 import { openPlaces } from './checkpoint-places.ts';
-import type { Config } from './config.ts';
-import { epochOrigin, openCheckpoint, parseOrigin } from './core/audit/checkpoint.ts';
-import { isAppError } from './core/errors.ts';
-import type { PostgresSettings } from './core/postgres-settings.ts';
-import type { KeyCache } from './crypto/key-cache.ts';
-import { createNoteSigner, type NoteSigner } from './crypto/note-signer.ts';
-import type { Loss } from './services/declare-epoch.ts';
 
 /** What the epochs of a log are read, signed and compared with. */
 export type EpochOptions = {
