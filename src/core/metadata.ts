@@ -5,6 +5,7 @@ import { CallMetadataSchema, type Direction, type LegalBasis, type Party } from 
 import { mayHoldNumber, showableName } from './number-like.ts';
 import { canonicalPersonalNumber } from './personal-number.ts';
 import { canonicalPhone, type PhoneNumber } from './phone.ts';
+import { repeatedName } from './repeated-name.ts';
 import type { RetentionClass } from './retention.ts';
 
 export {
@@ -81,12 +82,17 @@ export const parseMetadata = (
 export const parseMetadataJson = (bytes: Uint8Array, now: number): CallMetadata => {
   if (bytes.length > MAX_METADATA_BYTES)
     throw refused([{ where: 'metadata', fault: `is longer than ${MAX_METADATA_BYTES} bytes` }]);
+  let text: string;
   let input: unknown;
   try {
-    input = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    input = JSON.parse(text);
   } catch {
     throw refused([{ where: 'metadata', fault: 'is not JSON in UTF-8' }]);
   }
+  const repeated = repeatedName(text);
+  if (repeated !== null)
+    throw refused([{ where: showableName(repeated) ?? 'a field', fault: 'is named twice' }]);
   return parseMetadata(input, now);
 };
 

@@ -321,3 +321,12 @@ test('any JSON is read or refused with a reason', () => {
     }),
   );
 });
+
+test('a field that is named twice is refused by name, for two readers could read two values', () => {
+  for (const text of ['{"callId":"1","callId":"2"}', '{"callId":"1","\\u0063allId":"1"}'])
+    expect(() => parseMetadataJson(Buffer.from(text), NOW)).toThrow(
+      expect.objectContaining({
+        extras: expect.objectContaining({ faults: [{ where: 'callId', fault: 'is named twice' }] }),
+      }),
+    );
+});
