@@ -202,6 +202,7 @@ describe('whom the vault takes one for', () => {
       email: nurse.email,
       organisation: { id: home.id, name: `Organisation ${home.number}` },
       units: [{ id: unit.id, name: 'Vårdcentralen' }],
+      passwordChangeRequired: false,
     });
     const { apiKey, source } = await home.newSource('PBX');
     expect(await describeActor(await authenticate({ kind: 'api_key', value: apiKey }))).toMatchObject({

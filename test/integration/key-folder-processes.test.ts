@@ -37,6 +37,7 @@ test(
       'kek 1',
       'field 1',
       'index 1',
+      'edge 1',
     ]);
     for (const output of outputs) expect(output).toEqual(outputs[0]);
   },
