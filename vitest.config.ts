@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 /**
@@ -21,6 +22,8 @@ const ring = (name: string) =>
 
 export default defineConfig({
   test: {
+    // Most files wait for disks, lockouts and restarts, not for a core; Vitest's own choice is one worker less than cores.
+    maxWorkers: 2 * availableParallelism(),
     projects: [
       ring('unit'),
       ring('contract'),
