@@ -98,10 +98,10 @@ describe('an honest witness', () => {
     }
     await until(async () => (await cosigned()).at(-1) === 30);
     expect(one.said('ALARM') + two.said('ALARM')).toBe(0);
-    const note = await readFile(
-      join(home, 'checkpoints', `0000000000000030.${key.id.toString('hex')}`),
-      'utf8',
-    );
+    // The copy follows the row.
+    const copy = `0000000000000030.${key.id.toString('hex')}`;
+    await until(async () => (await readdir(join(home, 'checkpoints'))).includes(copy));
+    const note = await readFile(join(home, 'checkpoints', copy), 'utf8');
     const keys = [...(await signer.keys()), key];
     expect(verifyNote(parseNote(note)!, keys)?.map((verified) => verified.key)).toEqual(keys);
   });
