@@ -11,7 +11,8 @@ import { chain, log, type OpenScheme, plain, prepareRound, type Round, table } f
  * The access log beside what one would do without it, on the same PostgreSQL in the same minute, with real fsync:
  *   plain  one row per commit on one connection: the same body and search columns, the same indexes, no order, no hash
  *   chain  per request: BEGIN, lock, read the last hash, INSERT, COMMIT, over a pool of 20
- *   log    this log, everything on; in one service, and in two that append at once
+ *   log    this log, everything on
+ * Chain and log in one service, and in two that append at once; each log beside the chain with as many services and requests.
  * All of it again with commits that take 2 ms longer, as on a disk behind a network. Schemes take turns, so that a noisy
  * minute meets all of them. Prints figures and ratios and asserts no times.
  */
@@ -36,21 +37,22 @@ type Run = {
   readonly beside?: number;
 };
 
-const SINGLE = 3;
-const FIFTY = 4;
+const SINGLE = 4;
+const FIFTY = 5;
 const runs: readonly Run[] = [
   { name: 'plain, 1 connection', open: plain, lanes: 1 },
   { name: 'chain, 50 at once', open: chain, lanes: 50 },
   { name: 'chain, 500 at once', open: chain, lanes: 500 },
+  { name: 'chain, two processes, 250 at once each', open: chain, lanes: 250, two: true },
   { name: 'log, 1 at once', open: log, lanes: 1 },
   { name: 'log, 50 at once', open: log, lanes: 50, beside: 1 },
   { name: 'log, 500 at once', open: log, lanes: 500, beside: 2 },
-  { name: 'log, two processes, 50 at once each', open: log, lanes: 50, two: true, beside: 1 },
-  { name: 'log, two processes, 250 at once each', open: log, lanes: 250, two: true, beside: 2 },
+  { name: 'log, two processes, 50 at once each', open: log, lanes: 50, two: true, beside: 3 },
+  { name: 'log, two processes, 250 at once each', open: log, lanes: 250, two: true, beside: 3 },
 ];
 
 /** The same in a process of its own. */
-const prepareOther = async (postgres: TestDatabase['app'], lanes: number) => {
+const prepareOther = async (postgres: TestDatabase['app'], open: OpenScheme, lanes: number) => {
   const child = spawn(process.execPath, [join(import.meta.dirname, 'append-process.ts')], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
@@ -60,7 +62,9 @@ const prepareOther = async (postgres: TestDatabase['app'], lanes: number) => {
     if (done) throw new Error('the second process ended before its time');
     return value;
   };
-  child.stdin.write(`${JSON.stringify({ postgres, lanes, roundMs: ROUND_MS })}\n`);
+  child.stdin.write(
+    `${JSON.stringify({ postgres, scheme: open === chain ? 'chain' : 'log', lanes, roundMs: ROUND_MS })}\n`,
+  );
   await nextLine();
   return async (): Promise<Round> => {
     child.stdin.write('go\n');
@@ -79,7 +83,7 @@ const figuresOf = (rounds: readonly Round[]): Figures => {
 
 const measure = async ({ open, lanes, two }: Run, { app }: TestDatabase): Promise<Figures> => {
   const here = await prepareRound(open, app, lanes);
-  const other = two ? await prepareOther(app, lanes) : null;
+  const other = two ? await prepareOther(app, open, lanes) : null;
   return figuresOf(await Promise.all([here(ROUND_MS), ...(other === null ? [] : [other()])]));
 };
 
