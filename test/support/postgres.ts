@@ -1,15 +1,14 @@
-import { execFile } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import pg from 'pg';
 import type { PostgresSettings } from '../../src/core/postgres-settings.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/storage/embedded-postgres.ts';
 import { ensureLoginRole } from '../../src/storage/login-role.ts';
 import { migrate, readMigrations } from '../../src/storage/migrate.ts';
 import { serverProcesses } from '../../src/storage/postgres-leftovers.ts';
+import { cachedFolder, copyFolder } from './cached-folder.ts';
 
 export type TestDatabase = AsyncDisposable & {
   /** Login role `callvault`, member of callvault_app_callvault: what the serving process is. */
@@ -40,9 +39,7 @@ export type TestDatabaseOptions = {
   readonly settings?: Readonly<Record<string, string>>;
 };
 
-const CACHE = join(import.meta.dirname, '../../node_modules/.cache/callvault');
 const DATABASE = 'callvault';
-const DAY_MS = 86_400_000;
 
 const quick = { fsync: 'off', shared_buffers: '32MB', io_method: 'sync', max_connections: '120' };
 
@@ -54,9 +51,6 @@ const rolesOf = (superuser: PostgresSettings) => {
     app: { ...on, user: 'callvault', password: 'application-in-a-test-0123' },
   };
 };
-
-/** A thousand small files: the system's own copy is several times faster than Node's. Modes are kept. */
-const copyHome = (from: string, to: string) => promisify(execFile)('cp', ['-a', `${from}/.`, to]);
 
 const withClient = async (
   settings: PostgresSettings,
@@ -99,35 +93,12 @@ const buildHome = async (home: string, migrated: boolean): Promise<void> => {
   }
 };
 
-/** Removes homes of migrations that no longer exist; a day old, so that nobody is copying from them. */
-const forgetOld = async (keep: string): Promise<void> => {
-  for (const name of await readdir(CACHE)) {
-    const path = join(CACHE, name);
-    const found = await stat(path).catch(() => null);
-    if (path !== keep && found !== null && found.mtimeMs < Date.now() - DAY_MS)
-      await rm(path, { recursive: true, force: true });
-  }
-};
-
 /** Builds a home once per state of the migrations; every test file starts from a copy of it. */
 const cachedHome = async (migrated: boolean): Promise<string> => {
   const hash = createHash('sha256').update('1');
   for (const { name, script } of migrated ? await readMigrations() : []) hash.update(name).update(script);
-  const home = join(CACHE, `postgres-${migrated ? 'migrated' : 'empty'}-${hash.digest('hex').slice(0, 16)}`);
-  if ((await stat(home).catch(() => null)) !== null) return home;
-  await mkdir(CACHE, { recursive: true });
-  // Built in a short path, because of the socket, and moved when it is whole: whoever is first wins, the other is thrown away.
-  const draft = await mkdtemp(join(tmpdir(), 'cv-'));
-  const arriving = `${home}.${randomBytes(4).toString('hex')}`;
-  try {
-    await buildHome(draft, migrated);
-    await copyHome(draft, arriving);
-    await rename(arriving, home).catch(() => undefined);
-  } finally {
-    for (const path of [draft, arriving]) await rm(path, { recursive: true, force: true });
-  }
-  await forgetOld(home);
-  return home;
+  const name = `postgres-${migrated ? 'migrated' : 'empty'}-${hash.digest('hex').slice(0, 16)}`;
+  return cachedFolder(name, (draft) => buildHome(draft, migrated));
 };
 
 const stopBy = async (server: EmbeddedPostgres, how: 'fast' | 'immediate' | 'kill'): Promise<void> => {
@@ -146,7 +117,7 @@ export const startTestDatabase = async (options: TestDatabaseOptions = {}): Prom
   const { migrated = true, durable = false } = options;
   const home = await mkdtemp(join(tmpdir(), 'cv-'));
   const settings = { ...quick, ...(durable ? { fsync: 'on' } : {}), ...options.settings };
-  await copyHome(await cachedHome(migrated), home);
+  await copyFolder(await cachedHome(migrated), home);
   let server = await startIn(home, settings);
   const roles = rolesOf(server.superuser);
   const clients: pg.Client[] = [];

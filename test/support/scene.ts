@@ -1,4 +1,8 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
+import type { Dirent } from 'node:fs';
+import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cachedFolder, copyFolder } from './cached-folder.ts';
 import { generatedCall } from './generated-call.ts';
 import { createHttpClient, type HttpClient, jsonOf, type Reply, uploadForm } from './http-client.ts';
 import { newVaultFolder, type RunningVault, type VaultFolder } from './vault.ts';
@@ -171,11 +175,26 @@ const organisationOf = async (
   };
 };
 
+type Cast = {
+  readonly home: Organisation;
+  readonly foreign: Organisation;
+  readonly installationAdmin: Person;
+  readonly installationAuditor: Person;
+};
+
+const sceneOf = (http: HttpClient, cast: Cast) => {
+  const [own, other] = cast.home.units as [Organisation['units'][number], Organisation['units'][number]];
+  const [abroad] = cast.foreign.units as [Organisation['units'][number]];
+  return { http, stage: createStage(http), ...cast, own, other, abroad };
+};
+
+export type Scene = ReturnType<typeof sceneOf>;
+
 /**
  * A whole scene, made through the API: `home` with two care units, `foreign` with one, the people and sources of both, and
  * the two people of the installation.
  */
-export const buildScene = async (http: HttpClient, adminCreate: AdminCreate) => {
+export const buildScene = async (http: HttpClient, adminCreate: AdminCreate): Promise<Scene> => {
   const stage = createStage(http);
   const home = await organisationOf(http, adminCreate, 'Region Home', ['Advice line', "Children's clinic"]);
   const foreign = await organisationOf(http, adminCreate, 'Region Foreign', ['Advice line']);
@@ -184,12 +203,8 @@ export const buildScene = async (http: HttpClient, adminCreate: AdminCreate) => 
   const password = await choosePassword(http, email, initial);
   const installationAdmin = personOf(http, { id: userId, email, password, role: 'installation_admin' });
   const installationAuditor = await stage.user(installationAdmin, 'installation_auditor');
-  const [own, other] = home.units as [Organisation['units'][number], Organisation['units'][number]];
-  const [abroad] = foreign.units as [Organisation['units'][number]];
-  return { http, stage, home, foreign, own, other, abroad, installationAdmin, installationAuditor };
+  return sceneOf(http, { home, foreign, installationAdmin, installationAuditor });
 };
-
-export type Scene = Awaited<ReturnType<typeof buildScene>>;
 
 /** `callvault admin-create`, on the command line. */
 export const adminCreateOf =
@@ -204,16 +219,72 @@ export const adminCreateOf =
 /** Settings under which a test meets no limit but the one it is about. */
 export const ROOMY = { ACCESS_TOKEN_SECONDS: '3600', REQUESTS_PER_MINUTE: '1000000' } as const;
 
-/** A vault of its own with the scene set; nothing of it is left after `close`. */
+/** What JSON has no form for: recorded sound, and the functions of people, which `told` again gives them. */
+const written = ({ home, foreign, installationAdmin, installationAuditor }: Scene): string =>
+  JSON.stringify({ home, foreign, installationAdmin, installationAuditor }, (_key, value: unknown) =>
+    isBuffer(value) ? { base64: Buffer.from(value.data).toString('base64') } : value,
+  );
+const isBuffer = (value: unknown): value is { data: number[] } =>
+  typeof value === 'object' && value !== null && 'type' in value && value.type === 'Buffer';
+
+const toldAgain = (text: string, http: HttpClient): Scene => {
+  const cast = JSON.parse(text, (_key, value: unknown) => {
+    if (typeof value !== 'object' || value === null) return value;
+    if ('base64' in value) return Buffer.from(String(value.base64), 'base64');
+    return 'password' in value ? personOf(http, value as Omit<Person, 'token' | 'signIn'>) : value;
+  }) as Cast;
+  return sceneOf(http, cast);
+};
+
+const ROOT = join(import.meta.dirname, '../..');
+
+/** Of every source that has a part in the scene. */
+const sourcesDigest = async (): Promise<string> => {
+  const hash = createHash('sha256');
+  for (const folder of ['src', 'prisma/migrations', 'test/support'])
+    for (const file of (await readdir(join(ROOT, folder), { recursive: true, withFileTypes: true })).toSorted(
+      byPath,
+    ))
+      if (file.isFile()) hash.update(file.name).update(await readFile(join(file.parentPath, file.name)));
+  return hash.digest('hex').slice(0, 16);
+};
+const byPath = (a: Dirent, b: Dirent): number =>
+  join(a.parentPath, a.name) < join(b.parentPath, b.name) ? -1 : 1;
+
+/** `home` with a vault's data and keys, and `scene.json`: set by the first test that needs one, the same for all others. */
+const setScene = async (draft: string): Promise<void> => {
+  const folder = await newVaultFolder(ROOMY);
+  try {
+    const vault = await folder.start();
+    const http = createHttpClient(vault.url);
+    const scene = await buildScene(http, adminCreateOf(folder));
+    http.close();
+    await vault.stop();
+    await writeFile(join(draft, 'scene.json'), written(scene), { mode: 0o600 });
+    await rename(folder.home, join(draft, 'home'));
+  } finally {
+    await folder.remove();
+  }
+};
+
+/**
+ * A vault of its own with the scene set; nothing of it is left after `close`. `observe` sees every answer, so the scene is
+ * then set before its eyes.
+ */
 export const startScene = async (
   env: Readonly<Record<string, string>> = {},
-  observe: (reply: Reply) => void = () => undefined,
+  observe?: (reply: Reply) => void,
 ): Promise<Scene & { folder: VaultFolder; vault: RunningVault; close(): Promise<void> }> => {
   const folder = await newVaultFolder({ ...ROOMY, ...env });
   try {
+    const set = observe === undefined ? await cachedFolder(`scene-${await sourcesDigest()}`, setScene) : null;
+    if (set !== null) await copyFolder(join(set, 'home'), folder.home);
     const vault = await folder.start();
     const http = createHttpClient(vault.url, observe);
-    const scene = await buildScene(http, adminCreateOf(folder));
+    const scene =
+      set === null
+        ? await buildScene(http, adminCreateOf(folder))
+        : toldAgain(await readFile(join(set, 'scene.json'), 'utf8'), http);
     const close = async (): Promise<void> => {
       http.close();
       await folder.remove();
