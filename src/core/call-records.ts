@@ -2,7 +2,8 @@ import { type AnnouncedCall, readAnnouncedCall } from './announced-call.ts';
 import { MAX_EXPECTED_MS } from './announced-call-schema.ts';
 import { CsvFault, readCsvTable } from './csv-table.ts';
 import { AppError } from './errors.ts';
-import { createWallClock, isWallTime, type WallClock } from './local-time.ts';
+import { instantOfText } from './instant-text.ts';
+import { createWallClock, type WallClock } from './local-time.ts';
 
 /** Rows of one request: a busy day of one telephony system; more is sent in parts. */
 export const MAX_RECORDS = 5000;
@@ -91,24 +92,6 @@ const columnsOf = (columns: readonly string[]): ReadonlyMap<Meaning, number> => 
   return found;
 };
 
-/** Seconds since 1970, from 2001 on: a telephone number in the wrong column is none. */
-const EPOCH = /^[12]\d{9}$/;
-const STAMP = /^(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.\d{1,9})?(?: ?(Z|[+-]\d\d(?::?\d\d)?))?$/;
-
-/** RFC 3339; null for what is no time; `zone` for one that nobody can place without knowing the zone. */
-const instantOf = (text: string, clock: WallClock | null): string | null | 'zone' => {
-  if (EPOCH.test(text)) return new Date(Number(text) * 1000).toISOString();
-  const [, year, month, day, hour, minute, second, offset] = STAMP.exec(text) ?? [];
-  const [y = 0, mo = 0, d = 0, h = 0, mi = 0, s = 0] = [year, month, day, hour, minute, second].map(Number);
-  const wall = { year: y, month: mo, day: d, hour: h, minute: mi, second: s };
-  if (year === undefined || !isWallTime(wall)) return null;
-  if (offset === undefined) return clock === null ? 'zone' : new Date(clock(wall)).toISOString();
-  if (offset === 'Z') return new Date(`${text.slice(0, 10)}T${text.slice(11, 19)}Z`).toISOString();
-  const [hours, minutes] = [offset.slice(0, 3), offset.slice(3).replace(':', '') || '00'];
-  const at = Date.parse(`${text.slice(0, 10)}T${text.slice(11, 19)}${hours}:${minutes}`);
-  return Number.isNaN(at) ? null : new Date(at).toISOString();
-};
-
 type RowFault = { readonly where: string; readonly fault: string };
 type Cells = (meaning: Meaning) => string | undefined;
 
@@ -124,7 +107,7 @@ const timesOf = (cell: Cells, clock: WallClock | null): Record<string, string> |
   for (const name of ['startedAt', 'endedAt'] as const) {
     const text = cell(name);
     if (text === undefined) continue;
-    const at = instantOf(text, clock);
+    const at = instantOfText(text, clock);
     if (at === null)
       return { where: name, fault: 'is no time such as 2026-03-01 08:15:30, nor seconds since 1970' };
     if (at === 'zone')

@@ -78,8 +78,11 @@ export const parseMetadata = (
   return metadata;
 };
 
-/** Metadata as bytes of JSON. What `JSON.parse` says repeats the input, so it is not even kept as a cause. */
-export const parseMetadataJson = (bytes: Uint8Array, now: number): CallMetadata => {
+/**
+ * Metadata as bytes of JSON, not looked at any further. What `JSON.parse` says repeats the input, so it is not even kept as a
+ * cause. Throws `not_acceptable_metadata`.
+ */
+export const readMetadataJson = (bytes: Uint8Array): Record<string, unknown> => {
   if (bytes.length > MAX_METADATA_BYTES)
     throw refused([{ where: 'metadata', fault: `is longer than ${MAX_METADATA_BYTES} bytes` }]);
   let text: string;
@@ -93,8 +96,12 @@ export const parseMetadataJson = (bytes: Uint8Array, now: number): CallMetadata 
   const repeated = repeatedName(text);
   if (repeated !== null)
     throw refused([{ where: showableName(repeated) ?? 'a field', fault: 'is named twice' }]);
-  return parseMetadata(input, now);
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) throw refused([notAnObject]);
+  return input as Record<string, unknown>;
 };
+
+export const parseMetadataJson = (bytes: Uint8Array, now: number): CallMetadata =>
+  parseMetadata(readMetadataJson(bytes), now);
 
 const notAnObject: Fault = { where: 'metadata', fault: 'must be a JSON object' };
 

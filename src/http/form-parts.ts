@@ -16,7 +16,7 @@ export type FormPart = {
 };
 
 /** One more than there may be, so that it can be refused by name; the rest is parsed and thrown away. */
-const MAX_PARTS = 4;
+const MAX_PARTS = 5;
 const MAX_HEADER_PAIRS = 20;
 const MAX_HEADER_BYTES = 16 * 1024;
 

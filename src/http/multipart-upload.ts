@@ -1,6 +1,8 @@
 import type { FastifyRequest } from 'fastify';
 import { AppError } from '../core/errors.ts';
 import { type CallMetadata, MAX_METADATA_BYTES, parseMetadataJson } from '../core/metadata.ts';
+import { parseSiprecMetadata } from '../core/siprec-metadata.ts';
+import { MAX_XML_BYTES } from '../core/xml-document.ts';
 import { arrivingInTime } from './body-deadline.ts';
 import { declaredDigest, namesDigest, sha256Digest } from './content-digest.ts';
 import { boundaryOf, type FormPart, readForm } from './form-parts.ts';
@@ -84,26 +86,42 @@ export const openForm = (request: FastifyRequest, parts: string): Form => {
   return readForm(request.raw, boundary);
 };
 
+/** The small parts before the audio, in their order; each may be left out but for one of the first two. */
+const readSmallParts = async (form: Form) => {
+  let part = await nextPart(form);
+  const take = async (name: string, maxBytes?: number): Promise<Buffer | null> => {
+    if (part?.name !== name) return null;
+    const bytes = await smallPart(part, name, maxBytes);
+    part = await nextPart(form);
+    return bytes;
+  };
+  const metadata = await take('metadata');
+  const siprec = await take('siprec', MAX_XML_BYTES);
+  if (metadata === null && siprec === null)
+    throw badForm('the first part must be metadata (JSON), or siprec (application/rs-metadata+xml)');
+  const sha256 = await take('sha256');
+  return { metadata, siprec, sha256, audio: part };
+};
+
+const metadataOf = (metadata: Buffer | null, siprec: Buffer | null, now: number): CallMetadata =>
+  siprec === null
+    ? parseMetadataJson(metadata ?? Buffer.alloc(0), now)
+    : parseSiprecMetadata(siprec, metadata, now);
+
 const readHead = async (form: Form, now: number) => {
-  const first = await nextPart(form);
-  if (first?.name !== 'metadata') throw badForm('the first part must be metadata (JSON)');
-  const metadata = parseMetadataJson(await smallPart(first, 'metadata'), now);
-  let next = await nextPart(form);
-  let declaredSha256: Buffer | null = null;
-  if (next?.name === 'sha256') {
-    declaredSha256 = sha256Digest((await smallPart(next, 'sha256')).toString('latin1'));
-    next = await nextPart(form);
-  }
-  if (next?.name !== 'audio') throw badForm('after metadata comes the part audio');
-  const ownSha256 = declaredDigest(next.header);
+  const { metadata, siprec, sha256, audio } = await readSmallParts(form);
+  const read = metadataOf(metadata, siprec, now);
+  const declaredSha256 = sha256 === null ? null : sha256Digest(sha256.toString('latin1'));
+  if (audio?.name !== 'audio') throw badForm('after metadata comes the part audio');
+  const ownSha256 = declaredDigest(audio.header);
   if (ownSha256 !== null && declaredSha256 !== null && !ownSha256.equals(declaredSha256))
     throw badForm('the part sha256 and the Content-Digest of the part audio are not the same digest');
-  return { metadata, declaredSha256: declaredSha256 ?? ownSha256, audio: next };
+  return { metadata: read, declaredSha256: declaredSha256 ?? ownSha256, audio };
 };
 
 /**
- * Reads `metadata` (JSON), optionally `sha256` (hex), then `audio`, in this order, from an attacker-controlled form. The digest
- * may also be a `Content-Digest` among the headers of the part audio.
+ * Reads `metadata` (JSON) or `siprec` (RFC 7865) or both, optionally `sha256` (hex), then `audio`, in this order, from an
+ * attacker-controlled form. What `metadata` says, `siprec` need not. The digest may also be a `Content-Digest` among the headers of the part audio.
  */
 export const readMultipartUpload = async (request: FastifyRequest, now: number): Promise<MultipartUpload> => {
   const form = openForm(request, 'metadata and audio');

@@ -32,8 +32,8 @@ describe('uploads', () => {
       string,
       { properties: Record<string, { description: string }> }
     >;
-    expect(required).toEqual(['metadata', 'audio']);
-    expect(Object.keys(properties)).toEqual(['metadata', 'sha256', 'audio']);
+    expect(required).toEqual(['audio']);
+    expect(Object.keys(properties)).toEqual(['metadata', 'siprec', 'sha256', 'audio']);
     expect(properties.metadata).toMatchObject({ required: ['callId'], additionalProperties: false });
     expect(Object.keys(properties.metadata?.properties ?? {})).toEqual(fields);
     for (const { description } of Object.values(properties.metadata?.properties ?? {}))

@@ -38,7 +38,7 @@ const form = (app: FastifyInstance, { services, limits }: Options, handOver: Han
       schema: {
         tags: ['recordings'],
         operationId: 'uploadRecording',
-        summary: 'Deliver a recording as a form: metadata (JSON) first, then audio',
+        summary: 'Deliver a recording as a form: metadata (JSON) or siprec (RFC 7865) first, then audio',
         querystring: NoQuery,
         response: responses,
       },

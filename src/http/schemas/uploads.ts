@@ -2,6 +2,7 @@ import { type TSchema, Type } from 'typebox';
 import { headerFields } from '../../core/ingest-headers.ts';
 import { CallMetadataSchema } from '../../core/metadata-schema.ts';
 import { MAX_MANIFEST_BYTES } from '../../core/sealed-layout.ts';
+import { MAX_XML_BYTES } from '../../core/xml-document.ts';
 import { rawMediaTypes } from '../upload-head.ts';
 
 /**
@@ -23,7 +24,15 @@ const Form = {
     'multipart/form-data': {
       schema: Type.Object(
         {
-          metadata: CallMetadataSchema,
+          metadata: Type.Optional(CallMetadataSchema),
+          siprec: Type.Optional(
+            Type.String({
+              contentMediaType: 'application/rs-metadata+xml',
+              maxLength: MAX_XML_BYTES,
+              description:
+                'recording metadata of SIPREC (RFC 7865), beside metadata or instead of it; what metadata says holds, and it need not name the call. In UTF-8, without a document type. docs/telephony.md says what is read',
+            }),
+          ),
           sha256: Type.Optional(
             Type.String({ pattern: '^[0-9a-fA-F]{64}$', description: 'SHA-256 of the audio, in hex' }),
           ),
@@ -32,7 +41,7 @@ const Form = {
         {
           additionalProperties: false,
           description:
-            'Parts in this order: metadata, sha256 if any, audio. Instead of the part sha256 the part audio may have a header Content-Digest (RFC 9530).',
+            'Parts in this order: metadata or siprec or both, sha256 if any, audio. Instead of the part sha256 the part audio may have a header Content-Digest (RFC 9530).',
         },
       ),
     },
