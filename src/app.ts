@@ -25,6 +25,7 @@ import { type Metrics, observeRequests } from './http/plugins/metrics.ts';
 import { openApi } from './http/plugins/open-api.ts';
 import { sendProblem } from './http/problem.ts';
 import { adminRoutes } from './http/routes/admin.ts';
+import { twilioSettingRoutes } from './http/routes/admin-twilio.ts';
 import { webhookRoutes } from './http/routes/admin-webhooks.ts';
 import { assignmentRoutes } from './http/routes/assignments.ts';
 import { auditRoutes } from './http/routes/audit.ts';
@@ -42,6 +43,7 @@ import { jwksRoutes } from './http/routes/jwks.ts';
 import { playbackRoutes } from './http/routes/playbacks.ts';
 import { radarRoutes } from './http/routes/radar.ts';
 import { recordingRoutes } from './http/routes/recordings.ts';
+import { twilioRoutes } from './http/routes/twilio.ts';
 import { uploadRoutes } from './http/routes/uploads.ts';
 import type { Services } from './services/services.ts';
 
@@ -119,7 +121,8 @@ export const buildApp = async (deps: AppDeps): Promise<App> => {
   await app.register(healthRoutes, { readiness: deps.services.readiness });
   await app.register(jwksRoutes, { keys: deps.accessTokens.keys });
   await app.register(authRoutes, { prefix: '/v1/auth', services: deps.services, tokens });
-  await app.register(ingestRoutes, { prefix: '/v1', services: deps.services, limits: deps.limits });
+  await app.register(ingestRoutes, { prefix: '/v1', ...deps });
+  await app.register(twilioRoutes, { prefix: '/v1', services: deps.services });
   await app.register(uploadRoutes, { prefix: '/v1', services: deps.services, limits: deps.limits });
   await app.register(importRoutes, { prefix: '/v1', services: deps.services });
   await app.register(callRoutes, { prefix: '/v1', services: deps.services });
@@ -134,6 +137,7 @@ export const buildApp = async (deps: AppDeps): Promise<App> => {
   await app.register(auditCheckpointRoutes, { prefix: '/v1/audit', services: deps.services });
   await app.register(auditProofRoutes, { prefix: '/v1/audit', services: deps.services });
   await app.register(webhookRoutes, { prefix: '/v1/admin/webhooks', services: deps.services });
+  await app.register(twilioSettingRoutes, { prefix: '/v1/admin/sources', services: deps.services });
   await app.register(adminRoutes, { prefix: '/v1/admin', services: deps.services });
   await app.ready();
   return app;

@@ -283,13 +283,17 @@ export const proxyRules = (text: string | undefined, report: Report): readonly s
   return ranges;
 };
 
-/** Receivers of webhooks inside, each as `host:port`; the port is 443 unless it is named. */
-export const webhookHostRules = (text: string | undefined, report: Report): readonly string[] => {
+/** Hosts that the operator permits, each as `host:port`; the port is 443 unless it is named. */
+export const hostRules = (
+  name: 'WEBHOOK_HOSTS' | 'RECORDING_HOSTS',
+  text: string | undefined,
+  report: Report,
+): readonly string[] => {
   if (text === undefined) return [];
   const hosts = text.split(',').map((host) => allowedAuthority(host.trim()));
   if (hosts.includes(null))
     report(
-      'WEBHOOK_HOSTS',
+      name,
       'must be names of hosts or IPv4 addresses with commas between, such as hooks.region.internal:8443',
     );
   return hosts.filter((host) => host !== null);

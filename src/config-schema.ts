@@ -59,6 +59,7 @@ export const environmentSchema = Type.Object({
   KEYS_EXPORT_MINUTES: whole(1, 10_080, 1440),
   RADAR_GRACE_MINUTES: whole(1, 10_080, 60),
   WEBHOOK_HOSTS: Type.Optional(text('must be a list of hosts', '^[^\\x00-\\x1f\\x7f]{1,4000}$')),
+  RECORDING_HOSTS: Type.Optional(text('must be a list of hosts', '^[^\\x00-\\x1f\\x7f]{1,4000}$')),
 });
 
 export type Environment = Static<typeof environmentSchema>;

@@ -7,6 +7,7 @@ import {
   databaseRules,
   type Folders,
   folderRules,
+  hostRules,
   listenRules,
   migrationRules,
   proxyRules,
@@ -18,7 +19,6 @@ import {
   type TlsFiles,
   tlsRules,
   type WitnessAddress,
-  webhookHostRules,
   witnessRules,
 } from './config-rules.ts';
 import { type Environment, names, type Rule, rules } from './config-schema.ts';
@@ -66,6 +66,8 @@ export type Config = Folders & {
   readonly radarGraceMinutes: number;
   /** `host:port` of receivers of webhooks inside the operator's networks. */
   readonly webhookHosts: readonly string[];
+  /** `host:port` of providers that are asked for recordings, besides Twilio's. */
+  readonly recordingHosts: readonly string[];
 };
 
 export type RawEnvironment = Readonly<Record<string, string | undefined>>;
@@ -221,7 +223,8 @@ export const readConfig = (env: RawEnvironment): Config => {
     ...databasesOf(given, report),
     s3: s3Of(given, report),
     witnesses: witnessRules(values.WITNESSES, report),
-    webhookHosts: webhookHostRules(values.WEBHOOK_HOSTS, report),
+    webhookHosts: hostRules('WEBHOOK_HOSTS', values.WEBHOOK_HOSTS, report),
+    recordingHosts: hostRules('RECORDING_HOSTS', values.RECORDING_HOSTS, report),
   };
   if (faults.length > 0 || folders === null) throw invalid(faults);
   return deepFreeze({

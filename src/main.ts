@@ -289,6 +289,7 @@ export const serve = async (): Promise<void> => {
   closeGracefully(served, resources, logger, async () => {
     stopWatching();
     stopSweeper();
+    await resources.services.takeCallback.stop();
     await stopWebhooks();
     await stopKeyExports();
     await stopNightly();

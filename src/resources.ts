@@ -2,11 +2,14 @@ import type { Logger } from 'pino';
 import type { AuditReader } from './audit/reader.ts';
 import type { AuditWriter } from './audit/writer.ts';
 import type { Config } from './config.ts';
+import { TWILIO_HOST } from './core/recording-callback.ts';
 import type { JwtKeys } from './crypto/jwt-keys.ts';
 import type { KeyCache } from './crypto/key-cache.ts';
 import { createPasswords } from './crypto/passwords.ts';
+import { createProviderTokens } from './crypto/provider-tokens.ts';
 import { createUploadSealing } from './crypto/upload-sealing.ts';
 import { createWebhookSecrets } from './crypto/webhook-secrets.ts';
+import { createOutboundMedia } from './http/outbound-media.ts';
 import { createOutboundPost } from './http/outbound-post.ts';
 import type { KeyFolder } from './keys/key-folder.ts';
 import { type Checkpoints, openCheckpoints } from './resources/checkpoints.ts';
@@ -73,12 +76,17 @@ export type Founding = { readonly mayFound: boolean };
 const storageNames = { objectKeyOf, envelopeKeyOf, partKeyOf, bundleKeyOf, bundleKeyParts, writeBundleFile };
 
 /** What services are told by the configuration, and what tells receivers, some of which may be inside. */
-const settingsOf = (config: Config, keys: KeyCache) => {
+const settingsOf = (config: Config, keys: KeyCache, logger: Logger) => {
   const allowed = new Set(config.webhookHosts);
   return {
     webhookSecrets: createWebhookSecrets({ keys }),
     webhookHosts: allowed,
     postMessage: createOutboundPost({ allowed }),
+    providerTokens: createProviderTokens({ keys }),
+    recordingHosts: new Set([TWILIO_HOST, ...config.recordingHosts]),
+    copyKept: (fields: { recording: string; fault: string }) =>
+      logger.warn(fields, 'stored, but the provider keeps its copy'),
+    askProvider: createOutboundMedia({ allowed: new Set(config.recordingHosts) }),
     radarGraceMs: config.radarGraceMinutes * 60_000,
     maxUploadBytes: config.maxUploadBytes,
     lifetimes: { userMs: config.sessionHours * 3_600_000, sourceMs: config.accessTokenSeconds * 1000 },
@@ -157,7 +165,7 @@ const openAll = async (
     installationId,
     tables,
     readiness,
-    ...settingsOf(config, keys),
+    ...settingsOf(config, keys, logger),
     alarm: (fields) => logger.error(fields, 'ALARM: a stored recording did not verify'),
     now,
   });

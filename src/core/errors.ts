@@ -28,6 +28,7 @@ export const errorCodes = [
   'headers_too_large',
   'unsupported_media_type',
   'refused_content',
+  'fetch_failed',
   'number_in_name',
   'range_not_satisfiable',
   'request_timeout',

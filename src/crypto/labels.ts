@@ -33,6 +33,8 @@ export const labels = {
   partKey: 'cv/part-dek/v1\0',
   /** HKDF info of a webhook's secret. */
   webhook: 'cv/webhook/v1\0',
+  /** HKDF info of the key that seals a source's token at its provider, and AAD of the token. */
+  providerToken: 'cv/provider/v1\0',
   /** MAC input of a key check value. */
   check: 'cv/check/v1\0',
 } as const;

@@ -98,6 +98,11 @@ export const problemTable: Record<ErrorCode, ProblemKind> = {
     status: 422,
     remedy: 'This is a program or an archive: send the recording itself, unpacked.',
   },
+  fetch_failed: {
+    status: 502,
+    remedy:
+      'The provider named a recording and did not hand it over. Send the callback again, or fetch it by hand; the call is announced, so that it is missed.',
+  },
   number_in_name: {
     status: 400,
     remedy: 'Use an opaque name such as a UUID; the number goes into `X-Call-Caller-Number`.',

@@ -10,13 +10,14 @@ import type { Format } from './answer-format.ts';
  * - `basic`: as `bearer`, or a source's API key as the password of Basic (RFC 7617), for programs that are told an address and
  *   nothing else;
  * - `piece`: as `cookie`, but the session is looked up by the service in the same statement as the playback.
+ * - `signature`: none; the route has the signature verified, which is over the body, before it looks at anything else of it.
  * `file` is what an answer as a file (`offers`) demands beside `action`.
  */
 export type RouteAccess =
   | 'public'
   | {
       readonly action: Action;
-      readonly credential?: 'bearer' | 'cookie' | 'basic' | 'piece';
+      readonly credential?: 'bearer' | 'cookie' | 'basic' | 'piece' | 'signature';
       readonly file?: { readonly action: Action; readonly offers: readonly Format[] };
     };
 
@@ -31,7 +32,7 @@ declare module 'fastify' {
     described?: { readonly body: object; readonly headers?: object };
   }
   interface FastifyRequest {
-    /** Set by the access plugin on every route that is not public and not of credential `piece`. */
+    /** Set by the access plugin on every route that is not public and not of credential `piece` or `signature`. */
     actor: ActorContext | null;
     credential: Credential | null;
     /** What is odd about the recording that was stored; for the metrics. */

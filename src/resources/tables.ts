@@ -13,6 +13,7 @@ import { createResumableUploadTable } from '../storage/resumable-upload-table.ts
 import { createSessionCheck } from '../storage/session-check.ts';
 import { createSessionTable } from '../storage/session-table.ts';
 import { createSourceTable } from '../storage/source-table.ts';
+import { createTwilioTable } from '../storage/twilio-table.ts';
 import { createUnitTable } from '../storage/unit-table.ts';
 import { createUserTable } from '../storage/user-table.ts';
 import { createWebhookMessageTable } from '../storage/webhook-message-table.ts';
@@ -37,6 +38,7 @@ export const tablesOf = ({ prisma, keyed: pool, pool: planned }: Database) => ({
   calls: withDatabaseFaults(createCallTable(planned)),
   radar: withDatabaseFaults(createRadarTable(planned)),
   webhooks: withDatabaseFaults(createWebhookTable(prisma)),
+  twilio: withDatabaseFaults(createTwilioTable(prisma)),
   messages: withDatabaseFaults(createWebhookMessageTable(planned)),
 });
 

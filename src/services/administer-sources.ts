@@ -107,7 +107,7 @@ export const createAdministerSources = (deps: AdministerSourcesDeps) => {
       const event = changed(caller, id, 'created');
       const made = { ...columns, id, organisationId, clientId: id };
       await changes.perform(event, 'source.create', { ...made, ...hashes, at: event.at });
-      return { source: { ...made, createdAt: new Date(event.at), disabledAt: null }, ...texts };
+      return { source: { ...made, createdAt: new Date(event.at), disabledAt: null, twilio: null }, ...texts };
     },
 
     async list(caller: Caller, query: ListQuery): Promise<Page<SourceRow>> {

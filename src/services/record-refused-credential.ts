@@ -3,7 +3,7 @@ import type { RefusalAggregator } from './refusal-aggregator.ts';
 
 export type RefusedCredential = {
   readonly address: string;
-  readonly reason: 'forged_token' | 'unknown_key';
+  readonly reason: 'forged_token' | 'unknown_key' | 'bad_signature';
   readonly request: string;
 };
 

@@ -24,6 +24,7 @@ const refusals: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'too_large',
   'unsupported_media_type',
   'refused_content',
+  'fetch_failed',
   'request_timeout',
   'storage_full',
 ]);

@@ -9,6 +9,9 @@ import type { SettleIntent } from './settle-intent.ts';
 import { HEARTBEAT_MS } from './upload-intent.ts';
 import type { ReceivedAudio } from './upload-stream.ts';
 
+/** What is known of a delivery before its body is. */
+type Delivery = Pick<IngestRequest, 'actor' | 'metadata' | 'request'>;
+
 export type SecondDeliveryDeps = {
   readonly recordings: Pick<RecordingTable, 'find' | 'findByDelivery'>;
   readonly fields: Pick<FieldEncryption, 'digestMacs'>;
@@ -23,11 +26,11 @@ export type SecondDeliveryDeps = {
  * and so is, whatever its content, a call that was erased (docs/decisions/0009).
  */
 export const createSecondDelivery = (deps: SecondDeliveryDeps) => {
-  const find = (asked: IngestRequest, { deliveries }: IndexedFacts) =>
+  const find = (asked: Delivery, { deliveries }: IndexedFacts) =>
     deps.recordings.findByDelivery(asked.actor.id, deliveries, asked.metadata.segment);
 
   /** The entry of a delivery that is not taken; under an id of its own, for the recording's own end was told long ago. */
-  const refuse = async (row: RecordingRow, asked: IngestRequest, detail: { reason: string; bytes: number }) =>
+  const refuse = async (row: RecordingRow, asked: Delivery, detail: { reason: string; bytes: number }) =>
     deps.audit.append({
       ...intentEvent({ ...row, intentId: deps.newId() }, deps.now(), asked.request),
       action: 'recording.refused',
@@ -36,11 +39,7 @@ export const createSecondDelivery = (deps: SecondDeliveryDeps) => {
     });
 
   /** Told before a byte is read: nothing that comes could change the answer. */
-  const assertNotErased = async (
-    row: RecordingRow | null,
-    asked: IngestRequest,
-    bytes = 0,
-  ): Promise<void> => {
+  const assertNotErased = async (row: RecordingRow | null, asked: Delivery, bytes = 0): Promise<void> => {
     if (row?.status !== 'erased') return;
     await refuse(row, asked, { reason: 'erased', bytes });
     throw new AppError(
@@ -50,7 +49,7 @@ export const createSecondDelivery = (deps: SecondDeliveryDeps) => {
   };
 
   /** The finished recording of this call; one that is still on its way makes the source come back later. */
-  const finished = async (asked: IngestRequest, indexed: IndexedFacts): Promise<RecordingRow> => {
+  const finished = async (asked: Delivery, indexed: IndexedFacts): Promise<RecordingRow> => {
     const row = await find(asked, indexed);
     await assertNotErased(row, asked);
     if (row?.status === 'stored') return row;
@@ -64,7 +63,7 @@ export const createSecondDelivery = (deps: SecondDeliveryDeps) => {
      * The recording already made of this call and segment, or null. An upload that died half-way is settled first. Throws
      * `erased`, once the refusal is in the log, for a call whose recording was erased.
      */
-    async earlier(asked: IngestRequest, indexed: IndexedFacts): Promise<RecordingRow | null> {
+    async earlier(asked: Delivery, indexed: IndexedFacts): Promise<RecordingRow | null> {
       const row = await find(asked, indexed);
       if (row === null || row.status === 'stored') return row;
       await assertNotErased(row, asked);
@@ -74,7 +73,7 @@ export const createSecondDelivery = (deps: SecondDeliveryDeps) => {
     },
 
     /** 200 for the same content; `conflict`, with an entry, for other content; `erased` as above. */
-    async compare(row: RecordingRow, received: ReceivedAudio, asked: IngestRequest): Promise<Ingested> {
+    async compare(row: RecordingRow, received: ReceivedAudio, asked: Delivery): Promise<Ingested> {
       // A body takes its time, and the recording may be gone by its end.
       await assertNotErased(await deps.recordings.find(row.id), asked, received.bytes);
       const macs = await deps.fields.digestMacs(asked.actor.organisation, received.sha256);

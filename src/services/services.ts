@@ -5,6 +5,7 @@ import type { AuditWriter } from '../audit/writer.ts';
 import type { FieldEncryption } from '../crypto/field-encryption.ts';
 import type { KeyRing } from '../crypto/key-ring.ts';
 import type { Passwords } from '../crypto/passwords.ts';
+import type { ProviderTokens } from '../crypto/provider-tokens.ts';
 import type { UploadSealing } from '../crypto/upload-sealing.ts';
 import type { WebhookSecrets } from '../crypto/webhook-secrets.ts';
 import type { AssignmentTable } from '../storage/assignment-table.ts';
@@ -25,6 +26,7 @@ import type { PlaybackTable } from '../storage/playback-table.ts';
 import type { RadarTable } from '../storage/radar-table.ts';
 import type { RecordingTable } from '../storage/recording-table.ts';
 import type { ResumableUploadTable } from '../storage/resumable-upload-table.ts';
+import type { TwilioTable } from '../storage/twilio-table.ts';
 import type { WebhookMessageTable } from '../storage/webhook-message-table.ts';
 import type { WebhookTable } from '../storage/webhook-table.ts';
 import type { WrappedKeyTable } from '../storage/wrapped-key-table.ts';
@@ -51,6 +53,7 @@ import { createOpenKey } from './open-key.ts';
 import { createOpenPlayback } from './open-playback.ts';
 import { createOpenSealedUpload } from './open-sealed-upload.ts';
 import { createProveLog } from './prove-log.ts';
+import type { AskProvider } from './provider-media.ts';
 import { createReadCheckpoint } from './read-checkpoint.ts';
 import { createReadLog } from './read-log.ts';
 import { createReadRadar, createWatchCalls } from './read-radar.ts';
@@ -59,6 +62,7 @@ import type { Readiness } from './readiness.ts';
 import { createRecordDenial, type RecordDenial } from './record-denial.ts';
 import { createRecordUploadRefusal } from './record-upload-refusal.ts';
 import { createRecordVerification } from './record-verification.ts';
+import { indexFacts } from './recording-facts.ts';
 import { createRemoveOrphans } from './remove-orphans.ts';
 import { createReportDamage, type ReportDamage } from './report-damage.ts';
 import { createReportHeard } from './report-heard.ts';
@@ -71,7 +75,10 @@ import type { SessionLifetimes } from './session-limits.ts';
 import { createSettleIntent } from './settle-intent.ts';
 import { createStreamPlayback } from './stream-playback.ts';
 import { createSweep } from './sweep.ts';
+import { createTakeCallback } from './take-callback.ts';
+import { createTwilioEffects, createTwilioSettings } from './twilio-settings.ts';
 import { createUploadIntents } from './upload-intent.ts';
+import { createVerifyCallback } from './verify-callback.ts';
 import { createVerifyRecording } from './verify-recording.ts';
 import { createUploadStatus, createViewRecording } from './view-recording.ts';
 
@@ -106,11 +113,18 @@ export type ServiceDeps = {
     readonly radar: RadarTable;
     readonly webhooks: WebhookTable;
     readonly messages: WebhookMessageTable;
+    readonly twilio: TwilioTable;
   };
   readonly webhookSecrets: WebhookSecrets;
   readonly postMessage: PostMessage;
   /** `host:port` of receivers inside, which the operator permits. */
   readonly webhookHosts: ReadonlySet<string>;
+  /** `host:port` of providers that recordings are fetched from. */
+  readonly recordingHosts: ReadonlySet<string>;
+  readonly askProvider: AskProvider;
+  readonly providerTokens: ProviderTokens;
+  /** A recording is stored, and its provider keeps its copy. */
+  readonly copyKept: (fields: { recording: string; fault: string }) => void;
   /** How long after its end a call's recording is waited for. */
   readonly radarGraceMs: number;
   readonly readiness: Readiness;
@@ -146,18 +160,21 @@ const ingestServices = (deps: ServiceDeps, recordDenial: RecordDenial) => {
   const recordUploadRefusal = createRecordUploadRefusal(deps);
   const { assertRoom } = deps.readiness;
   const decideIntake = createIntakeRules({ intake, assertRoom, recordUploadRefusal, now: deps.now });
+  const secondDelivery = createSecondDelivery({ ...shared, settle });
   const ingestRecording = createIngestRecording({
     ...shared,
     recordUploadRefusal,
     decideIntake,
     intents: createUploadIntents(shared),
     seal: createSealUpload(shared),
-    secondDelivery: createSecondDelivery({ ...shared, settle }),
+    secondDelivery,
   });
   const resumable = { ...shared, uploads, ingestRecording, decideIntake, assertRoom };
   return {
     settle,
     ingestRecording,
+    storedEarlier: async (asked: Parameters<typeof secondDelivery.earlier>[0]) =>
+      secondDelivery.earlier(asked, await indexFacts(deps.fields, asked.actor.organisation, asked.metadata)),
     resumableUploads: createResumableUploads({ ...resumable, recordDenial, recordUploadRefusal }),
     recordUploadRefusal,
     openSealedUpload: createOpenSealedUpload({ ...deps, intake }),
@@ -206,6 +223,20 @@ const radarServices = (
   };
 };
 
+/** What providers say of recordings that are fetched from them. */
+const callbackServices = (
+  deps: ServiceDeps,
+  ingest: ReturnType<typeof ingestServices>,
+  shared: Pick<Parameters<typeof createTakeCallback>[0], 'announceCalls'> &
+    Pick<Parameters<typeof createVerifyCallback>[0], 'recordRefusedCredential'> &
+    Pick<Parameters<typeof createTwilioSettings>[0], 'changes'> & { readonly recordDenial: RecordDenial },
+) => ({
+  twilio: createTwilioSettings({ ...deps, ...deps.tables, ...shared, authority: createAuthority(shared) }),
+  verifyCallback: createVerifyCallback({ ...deps, ...deps.tables, ...shared }),
+  takeCallback: createTakeCallback({ ...deps, ...ingest, ...shared, warn: deps.copyKept }),
+  recordingHosts: deps.recordingHosts,
+});
+
 /** Everything a person or a telephony system can ask for. Order of effects is decided in these files and nowhere else. */
 export const createServices = (deps: ServiceDeps) => {
   const { recordings, playbacks, holds, assignments, pendingChanges } = deps.tables;
@@ -223,6 +254,7 @@ export const createServices = (deps: ServiceDeps) => {
       ...createIdentityEffects({ ...deps, ...deps.tables }),
       ...createHoldEffects({ holds }),
       ...createWebhookEffects(deps.tables),
+      ...createTwilioEffects(deps.tables),
       'recording.assign': createAssignEffect({ assignments }),
       'recording.erase': createEraseEffect({ ...deps, recordings, forget: playback.streamPlayback.forget }),
     },
@@ -230,17 +262,17 @@ export const createServices = (deps: ServiceDeps) => {
   const identity = createIdentityServices({ ...deps, ...deps.tables, changes, newId });
   const shared = { ...deps, recordings, changes, reportDamage, newId };
   const radar = radarServices(deps, recordDenial, changes);
+  const { settle, storedEarlier: _ours, ...delivery } = ingest;
+  const { recordRefusedCredential } = identity;
+  const { announceCalls } = radar;
   return {
     ...identity,
     ...radar,
+    ...callbackServices(deps, ingest, { announceCalls, recordRefusedCredential, changes, recordDenial }),
     recordDenial,
     ...playback,
-    ingestRecording: ingest.ingestRecording,
-    resumableUploads: ingest.resumableUploads,
-    openSealedUpload: ingest.openSealedUpload,
+    ...delivery,
     edgeRecipient: deps.keyRing.edgeRecipient,
-    recordUploadRefusal: ingest.recordUploadRefusal,
-    uploadStatus: ingest.uploadStatus,
     searchRecordings: createSearchRecordings(shared),
     viewRecording: createViewRecording(shared),
     eraseRecording: createEraseRecording(shared),
@@ -263,7 +295,7 @@ export const createServices = (deps: ServiceDeps) => {
       ...deps,
       recordings,
       playbacks,
-      settle: ingest.settle,
+      settle,
       sweepUploads: ingest.resumableUploads.sweep,
       reconcileChanges: changes.reconcile,
       forgetOldSessions: identity.forgetOldSessions,

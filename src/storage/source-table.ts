@@ -14,12 +14,20 @@ export type SourceColumns = {
 
 export type SourceSecrets = { readonly clientSecretHash: Buffer; readonly apiKeyHash: Buffer };
 
+/** A source's account at Twilio, without its token. */
+export type TwilioColumns = {
+  readonly accountSid: string;
+  readonly callbackUrl: string;
+  readonly deleteAfter: boolean;
+};
+
 export type SourceRow = SourceColumns & {
   readonly id: string;
   readonly organisationId: string;
   readonly clientId: string;
   readonly createdAt: Date;
   readonly disabledAt: Date | null;
+  readonly twilio: TwilioColumns | null;
 };
 
 const visible = {
@@ -34,6 +42,7 @@ const visible = {
   signingKey: true,
   createdAt: true,
   disabledAt: true,
+  twilio: { select: { accountSid: true, callbackUrl: true, deleteAfter: true } },
 } as const;
 
 /** Telephony systems and imports. Of their secrets only SHA-256 hashes are here. */

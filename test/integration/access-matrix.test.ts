@@ -101,7 +101,7 @@ const expectedStatus = new Map<Reply, number>();
 
 const statusByTable = ({ access }: FoundRoute, thing: Thing, caller: Caller, ok: number): number => {
   if (access === 'public') return ok;
-  if (caller.name === 'nobody' || access === undefined) return 401;
+  if (caller.name === 'nobody' || access === undefined || access.credential === 'signature') return 401;
   const decision = decide(caller.actor.role, access.action, thing.relation(caller));
   return decision === 'allow' ? ok : decision === 'forbidden' ? 403 : 404;
 };
@@ -231,6 +231,8 @@ const successes: Readonly<Record<string, string>> = {
   'GET /v1/admin/sources | own': 'admin',
   'PATCH /v1/admin/sources/:id | own organisation': 'admin',
   'POST /v1/admin/sources/:id/replace-secrets | own organisation': 'admin',
+  'PUT /v1/admin/sources/:id/twilio | own organisation': 'admin',
+  'DELETE /v1/admin/sources/:id/twilio | own organisation': 'admin',
   'POST /v1/admin/sources/:id/disable | own organisation': 'admin',
   'POST /v1/admin/sources/:id/enable | own organisation': 'admin',
   'POST /v1/admin/webhooks | own': 'admin',

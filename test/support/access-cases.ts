@@ -285,6 +285,28 @@ export const cases: Readonly<Record<string, Case>> = {
       headers: { 'x-recording-call-id': randomUUID(), 'x-recording-file-name': 'x-mix.wav' },
     }),
   },
+  // By its signature alone: no token is worth anything here.
+  'POST /v1/ingest/twilio/:source': {
+    ok: 401,
+    things: ({ home, foreign }) => [
+      thing('own organisation', { organisation: home.id }, { source: home.source.id }),
+      thing('other organisation', { organisation: foreign.id }, { source: foreign.source.id }),
+      nothing('source'),
+    ],
+    ask: () => ({
+      headers: {
+        'content-type': 'application/x-www-form-urlencoded',
+        'x-twilio-signature': 'RSOYDt4T1cUTdK1PDd93/VVr8B8=',
+      },
+      body: 'RecordingStatus=completed',
+    }),
+  },
+  // No WebSocket: whoever may deliver is told so.
+  'GET /v1/ingest/jambonz': { ok: 400, things: () => atHome },
+  'GET /v1/ingest/jambonz/record/:vendor': {
+    ok: 400,
+    things: () => atHome.map((one) => ({ ...one, params: { vendor: 'aws_s3' } })),
+  },
   // What is sent here is no form: whoever may deliver is told so.
   'POST /v1/sealed-recordings': { ok: 415, things: () => atHome, ask: json(() => ({})) },
   'OPTIONS /v1/uploads': { ok: 204, things: () => anyone },
@@ -386,6 +408,16 @@ export const cases: Readonly<Record<string, Case>> = {
   'GET /v1/admin/sources': { ok: 200, things: () => atHome },
   'PATCH /v1/admin/sources/:id': { ok: 200, things: sources, ask: named },
   'POST /v1/admin/sources/:id/replace-secrets': { ok: 200, things: sources },
+  'PUT /v1/admin/sources/:id/twilio': {
+    ok: 200,
+    things: sources,
+    ask: json(() => ({
+      accountSid: 'AC0123456789abcdef0123456789abcdef',
+      authToken: '0123456789abcdef0123456789abcdef',
+      callbackUrl: 'https://vault.example.org/v1/ingest/twilio/x',
+    })),
+  },
+  'DELETE /v1/admin/sources/:id/twilio': { ok: 204, things: sources },
   'POST /v1/admin/sources/:id/disable': { ok: 200, things: sources },
   'POST /v1/admin/sources/:id/enable': { ok: 200, things: sources },
   'POST /v1/admin/webhooks': { ok: 201, things: () => atHome, ask: json(newWebhook) },

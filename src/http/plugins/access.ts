@@ -97,7 +97,7 @@ const credentialOf = async (
 };
 
 const admit = async (request: FastifyRequest, access: RouteAccess, deps: AccessDeps): Promise<void> => {
-  if (access === 'public') return;
+  if (access === 'public' || access.credential === 'signature') return;
   const credential = await credentialOf(request, access, deps);
   request.credential = credential;
   if (access.credential === 'piece') return;

@@ -28,6 +28,7 @@ const shown = (source: SourceRow): Static<typeof SourceSchema> => ({
   retentionClass: source.retentionClass,
   legalBasis: source.legalBasis,
   signingKey: source.signingKey,
+  twilio: source.twilio,
   ...timesOf(source),
 });
 

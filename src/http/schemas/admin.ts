@@ -4,6 +4,7 @@ import { legalBases } from '../../core/metadata.ts';
 import { retentionClasses, retentionRules } from '../../core/retention.ts';
 import { Email, Name, RoleSchema } from './auth.ts';
 import { Closed, Cursor, Instant, Nullable, Uuid } from './common.ts';
+import { TwilioSchema } from './twilio.ts';
 
 const humanRoles = roles.filter((role) => role !== 'source');
 
@@ -80,6 +81,7 @@ export const SourceSchema = Closed({
   ...settings,
   retentionClass: Type.String({ maxLength: 40 }),
   legalBasis: Type.String({ maxLength: 40 }),
+  twilio: Nullable(TwilioSchema),
   ...made,
 });
 export const SourcePage = pageOf(SourceSchema);

@@ -52,7 +52,7 @@ const sentence: Record<number, string> = {
   460: 'The bytes do not have their checksum; none was kept',
   422: 'Refused by policy (executable or archive)',
   429: 'Too many requests; see Retry-After',
-  502: 'What is stored failed its integrity check: a recording, or an entry of the access log',
+  502: 'What is stored failed its integrity check: a recording, or an entry of the access log; or a provider did not hand its recording over',
   503: 'Log, database, object store or keys unavailable; nothing was released or stored',
   507: 'No room for more recordings',
 };
