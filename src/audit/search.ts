@@ -118,13 +118,16 @@ const isEmpty = ({ subjects, actions }: LogSearch): boolean =>
   subjects?.length === 0 || actions?.length === 0;
 
 /**
- * What most entries are. Whoever plans a search knows of these fields only what lies in their partial indexes, which leave
- * these values out, would take them for rare, and read and sort the whole log; of a CASE it expects every other row to be so.
+ * What most entries are, and whoever plans a search takes for rare, would read and sort the whole log: of a CASE it expects
+ * every other row to be so. What it knows of the outcome lies in a partial index that leaves success out; what it knows of
+ * action and purpose lies in the organisation's index, which the installation's own searches do not follow.
  */
 const often = (condition: string): string => `CASE WHEN ${condition} THEN true END`;
-const oftenValues: Partial<Record<string, string>> = { outcome: 'success', purpose: 'care' };
+const usualValues: Partial<Record<string, string>> = { outcome: 'success', purpose: 'care' };
+const isUsualValue = (audience: Audience, field: string, wanted: string): boolean =>
+  field === 'action' ? isUsual(audience, wanted as AuditAction) : usualValues[field] === wanted;
 const isOften = (audience: Audience, field: string, wanted: string): boolean =>
-  field === 'action' ? isUsual(audience, wanted as AuditAction) : oftenValues[field] === wanted;
+  isUsualValue(audience, field, wanted) && (field === 'outcome' || audience.scope === 'installation');
 
 const actionCondition = (
   audience: Audience,
@@ -132,7 +135,7 @@ const actionCondition = (
   { parameter }: Conditions,
 ): string => {
   const condition = `(e.facts).action = ANY (${parameter(actions)}::text[])`;
-  return actions.some((action) => isUsual(audience, action)) ? often(condition) : condition;
+  return actions.some((action) => isOften(audience, 'action', action)) ? often(condition) : condition;
 };
 
 /**
@@ -143,7 +146,7 @@ const belongsToOne = (query: LogSearch): boolean => {
   const { audience, action, actions, subjects } = query;
   const rare = [action, ...(actions ?? [])].some((one) => one !== undefined && !isUsual(audience, one));
   const unusual = (['outcome', 'purpose'] as const).some(
-    (field) => query[field] !== undefined && !isOften(audience, field, query[field]),
+    (field) => query[field] !== undefined && !isUsualValue(audience, field, query[field]),
   );
   const within = [...narrow, 'unit' as const].some((field) => query[field] !== undefined);
   return (within || subjects !== undefined) && !rare && !unusual;

@@ -24,8 +24,8 @@ export type Activity = LogPage & {
   readonly counts: { readonly tallies: readonly Tally[]; readonly complete: boolean } | null;
 };
 
-/** Entries that are counted for one answer, for each is read where it lies: half a year of somebody who does fifty things a day. */
-export const MAX_COUNTED = 10_000;
+/** Entries that are counted for one answer, for each is read where it lies: two months of somebody who does fifty things a day. */
+export const MAX_COUNTED = 3_000;
 
 /**
  * The two questions that are asked of an access log, each answered in one call. What is asked about is known by the log

@@ -11,6 +11,8 @@ export const unitOf = (n: number): string => fixedId(40_000 + n);
 export const subjectOf = (n: number): string => `1:${n.toString(16).padStart(32, '0')}`;
 
 export const busyOrganisation = fixedId(2);
+/** Nearly all that happens in it is that calls are delivered. */
+export const archiveOrganisation = fixedId(222);
 export const BUSY_START = 1_763_719_200_000;
 
 const usual: readonly AuditAction[] = [
@@ -32,7 +34,7 @@ export const busyEvent = (i: number): AuditEvent => {
     action,
     at: BUSY_START + i * 1000,
     outcome,
-    organisation: i % 10 === 9 ? fixedId(222) : busyOrganisation,
+    organisation: i % 10 === 9 ? archiveOrganisation : busyOrganisation,
     actor: { type: 'user', id: actorOf(i % 199), role: 'nurse' },
     recording: recordingOf(i % 4999),
     subject: subjectOf(i % 2999),

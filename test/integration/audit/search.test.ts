@@ -195,14 +195,18 @@ describe('values nobody can have', () => {
 });
 
 test.each([
-  ['all', {}, 'organisation_at_seq'],
-  ['the newest before a time', { to: at + 100 }, 'organisation_at_seq'],
-  ['the next page', { cursor: formatCursor({ at: at + 100, seq: 50 }) }, 'organisation_at_seq'],
+  ['all', {}, 'organisation_at_seq_action_purpose'],
+  ['the newest before a time', { to: at + 100 }, 'organisation_at_seq_action_purpose'],
+  [
+    'the next page',
+    { cursor: formatCursor({ at: at + 100, seq: 50 }) },
+    'organisation_at_seq_action_purpose',
+  ],
   ['actor', { actor: fixedId(44) }, 'actor_at_seq'],
   ['recording', { recording: fixedId(101) }, 'recording_at_seq'],
   ['subject', { subject: 'v1.two' }, 'subject_at_seq'],
   ['a rare action', { action: 'hold.placed' }, 'action_organisation_at_seq'],
-  ['a rare outcome', { outcome: 'failed' }, 'outcome_organisation_at_seq'],
+  ['a rare outcome', { outcome: 'failed' }, 'outcome_organisation_at_seq_unit_actor'],
   // Fails when an action of the installation is added without its index.
   ['the installation', { audience: auditor }, 'at_seq'],
 ] as const)('a search by %s follows an index in its order', async (_, query, index) => {
