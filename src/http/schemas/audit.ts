@@ -130,7 +130,7 @@ export const ActivitySchema = Closed({
     }),
   ),
   countsComplete: Nullable(
-    Type.Boolean({ description: 'false: only the newest 10 000 entries were counted' }),
+    Type.Boolean({ description: 'false: only the newest 3 000 entries were counted' }),
   ),
   entries: Type.Array(LogEntrySchema),
   next: Nullable(Cursor),
