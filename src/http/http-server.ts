@@ -11,6 +11,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AppError } from '../core/errors.ts';
 import { problemOf } from './problem.ts';
+import { shouldUpgrade, takeUpgrades } from './websocket.ts';
 
 const MAX_HEADER_BYTES = 16 * 1024;
 
@@ -23,6 +24,7 @@ const OPTIONS = {
   connectionsCheckingInterval: 5_000,
   // Refused like everything else, with a problem, by whoever gets the request (app.ts).
   requireHostHeader: false,
+  shouldUpgradeCallback: shouldUpgrade,
 };
 
 export type Tls = { readonly cert: Buffer; readonly key: Buffer };
@@ -56,6 +58,7 @@ export const createHttpServer = (
   server.on('checkContinue', answer);
   // An expectation that nobody knows is none (RFC 9110 §10.1.1).
   server.on('checkExpectation', answer);
+  takeUpgrades(server, answer);
   server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
     answerOn(socket, new AppError('invalid_request', 'This is no proxy.'));
   });
@@ -81,7 +84,8 @@ const meaningOf = ({ code }: Error & { readonly code?: string }): AppError => {
   }
 };
 
-const answerOn = (socket: Duplex, error: AppError): void => {
+/** A problem on a connection that no response belongs to; then it ends. */
+export const answerOn = (socket: Duplex, error: AppError): void => {
   const problem = problemOf(error, randomUUID());
   const body = JSON.stringify(problem);
   const head = [

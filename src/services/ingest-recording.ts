@@ -59,12 +59,20 @@ const readOnly = async (
 
 const judged = (
   received: ReceivedAudio,
-  { metadata }: IngestRequest,
+  { metadata, isCut }: IngestRequest,
   { hasCareUnit }: IntakeRules,
-): ReceivedAudio => ({
-  ...received,
-  flags: [...received.facts.flags, ...deliveryFlags(metadata, received.facts, hasCareUnit)],
-});
+): ReceivedAudio => {
+  const { flags } = received.facts;
+  const cut = isCut?.() === true && !flags.includes('truncated');
+  return {
+    ...received,
+    flags: [
+      ...flags,
+      ...(cut ? (['truncated'] as const) : []),
+      ...deliveryFlags(metadata, received.facts, hasCareUnit),
+    ],
+  };
+};
 
 /**
  * Intent row → stream (count, hash, probe, seal, store) → sealed row → entry committed → stored row. Killed anywhere, the

@@ -12,6 +12,11 @@ export type IngestRequest = {
   /** Of a recording that its source has sealed: it stays under this key, which makes the stored object the one that came. */
   readonly sealed?: FreshObjectKey;
   readonly request: string;
+  /**
+   * Asked when the body has ended: whether it was cut off, and is kept all the same, flagged `truncated`. Sound that is sent
+   * while it is spoken comes only once.
+   */
+  readonly isCut?: () => boolean;
   /** Fires when the client hangs up; ignored once the object is durable. */
   readonly signal: AbortSignal;
 };

@@ -297,6 +297,7 @@ test('every refusal is a problem in words, and every one of somebody known is in
     given.filter(({ reply }) => reply.status >= 400 && reply.text !== '').map((one) => ({ what, ...one })),
   );
   const codes: Record<number, string> = {
+    400: 'invalid_request',
     401: 'unauthenticated',
     403: 'forbidden',
     404: 'not_found',

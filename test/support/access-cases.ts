@@ -301,6 +301,12 @@ export const cases: Readonly<Record<string, Case>> = {
       body: 'RecordingStatus=completed',
     }),
   },
+  // No WebSocket: whoever may deliver is told so.
+  'GET /v1/ingest/jambonz': { ok: 400, things: () => atHome },
+  'GET /v1/ingest/jambonz/record/:vendor': {
+    ok: 400,
+    things: () => atHome.map((one) => ({ ...one, params: { vendor: 'aws_s3' } })),
+  },
   // What is sent here is no form: whoever may deliver is told so.
   'POST /v1/sealed-recordings': { ok: 415, things: () => atHome, ask: json(() => ({})) },
   'OPTIONS /v1/uploads': { ok: 204, things: () => anyone },

@@ -45,7 +45,7 @@ export type Codec =
 export type AudioFlag =
   /** No audio at all. */
   | 'empty'
-  /** Less audio than the header announces, or the last frame or page is cut. */
+  /** Less audio than the header announces, or the last frame or page is cut, or the line while it was sent live. */
   | 'truncated'
   /** The writer never came back to fill in the length (a crash, or a pipe): the length is what was found. */
   | 'length_unknown'

@@ -21,13 +21,15 @@ import { Closed } from '../schemas/common.ts';
 import { FormUpload, RawUpload } from '../schemas/uploads.ts';
 import { uploadBody } from '../upload-body.ts';
 import { assertWhole, headerOf, rawMediaType } from '../upload-head.ts';
+import { type JambonzOptions, jambonzCalls } from './jambonz.ts';
 import { rtpengineRecordings } from './rtpengine.ts';
 import { type SealedOptions, sealedRecordings } from './sealed-recordings.ts';
 
-type Options = SealedOptions & {
-  readonly services: Pick<Services, 'ingestRecording' | 'recordUploadRefusal' | 'now'>;
-  readonly limits: { readonly maxUploadBytes: number };
-};
+type Options = SealedOptions &
+  JambonzOptions & {
+    readonly services: Pick<Services, 'ingestRecording' | 'recordUploadRefusal' | 'now'>;
+    readonly limits: { readonly maxUploadBytes: number };
+  };
 
 const form = (app: FastifyInstance, { services, limits }: Options, handOver: HandOver): void => {
   app.post(
@@ -117,4 +119,5 @@ export const ingestRoutes: FastifyPluginAsync<Options> = async (app, options) =>
   raw(app, options, handOver);
   sealedRecordings(app, options, handOver);
   rtpengineRecordings(app, options, handOver);
+  jambonzCalls(app, options);
 };
