@@ -60,9 +60,9 @@ const readers: Readonly<Record<CallField, (value: unknown) => string | null>> = 
 };
 
 export const callFields = Object.keys(readers) as readonly CallField[];
-const isField = (name: string): name is CallField => Object.hasOwn(readers, name);
+export const isField = (name: string): name is CallField => Object.hasOwn(readers, name);
 
-const refused = (where: string, fault: string): AppError =>
+export const refused = (where: string, fault: string): AppError =>
   new AppError('not_acceptable_metadata', `What is said of the call cannot be sent: ${where} ${fault}.`);
 
 /**
@@ -81,8 +81,8 @@ export const readFields = (given: Readonly<Record<string, unknown>>): CallFields
   return Object.fromEntries(fields);
 };
 
-/** The same from bytes of JSON: a side file, or the standard input. */
-export const readFieldsJson = (bytes: Uint8Array): CallFields => {
+/** An object of JSON, its fields not looked at yet. Throws as {@link readFields}. */
+export const readJsonObject = (bytes: Uint8Array): Readonly<Record<string, unknown>> => {
   if (bytes.length > MAX_FIELDS_BYTES) throw refused('it', `is longer than ${MAX_FIELDS_BYTES} bytes`);
   let given: unknown;
   try {
@@ -93,8 +93,11 @@ export const readFieldsJson = (bytes: Uint8Array): CallFields => {
   }
   if (typeof given !== 'object' || given === null || Array.isArray(given))
     throw refused('it', 'is no JSON object');
-  return readFields(given as Record<string, unknown>);
+  return given as Record<string, unknown>;
 };
+
+/** The fields from bytes of JSON: a side file, or the standard input. */
+export const readFieldsJson = (bytes: Uint8Array): CallFields => readFields(readJsonObject(bytes));
 
 /** `callerNumber` → `CALLVAULT_CALLER_NUMBER`. */
 export const variableOf = (field: CallField): string =>

@@ -1,10 +1,12 @@
 import { realpath, unlink } from 'node:fs/promises';
-import { AppError, isAppError } from '../core/errors.ts';
-import { type CallFields, MAX_FIELDS_BYTES, readFieldsJson } from './call-fields.ts';
+import { type AppError, isAppError } from '../core/errors.ts';
+import type { CallFields } from './call-fields.ts';
 import type { MetadataOf } from './call-metadata.ts';
 import type { Delivery } from './delivery.ts';
 import { FileChanged, type OpenFile, openFile } from './file-digest.ts';
 import { mediaTypeOf } from './media-types.ts';
+import type { SideOptions } from './side-fields.ts';
+import { openSideFile, readSideFile, removeSideFile, type SideFile } from './side-files.ts';
 import type { VaultClient } from './vault-client.ts';
 
 /** What became of one file. */
@@ -30,6 +32,8 @@ export type HandedOver =
 export type HandOver = {
   readonly client: Pick<VaultClient, 'upload'>;
   readonly metadataOf: MetadataOf;
+  /** How side files are read. */
+  readonly sides: SideOptions;
   readonly mediaType?: string;
   /** After the vault has answered for its bytes. Takes the side file along. */
   readonly remove: boolean;
@@ -43,7 +47,6 @@ const codeOf = (error: unknown): string => {
 };
 
 const SLASH = 0x2f;
-const SIDE = Buffer.from('.json');
 
 const split = (path: Buffer): { folder: Buffer; name: Buffer } => {
   const at = path.lastIndexOf(SLASH);
@@ -61,38 +64,38 @@ export const sendableName = (name: Buffer): string =>
     .slice(0, 255)
     .toWellFormed();
 
-/** Null when there is none; a link or a FIFO of that name is none, and keeps no recording back. */
-const openSide = async (path: Buffer): Promise<OpenFile | null> => {
+/** A side file that cannot be taken is said with the recording's digest, by which a refusal is told. */
+type Side = SideFile | null | AppError;
+
+const openSide = async (path: Buffer): Promise<Side> => {
   try {
-    return await openFile(Buffer.concat([path, SIDE]));
+    return await openSideFile(path);
   } catch (error) {
-    if (['ENOENT', 'ENAMETOOLONG', 'ELOOP'].includes(codeOf(error))) return null;
+    if (isAppError(error)) return error;
     throw error;
   }
 };
 
-const readSide = async (side: OpenFile): Promise<CallFields> => {
-  if (side.bytes > MAX_FIELDS_BYTES)
-    throw new AppError('not_acceptable_metadata', `The side file is longer than ${MAX_FIELDS_BYTES} bytes.`);
-  const pieces: Buffer[] = [];
-  for await (const piece of side.read()) pieces.push(piece as Buffer);
-  return readFieldsJson(Buffer.concat(pieces));
+const fieldsOf = async (side: Side, sides: SideOptions): Promise<CallFields | null> => {
+  if (isAppError(side)) throw side;
+  return side === null ? null : readSideFile(side, sides);
 };
 
 const isWhere = async (folder: Buffer): Promise<boolean> =>
   (await realpath(folder, { encoding: 'buffer' })).equals(folder);
 
-type Opened = { readonly path: Buffer; readonly file: OpenFile; readonly side: OpenFile | null };
+type Opened = { readonly path: Buffer; readonly file: OpenFile; readonly side: Side };
 
 const removeBoth = async (
   { path, file, side }: Opened,
   strict: boolean,
 ): Promise<'removed' | 'changed' | 'failed'> => {
   try {
-    if (!(await file.unchanged()) || (side !== null && !(await side.unchanged()))) return 'changed';
+    const taken = isAppError(side) ? null : side;
+    if (!(await file.unchanged()) || (taken !== null && !(await taken.file.unchanged()))) return 'changed';
     if (strict && !(await isWhere(split(path).folder))) return 'changed';
     // The side file first: what is left by a crash between the two is handed over again, and is then known.
-    if (side !== null) await unlink(Buffer.concat([path, SIDE]));
+    if (taken !== null) await removeSideFile(taken, path);
     // Looked at once more, as near to the end as can be.
     if (!(await file.unchanged())) return 'changed';
     await unlink(path);
@@ -103,7 +106,7 @@ const removeBoth = async (
 };
 
 const deliver = async (
-  { client, metadataOf, mediaType, remove, strictFolder = false }: HandOver,
+  { client, metadataOf, sides, mediaType, remove, strictFolder = false }: HandOver,
   opened: Opened,
   signal: AbortSignal | undefined,
 ): Promise<HandedOver> => {
@@ -112,7 +115,7 @@ const deliver = async (
   const sha256 = await file.digest(signal);
   let metadata: CallFields;
   try {
-    metadata = metadataOf(path, file, sha256, side === null ? null : await readSide(side));
+    metadata = metadataOf(path, file, sha256, await fieldsOf(side, sides));
   } catch (error) {
     if (!isAppError(error)) throw error;
     return { outcome: 'refused', code: error.code, reason: error.message, sha256, bytes: file.bytes };
@@ -138,7 +141,7 @@ const deliver = async (
  */
 export const handOver = async (how: HandOver, given: Buffer, signal?: AbortSignal): Promise<HandedOver> => {
   let file: OpenFile | null = null;
-  let side: OpenFile | null = null;
+  let side: Side = null;
   try {
     file = await openFile(given);
     if (file === null) return { outcome: 'no_file' };
@@ -152,7 +155,7 @@ export const handOver = async (how: HandOver, given: Buffer, signal?: AbortSigna
     if (code === 'ENOENT') return { outcome: 'gone' };
     return code === 'ELOOP' ? { outcome: 'no_file' } : { outcome: 'unreadable', code };
   } finally {
-    await side?.close();
+    if (side !== null && !isAppError(side)) await side.file.close();
     await file?.close();
   }
 };

@@ -33,6 +33,8 @@ const types: ReadonlyMap<string, string> = new Map([
   ['al', 'audio/x-alaw'],
 ]);
 
+export const audioEndings: readonly string[] = [...types.keys()];
+
 /** The media type that a name's ending promises; null when it promises no audio. */
 export const mediaTypeOf = (name: string): string | null =>
   types.get(/\.([A-Za-z0-9]{1,10})$/.exec(name)?.[1]?.toLowerCase() ?? '') ?? null;

@@ -1,13 +1,14 @@
 import type { BigIntStats } from 'node:fs';
 import { lstat, opendir } from 'node:fs/promises';
 import { mediaTypeOf } from './media-types.ts';
+import { audioStemOf, sideBaseOf, sideCandidates } from './side-files.ts';
 
 /** A file that lies in the folder. Which bytes its name has is attacker-controlled. */
 export type Found = {
   readonly path: Buffer;
   /** The path as a key of maps, byte for byte. */
   readonly key: string;
-  /** The file and its state, and that of its side file: another after every write. */
+  /** The file and its state, and that of whatever is named like its side file: another after every write. */
   readonly signature: string;
   readonly hasSide: boolean;
 };
@@ -29,7 +30,6 @@ export type ScanTotals = {
 
 const SLASH = Buffer.from('/');
 const DOT = 0x2e;
-const SIDE = Buffer.from('.json');
 
 /** Size, time and inode; the number of the device is another after every mount of a share. */
 export const signatureOf = (stat: Pick<BigIntStats, 'ino' | 'size' | 'mtimeNs'>): string =>
@@ -45,28 +45,59 @@ const statOf = async (path: Buffer): Promise<BigIntStats | null> => {
 
 const isAudio = (name: Buffer): boolean => mediaTypeOf(name.toString('latin1')) !== null;
 
-const endsAsSide = (name: Buffer): boolean => name.subarray(-SIDE.length).equals(SIDE);
+const keyOf = (name: Buffer): string => name.toString('latin1');
+
+/** What has to be known of a folder's names before its files are looked at one by one. */
+type Names = {
+  /** That end like side files. */
+  readonly sides: ReadonlySet<string>;
+  /** What a side file may be named after, and which name that is; only where every name is taken. */
+  readonly mains: ReadonlyMap<string, Buffer>;
+};
+
+const readNames = async (folder: Buffer, all: boolean): Promise<Names> => {
+  const sides = new Set<string>();
+  const mains = new Map<string, Buffer>();
+  for await (const names of namesIn(folder)) {
+    for (const name of names) {
+      if (sideBaseOf(name) !== null) sides.add(keyOf(name));
+      if (!all || name[0] === DOT) continue;
+      mains.set(keyOf(name), name);
+      const stem = audioStemOf(name);
+      if (stem !== null) mains.set(keyOf(stem), name);
+    }
+  }
+  return { sides, mains };
+};
 
 type Looked = {
   readonly path: Buffer;
   readonly name: Buffer;
   readonly stat: BigIntStats | null;
-  /** Of the side file; null: there is none. */
-  readonly side: BigIntStats | null;
+  /** Of what is named like its side files; what is no regular file as well, for the recording does not go without it. */
+  readonly sides: readonly BigIntStats[];
   /** It is one itself. */
   readonly isSide: boolean;
 };
 
-const lookAt = async (folder: Buffer, name: Buffer, all: boolean): Promise<Looked> => {
-  const path = Buffer.concat([folder, SLASH, name]);
+const lookAt = async (folder: Buffer, name: Buffer, all: boolean, names: Names): Promise<Looked> => {
+  const within = (one: Buffer): Buffer => Buffer.concat([folder, SLASH, one]);
   const mayHaveSide = name[0] !== DOT && (all || isAudio(name));
-  const mayBeSide = all && name.length > SIDE.length && endsAsSide(name);
-  const [stat, side, main] = await Promise.all([
-    statOf(path),
-    mayHaveSide ? statOf(Buffer.concat([path, SIDE])) : null,
-    mayBeSide ? statOf(path.subarray(0, -SIDE.length)) : null,
+  const candidates = mayHaveSide ? sideCandidates(name) : [];
+  const base = sideBaseOf(name)?.base;
+  const main = base === undefined ? undefined : names.mains.get(keyOf(base));
+  const [stat, mainStat, ...sides] = await Promise.all([
+    statOf(within(name)),
+    main === undefined ? null : statOf(within(main)),
+    ...candidates.filter((one) => names.sides.has(keyOf(one.path))).map((one) => statOf(within(one.path))),
   ]);
-  return { path, name, stat, side: side?.isFile() ? side : null, isSide: main?.isFile() === true };
+  return {
+    path: within(name),
+    name,
+    stat: stat ?? null,
+    sides: sides.filter((side): side is BigIntStats => side !== null),
+    isSide: mainStat?.isFile() === true,
+  };
 };
 
 /** Looked at together, for one after the other takes long on a share. */
@@ -93,23 +124,24 @@ export const createScan = ({ root, recursive, all }: ScanOptions) => {
   let [otherKinds, unreadable] = [0, 0];
 
   /** What is handed on of one entry; null for what is left alone, which is counted. */
-  const found = ({ path, name, stat, side, isSide }: Looked): Found | null => {
+  const found = ({ path, name, stat, sides, isSide }: Looked): Found | null => {
     if (stat?.isFile() !== true || isSide) return null;
     if (name[0] === DOT || (!all && !isAudio(name))) {
-      if (name[0] === DOT || !endsAsSide(name)) otherKinds += 1;
+      if (name[0] === DOT || sideBaseOf(name) === null) otherKinds += 1;
       return null;
     }
     return {
       path,
-      key: path.toString('latin1'),
-      signature: `${signatureOf(stat)}${side === null ? '' : ` ${signatureOf(side)}`}`,
-      hasSide: side !== null,
+      key: keyOf(path),
+      signature: [stat, ...sides].map(signatureOf).join(' '),
+      hasSide: sides.length > 0,
     };
   };
 
   async function* inFolder(folder: Buffer): AsyncGenerator<Found> {
+    const known = await readNames(folder, all);
     for await (const names of namesIn(folder)) {
-      for (const looked of await Promise.all(names.map((name) => lookAt(folder, name, all)))) {
+      for (const looked of await Promise.all(names.map((name) => lookAt(folder, name, all, known)))) {
         if (looked.stat?.isDirectory() && recursive && looked.name[0] !== DOT) {
           try {
             yield* inFolder(looked.path);

@@ -24,14 +24,11 @@ export const createWatch = (options: WatchOptions) => {
   const ledger = createLedger(options);
   const handed = { stored: 0, bytes: 0, removed: 0 };
   const settle = createSettling(options, ledger, handed);
-  const how = {
-    client: options.client,
-    metadataOf: options.metadataOf,
-    remove: !options.keep,
-    strictFolder: true,
-  };
+  const how = { ...options, remove: !options.keep, strictFolder: true };
   let others = { otherKinds: 0, unreadable: 0 };
   let folderFault = '';
+  /** Deliveries that the vault answered for, or that were refused. */
+  let answered = 0;
   let active = (): number => 0;
 
   const crewOf = (stop: AbortSignal, cut: AbortSignal) => {
@@ -41,6 +38,7 @@ export const createWatch = (options: WatchOptions) => {
         gate,
         async deliver(found) {
           const result = await handOver(how, found.path, cut);
+          if (result.outcome === 'stored' || result.outcome === 'refused') answered += 1;
           return { finding: findingOf(result), settle: (pauseMs) => settle(found, result, pauseMs) };
         },
       },
@@ -84,10 +82,10 @@ export const createWatch = (options: WatchOptions) => {
         const began = performance.now();
         await look(crew);
         if (once && looks > 1) {
-          const before = handed.stored;
+          const before = answered;
           while (!crew.isIdle() && gate.failures() === 0) await pause(LOOK_SHARE * EARLY_MS);
           // A long queue is filled again as long as it brings something.
-          if (gate.failures() > 0 || handed.stored === before) break;
+          if (gate.failures() > 0 || answered === before) break;
         } else {
           const took = performance.now() - began;
           await pause(Math.max(intervalMs, LOOK_SHARE * took) + EARLY_MS, crew.ended);

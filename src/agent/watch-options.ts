@@ -2,6 +2,7 @@ import type { MetadataOf } from './call-metadata.ts';
 import type { HandedOver } from './hand-over.ts';
 import type { PauseLimits } from './pause.ts';
 import type { ScanOptions } from './scan-folder.ts';
+import type { SideOptions } from './side-fields.ts';
 import type { VaultClient } from './vault-client.ts';
 import type { WatchState } from './watch-state.ts';
 
@@ -46,6 +47,7 @@ export type WatchTotals = {
 export type WatchOptions = ScanOptions & {
   readonly client: Pick<VaultClient, 'upload'>;
   readonly metadataOf: MetadataOf;
+  readonly sides: SideOptions;
   readonly state: WatchState;
   /** Files stay, and are remembered. */
   readonly keep: boolean;

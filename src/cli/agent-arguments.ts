@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from 'commander';
-import { readFields, secretFields } from '../agent/call-fields.ts';
+import { isField, readFields, secretFields } from '../agent/call-fields.ts';
+import type { SideOptions } from '../agent/side-fields.ts';
 import { isAppError } from '../core/errors.ts';
 
 export type GivenField = readonly [name: string, value: string];
@@ -19,6 +20,32 @@ export const collectField = (text: string, known: readonly GivenField[]): readon
     throw new InvalidArgumentError(isAppError(error) ? error.message : 'It cannot be sent.');
   }
 };
+
+/** `--side-field THEIRS=OURS`, which may be given several times. */
+export const collectSideField = (text: string, known: readonly GivenField[]): readonly GivenField[] => {
+  const [, theirs = '', ours = ''] = /^([^=]{1,100})=([A-Za-z]{1,40})$/s.exec(text) ?? [];
+  if (!isField(ours))
+    throw new InvalidArgumentError(
+      'Write THEIRS=OURS, such as ani=callerNumber; OURS is a field of the metadata.',
+    );
+  if (known.some(([other]) => other === theirs))
+    throw new InvalidArgumentError('One of their fields was given twice.');
+  return [...known, [theirs, ours]];
+};
+
+export const sidesOf = ({
+  sideField,
+  timeZone,
+  field,
+}: {
+  readonly sideField: readonly GivenField[];
+  readonly timeZone: string;
+  readonly field: readonly GivenField[];
+}): SideOptions => ({
+  renames: new Map(sideField),
+  timeZone,
+  direction: field.find(([name]) => name === 'direction')?.[1],
+});
 
 /** A whole or broken number of seconds, as milliseconds. */
 export const parseSeconds = (text: string): number => {

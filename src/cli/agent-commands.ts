@@ -1,5 +1,11 @@
 import { type Command, Option } from 'commander';
-import { collectField, parseConcurrency, parseMediaType, parseSeconds } from './agent-arguments.ts';
+import {
+  collectField,
+  collectSideField,
+  parseConcurrency,
+  parseMediaType,
+  parseSeconds,
+} from './agent-arguments.ts';
 import { push } from './commands/push.ts';
 import { watch } from './commands/watch.ts';
 import { addImportCommand, parseTimeZone } from './import-command.ts';
@@ -20,7 +26,9 @@ const withVault = (command: Command): Command =>
 
 const seconds = (flags: string, description: string, standard: number): Option =>
   new Option(flags, description).argParser(parseSeconds).default(standard * 1_000, String(standard));
-const ZONE = 'in which names of files tell times';
+const ZONE = 'in which names of files, and side files, tell times';
+export const SIDE_FIELD =
+  'what a field is called in side files, as THEIRS=OURS; can be given several times, and what is then not known is passed over';
 const FIELD = 'said of every call, as NAME=VALUE; can be given several times; not for numbers';
 
 /** What runs beside a telephony system, also in a program of its own. */
@@ -29,12 +37,13 @@ export const addAgentCommands = (program: Command): void => {
     program
       .command('push')
       .description(
-        'hand finished recordings over to a vault; what is known of the call comes from CALLVAULT_CALL_ID, CALLVAULT_CALLER_NUMBER …, from FILE.json beside the file, and from options',
+        'hand finished recordings over to a vault; what is known of the call comes from CALLVAULT_CALL_ID, CALLVAULT_CALLER_NUMBER …, from FILE.json, FILE.xml or FILE.csv beside the file, and from options',
       )
       .argument('<files...>', 'recordings'),
   )
     .option('--call-id <id>', 'the call that all these files belong to; without any the digest of the file')
     .option('--field <name=value>', FIELD, collectField, [])
+    .option('--side-field <theirs=ours>', SIDE_FIELD, collectSideField, [])
     .option('--read-name', 'where there is no side file: read what the name of the file says of the call')
     .option('--time-zone <zone>', ZONE, parseTimeZone, 'Europe/Stockholm')
     .option('--metadata-stdin', 'read more fields, numbers too, as JSON from the standard input')
@@ -57,8 +66,9 @@ export const addAgentCommands = (program: Command): void => {
     .option('--recursive', 'folders below it as well')
     .option('--all', 'also files whose names promise no audio')
     .option('--keep', 'leave the files where they are, and remember them')
-    .option('--with-side-file', 'take a file only when FILE.json lies beside it')
+    .option('--with-side-file', 'take a file only when FILE.json, FILE.xml or FILE.csv lies beside it')
     .option('--field <name=value>', FIELD, collectField, [])
+    .option('--side-field <theirs=ours>', SIDE_FIELD, collectSideField, [])
     .option('--time-zone <zone>', ZONE, parseTimeZone, 'Europe/Stockholm')
     .option('--state <file>', 'what it remembers; without it, STATE_DIRECTORY/watch.state')
     .addOption(seconds('--interval <seconds>', 'between two looks; a file unchanged in both is finished', 5))

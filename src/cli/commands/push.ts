@@ -7,13 +7,14 @@ import { openVault } from '../../agent/open-vault.ts';
 import { pause, pauseAfter } from '../../agent/pause.ts';
 import { AppError } from '../../core/errors.ts';
 import { processEnvironment } from '../../environment.ts';
-import type { GivenField } from '../agent-arguments.ts';
+import { type GivenField, sidesOf } from '../agent-arguments.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printData, say } from '../print.ts';
 
 export type PushOptions = AgentOptions & {
   readonly callId?: string;
   readonly field: readonly GivenField[];
+  readonly sideField: readonly GivenField[];
   readonly metadataStdin?: boolean;
   readonly readName?: boolean;
   readonly timeZone: string;
@@ -109,6 +110,7 @@ export const push = async (files: readonly string[], options: PushOptions): Prom
         ...(options.callId === undefined ? {} : { callId: options.callId }),
       },
     }),
+    sides: sidesOf(options),
     ...(options.mediaType === undefined ? {} : { mediaType: options.mediaType }),
     remove: options.remove === true,
   };

@@ -10,13 +10,14 @@ import type { WatchTotals } from '../../agent/watch-options.ts';
 import { openWatchState } from '../../agent/watch-state.ts';
 import { AppError } from '../../core/errors.ts';
 import { processEnvironment } from '../../environment.ts';
-import type { GivenField } from '../agent-arguments.ts';
+import { type GivenField, sidesOf } from '../agent-arguments.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printData, say } from '../print.ts';
 import { createWatchTalk } from '../watch-talk.ts';
 
 export type WatchCommandOptions = AgentOptions & {
   readonly field: readonly GivenField[];
+  readonly sideField: readonly GivenField[];
   readonly timeZone: string;
   readonly recursive?: boolean;
   readonly all?: boolean;
@@ -134,6 +135,7 @@ export const watch = async (folder: string, options: WatchCommandOptions): Promi
       said: Object.fromEntries(options.field),
       last: {},
     }),
+    sides: sidesOf(options),
     state,
     onEvent: talk.onEvent,
   });

@@ -1,0 +1,104 @@
+import { lstat, unlink } from 'node:fs/promises';
+import { AppError } from '../core/errors.ts';
+import type { CallFields } from './call-fields.ts';
+import { type OpenFile, openFile } from './file-digest.ts';
+import { audioEndings, mediaTypeOf } from './media-types.ts';
+import { MAX_SIDE_BYTES, readSideFields, type SideKind, type SideOptions, sideKinds } from './side-fields.ts';
+
+/** The side file of a recording, held open. */
+export type SideFile = {
+  readonly kind: SideKind;
+  readonly path: Buffer;
+  readonly file: OpenFile;
+  /** It is named like the recording without its ending (`call.xml`), and may be that of `call.mp3` beside `call.wav` as well. */
+  readonly isOfStem: boolean;
+};
+
+/** A side file that is there and cannot be taken: its recording must not go without it. */
+const refused = (fault: string): AppError =>
+  new AppError('not_acceptable_metadata', `What is said of the call cannot be sent: ${fault}.`);
+
+const endingOf = (path: Buffer): Buffer => path.subarray(path.lastIndexOf(0x2e));
+const withoutEnding = (path: Buffer): Buffer => path.subarray(0, path.length - endingOf(path).length);
+
+/** Of a name that promises audio, what stands before the ending: `call` of `call.wav`. Null: there is none. */
+export const audioStemOf = (path: Buffer): Buffer | null =>
+  mediaTypeOf(path.toString('latin1')) === null ? null : withoutEnding(path);
+
+/** `call.wav` or `call` for `call.wav.xml` or `call.xml`; null for a name that is none of a side file. */
+export const sideBaseOf = (path: Buffer): { readonly kind: SideKind; readonly base: Buffer } | null => {
+  const kind = sideKinds.find((one) => path.subarray(-5).toString('latin1').endsWith(`.${one}`));
+  return kind === undefined ? null : { kind, base: withoutEnding(path) };
+};
+
+type Candidate = Omit<SideFile, 'file'>;
+
+/** Where the side file of a recording may lie: `call.wav.json` and so on, `call.json` and so on. */
+export const sideCandidates = (path: Buffer): readonly Candidate[] => {
+  const stem = audioStemOf(path);
+  const of = (base: Buffer, isOfStem: boolean): Candidate[] =>
+    sideKinds.map((kind) => ({ kind, path: Buffer.concat([base, Buffer.from(`.${kind}`)]), isOfStem }));
+  return [...of(path, false), ...(stem === null ? [] : of(stem, true))];
+};
+
+const codeOf = (error: unknown): unknown => (error as NodeJS.ErrnoException).code;
+
+const open = async (candidate: Candidate): Promise<SideFile | null> => {
+  try {
+    const file = await openFile(candidate.path);
+    if (file !== null) return { ...candidate, file };
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENAMETOOLONG') return null;
+    if (codeOf(error) !== 'ELOOP') throw error;
+  }
+  throw refused('its side file is a link, or no file at all');
+};
+
+/**
+ * The side file of a recording; null when there is none. Throws `not_acceptable_metadata` where there is more than one, or one
+ * that is no regular file, and what the system says of one that cannot be read.
+ */
+export const openSideFile = async (path: Buffer): Promise<SideFile | null> => {
+  const found: SideFile[] = [];
+  try {
+    for (const candidate of sideCandidates(path)) {
+      const side = await open(candidate);
+      if (side !== null) found.push(side);
+    }
+    if (found.length > 1) throw refused('it has more than one side file');
+  } catch (error) {
+    for (const { file } of found) await file.close();
+    throw error;
+  }
+  return found[0] ?? null;
+};
+
+/** Throws `not_acceptable_metadata`, which never repeats a value, and what reading does. */
+export const readSideFile = async ({ kind, file }: SideFile, options: SideOptions): Promise<CallFields> => {
+  if (file.bytes > MAX_SIDE_BYTES) throw refused(`its side file is longer than ${MAX_SIDE_BYTES} bytes`);
+  const pieces: Buffer[] = [];
+  for await (const piece of file.pieces()) pieces.push(piece);
+  return readSideFields(kind, Buffer.concat(pieces), options);
+};
+
+const isFile = (path: Buffer): Promise<boolean> =>
+  lstat(path).then(
+    (stat) => stat.isFile(),
+    () => false,
+  );
+
+/** The recordings that a side file may be of: `call.wav`, whatever its ending, for `call.wav.xml`; by their endings for `call.xml`. */
+export const hasRecording = async (base: Buffer, except?: Buffer): Promise<boolean> => {
+  const others = audioEndings
+    .flatMap((ending) => [ending, ending.toUpperCase()])
+    .map((ending) => Buffer.concat([base, Buffer.from(`.${ending}`)]))
+    .filter((path) => except === undefined || !path.equals(except));
+  const found = await Promise.all(others.map(isFile));
+  return found.includes(true) || (except === undefined && (await isFile(base)));
+};
+
+/** Before its recording goes; one that is another recording's as well stays until that has gone too. */
+export const removeSideFile = async ({ path, isOfStem }: SideFile, recording: Buffer): Promise<void> => {
+  if (isOfStem && (await hasRecording(withoutEnding(path), recording))) return;
+  await unlink(path);
+};
