@@ -9,6 +9,7 @@ export const legacyPatterns = [
   'asterisk',
   'fusionpbx',
   'oreka',
+  'rtpengine',
   'number',
   'dated',
   'none',
@@ -204,6 +205,18 @@ const oreka: Reader = ({ stem, clock }) => {
   return { ...timed(clock, found[1] ?? '', found[2] ?? ''), callId: stem };
 };
 
+/** `<call id as in an address>-<16 random digits>-mix`, or the stream's number instead of `mix`; the digits in it are nobody's. */
+const RTPENGINE = /^([\w.~%-]{1,255})-[0-9a-f]{16}-(?:mix|[0-9a-f]{8})$/;
+const rtpengine: Reader = ({ stem }) => {
+  const found = RTPENGINE.exec(stem);
+  if (found === null) return null;
+  try {
+    return { callId: text(decodeURIComponent(found[1] ?? '')) };
+  } catch {
+    return {};
+  }
+};
+
 const DATE = '((?:19|20)\\d\\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\\d|3[01]))';
 const TIME = '(?:[-_ .T]{0,2}((?:[01]\\d|2[0-3])[-_.:]?[0-5]\\d(?:[-_.:]?[0-5]\\d)?))?';
 const WHEN = new RegExp(`(?<!\\d)${DATE}${TIME}(?!\\d)`);
@@ -242,6 +255,7 @@ const readers: readonly (readonly [LegacyPattern, Reader])[] = [
   ['asterisk', asterisk],
   ['fusionpbx', fusionpbx],
   ['oreka', oreka],
+  ['rtpengine', rtpengine],
   ['number', number],
   ['dated', date],
 ];

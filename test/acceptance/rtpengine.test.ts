@@ -7,7 +7,7 @@ import { startScene } from '../support/scene.ts';
 
 /**
  * The requests of rtpengine's recording daemon, byte by byte as its notify.c and libcurl write them (notify-post,
- * notify-record). The daemon itself was not at hand: it needs a kernel module to record anything.
+ * notify-record). Debian's daemon, which notifies nobody, is in rtpengine-daemon.host.test.ts.
  */
 let scene: Awaited<ReturnType<typeof startScene>>;
 beforeAll(async () => {

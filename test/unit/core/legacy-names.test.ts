@@ -133,6 +133,9 @@ test.each<[string, Record<string, unknown>]>([
     '6f1a0dd4-9a66-4c0f-8b26-7b0c54c9a6ea.mp3',
     { pattern: 'fusionpbx', callId: '6f1a0dd4-9a66-4c0f-8b26-7b0c54c9a6ea' },
   ],
+  ['0701740605%4010.0.0.1-5e1f0badcafe0123-mix.wav', { pattern: 'rtpengine', callId: '0701740605@10.0.0.1' }],
+  ['a84b-4c7-5e1f0badcafe0123-0000abcd.wav', { pattern: 'rtpengine', callId: 'a84b-4c7' }],
+  ['%zz-5e1f0badcafe0123-mix.wav', { pattern: 'rtpengine' }],
   ['2015/01/01/10/20150101_101500_VFR.gsm', { pattern: 'oreka', ...AT, callId: '20150101_101500_VFR' }],
   [
     'trunk1_150101_101500_AI_anna_0771117700_0701740605_A17_10.0.0.5.mp3',
