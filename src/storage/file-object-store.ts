@@ -75,12 +75,17 @@ const probe = async (folder: ObjectFolder): Promise<void> => {
   }
 };
 
-/** Removes the files of a folder that bear such a name and have not been written to since `olderThan`. */
-const sweepFolder = async (folder: string, names: RegExp, olderThan: Date): Promise<number> => {
+/** Removes the files of a folder that bear such a name, are not `ours` and have not been written to since `olderThan`. */
+const sweepFolder = async (
+  folder: string,
+  names: RegExp,
+  olderThan: Date,
+  ours: ReadonlySet<string>,
+): Promise<number> => {
   let removed = 0;
   for (const name of await readdir(folder)) {
-    if (!names.test(name)) continue;
     const path = join(folder, name);
+    if (!names.test(name) || ours.has(path)) continue;
     const found = await lstat(path).catch(missing);
     if (found?.isFile() && found.mtime < olderThan && (await remove(path))) removed += 1;
   }
@@ -97,6 +102,8 @@ export const createFileObjectStore = async (options: FileObjectStoreOptions): Pr
   const folder = await onDisk(openObjectFolder(options.root));
   const directFiles = await createDirectFiles(folder.newDraft());
   const files = createOpenFiles();
+  /** What this process is writing now: a live call that is paused writes nothing for a while. */
+  const drafts = new Set<string>();
   const freeBytes = (): Promise<number> => freeBytesBelow(folder.root);
   const refuseWhenFull = async (incoming: number): Promise<void> => {
     if ((await freeBytes()) - incoming < options.freeBytesFloor)
@@ -114,6 +121,7 @@ export const createFileObjectStore = async (options: FileObjectStoreOptions): Pr
       // Made while the body is written, and awaited below; until then a failure must not count as unhandled.
       ready.catch(() => undefined);
       const draft = folder.newDraft();
+      drafts.add(draft);
       try {
         const written = await writeFileDurably(draft, body, { bytes, signal, directFiles });
         await onDisk(ready);
@@ -124,6 +132,7 @@ export const createFileObjectStore = async (options: FileObjectStoreOptions): Pr
       } finally {
         // Should this fail, the sweep finds the file.
         await remove(draft).catch(() => false);
+        drafts.delete(draft);
       }
     },
     get: async (key, { start, end, signal }) =>
@@ -147,9 +156,9 @@ export const createFileObjectStore = async (options: FileObjectStoreOptions): Pr
     },
     bundles: () => listBundleFiles(folder.bundles),
     sweep: async (olderThan) => {
-      const drafts = await onDisk(sweepFolder(folder.incoming, leftoverNames.incoming, olderThan));
-      const probes = await onDisk(sweepFolder(folder.room, leftoverNames.room, olderThan));
-      return { removed: drafts + probes };
+      const left = await onDisk(sweepFolder(folder.incoming, leftoverNames.incoming, olderThan, drafts));
+      const probes = await onDisk(sweepFolder(folder.room, leftoverNames.room, olderThan, drafts));
+      return { removed: left + probes };
     },
     check: async () => {
       await refuseWhenFull(0);

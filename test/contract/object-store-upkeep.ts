@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { bundleKeyOf, envelopeKeyOf, objectKeyOf, partKeyOf } from '../../src/storage/object-key.ts';
 import { sampleBytes } from '../support/object-bodies.ts';
@@ -149,6 +150,25 @@ const describeSweep = (opened: () => OpenedStore): void => {
     expect(await opened().store.sweep(FUTURE)).toEqual({ removed: 0 });
     expect(await listedKeys(opened().store)).toEqual(before);
     expect(await fetched(opened().store, key)).toHaveLength(1000);
+  });
+
+  test('sweep leaves alone what this very store is writing, however long nothing more has come', async () => {
+    const key = newKey();
+    const sample = sampleBytes(1000);
+    const swept = Promise.withResolvers<void>();
+    async function* paused(): AsyncGenerator<Buffer> {
+      yield sample.subarray(0, 500);
+      await swept.promise;
+      yield sample.subarray(500);
+    }
+    const storing = opened().store.put(key, paused(), { signal: new AbortController().signal });
+    for (let n = 0; n < 20; n += 1) {
+      expect(await opened().store.sweep(FUTURE)).toEqual({ removed: 0 });
+      await sleep(5);
+    }
+    swept.resolve();
+    expect(await storing).toEqual({ bytes: 1000 });
+    expect((await fetched(opened().store, key)).equals(sampleBytes(1000))).toBe(true);
   });
 };
 
