@@ -1,7 +1,7 @@
-import { createLegacyNames, type ParseLegacyName } from '../core/legacy-names.ts';
+import { createLegacyNames } from '../core/legacy-names.ts';
 import type { CallFields } from './call-fields.ts';
 import type { OpenFile } from './file-digest.ts';
-import { createCallOf } from './import/call-of.ts';
+import { createCallOf, nameless } from './import/call-of.ts';
 
 export type MetadataOptions = {
   /** In which names of files tell times; null: names are not read. */
@@ -21,19 +21,6 @@ export type MetadataOf = (
   sha256: string,
   side: CallFields | null,
 ) => CallFields;
-
-const nameless: ParseLegacyName = () => ({
-  pattern: 'none',
-  callId: null,
-  startedAt: null,
-  precision: null,
-  callerNumber: null,
-  calledNumber: null,
-  agentId: null,
-  queue: null,
-  careUnit: null,
-  direction: null,
-});
 
 const SLASH = 0x2f;
 

@@ -6,7 +6,7 @@ import type { Delivery } from './delivery.ts';
 import { FileChanged, type OpenFile, openFile } from './file-digest.ts';
 import { mediaTypeOf } from './media-types.ts';
 import type { SideOptions } from './side-fields.ts';
-import { openSideFile, readSideFile, removeSideFile, type SideFile } from './side-files.ts';
+import { openSideFile, readSideFile, removeTogether, type SideFile } from './side-files.ts';
 import type { VaultClient } from './vault-client.ts';
 
 /** What became of one file. */
@@ -94,12 +94,13 @@ const removeBoth = async (
     const taken = isAppError(side) ? null : side;
     if (!(await file.unchanged()) || (taken !== null && !(await taken.file.unchanged()))) return 'changed';
     if (strict && !(await isWhere(split(path).folder))) return 'changed';
-    // The side file first: what is left by a crash between the two is handed over again, and is then known.
-    if (taken !== null) await removeSideFile(taken, path);
-    // Looked at once more, as near to the end as can be.
-    if (!(await file.unchanged())) return 'changed';
-    await unlink(path);
-    return 'removed';
+    const isRemoved = await removeTogether(taken, path, async () => {
+      // Looked at once more, as near to the end as can be.
+      if (!(await file.unchanged())) return false;
+      await unlink(path);
+      return true;
+    });
+    return isRemoved ? 'removed' : 'changed';
   } catch (error) {
     return codeOf(error) === 'ENOENT' ? 'changed' : 'failed';
   }

@@ -88,7 +88,7 @@ const isFile = (path: Buffer): Promise<boolean> =>
   );
 
 /** The recordings that a side file may be of: `call.wav`, whatever its ending, for `call.wav.xml`; by their endings for `call.xml`. */
-export const hasRecording = async (base: Buffer, except?: Buffer): Promise<boolean> => {
+const hasRecording = async (base: Buffer, except?: Buffer): Promise<boolean> => {
   const others = audioEndings
     .flatMap((ending) => [ending, ending.toUpperCase()])
     .map((ending) => Buffer.concat([base, Buffer.from(`.${ending}`)]))
@@ -97,8 +97,31 @@ export const hasRecording = async (base: Buffer, except?: Buffer): Promise<boole
   return found.includes(true) || (except === undefined && (await isFile(base)));
 };
 
-/** Before its recording goes; one that is another recording's as well stays until that has gone too. */
-export const removeSideFile = async ({ path, isOfStem }: SideFile, recording: Buffer): Promise<void> => {
-  if (isOfStem && (await hasRecording(withoutEnding(path), recording))) return;
-  await unlink(path);
+/** Whether a recording may lie beside it of which this is the side file. */
+export const isSideFile = async (path: Buffer): Promise<boolean> => {
+  const base = sideBaseOf(path)?.base;
+  return base !== undefined && (await hasRecording(base));
+};
+
+const isOthersToo = async ({ path, isOfStem }: SideFile, recording: Buffer): Promise<boolean> =>
+  isOfStem && (await hasRecording(withoutEnding(path), recording));
+
+/**
+ * Removes a recording by `remove`, which tells whether it has, and its side file. That goes first, for a recording that a crash
+ * leaves behind is known, while nobody would look after a side file; one that another recording has as well goes after the last.
+ */
+export const removeTogether = async (
+  side: SideFile | null,
+  recording: Buffer,
+  remove: () => Promise<boolean>,
+): Promise<boolean> => {
+  const isShared = side !== null && (await isOthersToo(side, recording));
+  if (side !== null && !isShared) await unlink(side.path);
+  if (!(await remove())) return false;
+  if (isShared && !(await isOthersToo(side, recording)))
+    await unlink(side.path).catch((error: unknown) => {
+      // Two that went at the same moment both were the last.
+      if (codeOf(error) !== 'ENOENT') throw error;
+    });
+  return true;
 };

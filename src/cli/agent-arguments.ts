@@ -21,6 +21,9 @@ export const collectField = (text: string, known: readonly GivenField[]): readon
   }
 };
 
+export const SIDE_FIELD =
+  'what a field is called in side files, as THEIRS=OURS; can be given several times, and what is then not known is passed over';
+
 /** `--side-field THEIRS=OURS`, which may be given several times. */
 export const collectSideField = (text: string, known: readonly GivenField[]): readonly GivenField[] => {
   const [, theirs = '', ours = ''] = /^([^=]{1,100})=([A-Za-z]{1,40})$/s.exec(text) ?? [];

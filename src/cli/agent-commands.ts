@@ -5,6 +5,7 @@ import {
   parseConcurrency,
   parseMediaType,
   parseSeconds,
+  SIDE_FIELD,
 } from './agent-arguments.ts';
 import { push } from './commands/push.ts';
 import { watch } from './commands/watch.ts';
@@ -27,8 +28,6 @@ const withVault = (command: Command): Command =>
 const seconds = (flags: string, description: string, standard: number): Option =>
   new Option(flags, description).argParser(parseSeconds).default(standard * 1_000, String(standard));
 const ZONE = 'in which names of files, and side files, tell times';
-export const SIDE_FIELD =
-  'what a field is called in side files, as THEIRS=OURS; can be given several times, and what is then not known is passed over';
 const FIELD = 'said of every call, as NAME=VALUE; can be given several times; not for numbers';
 
 /** What runs beside a telephony system, also in a program of its own. */

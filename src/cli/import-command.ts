@@ -1,6 +1,12 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { isTimeZone } from '../core/local-time.ts';
-import { collectField, parseConcurrency, parseSeconds } from './agent-arguments.ts';
+import {
+  collectField,
+  collectSideField,
+  parseConcurrency,
+  parseSeconds,
+  SIDE_FIELD,
+} from './agent-arguments.ts';
 import { importFolder } from './commands/import.ts';
 import { run } from './run-program.ts';
 
@@ -30,7 +36,12 @@ export const addImportCommand = (program: Command, withVault: (command: Command)
       'what is known of every file, without names; an import that was cut off goes on from it',
     )
     .option('--report <file>', 'where the report goes; without it, beside the journal')
-    .option('--time-zone <zone>', 'in which the names tell times', parseTimeZone, 'Europe/Stockholm')
+    .option(
+      '--time-zone <zone>',
+      'in which the names, and side files, tell times',
+      parseTimeZone,
+      'Europe/Stockholm',
+    )
     .option(
       '--pattern <regexp>',
       'how paths in the share are read, with named groups (callId, caller, called, agent, queue, unit, direction, date, time, epoch); what it does not match is read as usual',
@@ -41,6 +52,7 @@ export const addImportCommand = (program: Command, withVault: (command: Command)
       collectField,
       [],
     )
+    .option('--side-field <theirs=ours>', SIDE_FIELD, collectSideField, [])
     .option('--parallel <number>', 'files at a time', parseConcurrency, 4)
     .option('--min-age <seconds>', 'younger files may still be written, and stay', parseSeconds, 60_000)
     .option('--patience <minutes>', 'how long the vault may take nothing', parseMinutes, 3_600_000)

@@ -24,6 +24,7 @@ export const printInventory = (inventory: Inventory): void => {
     ['found', `${inventory.files} files, ${size(inventory.bytes)}`],
     ['recordings', `${recordings}, ${size(recordingBytes)}`],
     ['hours', `${hours}${unknownLength > 0 ? ` and ${unknownLength} recordings of unknown length` : ''}`],
+    ['side files', inventory.sideFiles],
     ['duplicates', inventory.duplicates],
     ['empty', inventory.empty],
     ['names with a number', `${inventory.namesWithNumber}, and ${inventory.namesPerhaps} that may hold one`],
@@ -42,6 +43,7 @@ export const printReport = (report: Report, entry: Entry): void =>
   table([
     ['files', report.files],
     ['stored and read back', `${report.verified}, ${size(report.bytes)}`],
+    ['side files', report.sideFiles],
     ['removed here', report.wiped],
     ['left where they are', report.exceptions],
     ...counted(report.reasons),

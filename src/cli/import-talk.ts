@@ -88,9 +88,9 @@ export const createImportTalk = ({
       const shown = showNames ? { ...told, name } : told;
       if (json) event('exception', shown);
       else {
-        const { file, outcome, code = '' } = told;
+        const { file, outcome, code = '', reason } = told;
         clear();
-        printData([outcome, code, file, ...(showNames ? [JSON.stringify(name)] : [])].join('\t'));
+        printData([outcome, reason ?? code, file, ...(showNames ? [JSON.stringify(name)] : [])].join('\t'));
       }
     },
     progress(progress: Progress): void {

@@ -266,6 +266,7 @@ const takerOf = async (script: Script, minAgeMs = 0) => {
     journal,
     gate: createDeliveryGate({ firstMs: 1, ceilingMs: 5 }),
     callOf: createCallOf({ parse: createLegacyNames({ timeZone: 'UTC' }), last: {}, now: Date.now }),
+    sides: { renames: new Map(), timeZone: 'UTC' },
     minAgeMs,
     now: Date.now,
     onWaiting: () => undefined,

@@ -5,6 +5,20 @@ import type { OpenFile } from '../file-digest.ts';
 
 const DAY_MS = 86_400_000;
 
+/** Says nothing, whatever the name. */
+export const nameless: ParseLegacyName = () => ({
+  pattern: 'none',
+  callId: null,
+  startedAt: null,
+  precision: null,
+  callerNumber: null,
+  calledNumber: null,
+  agentId: null,
+  queue: null,
+  careUnit: null,
+  direction: null,
+});
+
 /** A path as text. Old shares hold names in latin-1 beside names in UTF-8: what is not the one is read as the other. */
 export const pathText = (path: Buffer): string => {
   try {
@@ -43,12 +57,20 @@ export type CallOptions = {
   readonly now: () => number;
 };
 
-/** What the vault is told of a file: what its name says, the name itself, and by what the delivery is known. */
+/**
+ * What the vault is told of a file: what its side file says, or where there is none, its name; the name itself, and by what the
+ * delivery is known.
+ */
 export const createCallOf =
   ({ parse, last, now }: CallOptions) =>
-  (relative: Buffer, file: Pick<OpenFile, 'state' | 'bytes'>, sha256: string): CallFields => {
+  (
+    relative: Buffer,
+    file: Pick<OpenFile, 'state' | 'bytes'>,
+    sha256: string,
+    side: CallFields | null = null,
+  ): CallFields => {
     const path = pathText(relative);
-    const name = parse(path);
+    const name = (side === null ? parse : nameless)(path);
     const original = plainName(nameOf(relative));
     const startedAt = startOf(name, Number(file.state.mtimeNs / 1_000_000n), now());
     const deliveryId =
@@ -68,7 +90,7 @@ export const createCallOf =
       originalName: original,
     };
     const given = Object.entries(fields).filter((field): field is [string, string] => field[1] !== null);
-    return { ...Object.fromEntries(given), ...last, deliveryId };
+    return { ...Object.fromEntries(given), ...side, ...last, deliveryId };
   };
 
 export type CallOf = ReturnType<typeof createCallOf>;

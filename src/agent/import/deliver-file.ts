@@ -1,3 +1,4 @@
+import type { CallFields } from '../call-fields.ts';
 import type { DeliveryGate, Finding } from '../delivery-gate.ts';
 import type { OpenFile } from '../file-digest.ts';
 import { mediaTypeOf } from '../media-types.ts';
@@ -22,15 +23,29 @@ const MAX_TRIES = 5;
 /** The same where the vault asks for patience, or refuses as it would every file: a proxy can do so for one alone. */
 const MAX_PATIENT_TRIES = 50;
 
-export type Fault = { readonly outcome: ImportFault; readonly code?: string };
+/** What is known of a file besides its bytes. */
+export type Told = {
+  readonly relative: Buffer;
+  readonly sha256: string;
+  /** What its side file says; null: it has none. */
+  readonly side: CallFields | null;
+};
+
+export type Fault = {
+  readonly outcome: ImportFault;
+  readonly code?: string;
+  /** For whoever watches; it stands in no journal and no report. */
+  readonly reason?: string;
+};
 type Later = {
   readonly outcome: 'later';
   readonly code: string;
   readonly retryAfter: number | null;
   readonly stopped: boolean;
 };
-export type Verified = Pick<JournalEntry, 'sha256' | 'recording' | 'created'> & {
+export type Verified = Pick<JournalEntry, 'sha256' | 'recording' | 'created' | 'side'> & {
   readonly outcome: 'verified';
+  readonly reason?: never;
 };
 type Try = Verified | Fault | Later;
 
@@ -46,8 +61,7 @@ export const createDeliverFile = ({ client, questions, gate, callOf, onWaiting }
   /** Bytes, then what lies in the vault: only a digest that the vault reckons from its store makes a file verified. */
   const tryOnce = async (
     file: OpenFile,
-    relative: Buffer,
-    sha256: string,
+    { relative, sha256, side }: Told,
     signal: AbortSignal,
   ): Promise<Try> => {
     const name = nameOf(relative);
@@ -57,7 +71,7 @@ export const createDeliverFile = ({ client, questions, gate, callOf, onWaiting }
       bytes: file.bytes,
       sha256,
       mediaType: mediaTypeOf(name) ?? 'application/octet-stream',
-      metadata: callOf(relative, file, sha256),
+      metadata: callOf(relative, file, sha256, side),
       signal,
     });
     if (delivery.outcome === 'refused') return { outcome: 'refused', code: delivery.code };
@@ -78,12 +92,7 @@ export const createDeliverFile = ({ client, questions, gate, callOf, onWaiting }
     return (await client.ask('GET', '/healthz', { signal }))?.status === 200;
   };
 
-  return async (
-    file: OpenFile,
-    relative: Buffer,
-    sha256: string,
-    signal: AbortSignal,
-  ): Promise<Verified | Fault> => {
+  return async (file: OpenFile, told: Told, signal: AbortSignal): Promise<Verified | Fault> => {
     for (let tries = 1; ; ) {
       const before = answered;
       const passage = await gate.enter(signal);
@@ -92,7 +101,7 @@ export const createDeliverFile = ({ client, questions, gate, callOf, onWaiting }
       let result: Try;
       let pauseMs = 0;
       try {
-        result = await tryOnce(file, relative, sha256, signal);
+        result = await tryOnce(file, told, signal);
         finding = result.outcome !== 'later' ? 'answers' : { retryAfter: result.retryAfter };
       } finally {
         pauseMs = gate.leave(passage, finding);

@@ -1,6 +1,9 @@
+import { isAppError } from '../../core/errors.ts';
 import type { LegacyPattern, ParseLegacyName } from '../../core/legacy-names.ts';
 import { mayHoldNumber, nameMayHoldNumber } from '../../core/number-like.ts';
 import { FileChanged, openFile } from '../file-digest.ts';
+import type { SideOptions } from '../side-fields.ts';
+import { isSideFile, openSideFile, readSideFile } from '../side-files.ts';
 import { nameOf, pathText } from './call-of.ts';
 import { examine } from './inspect.ts';
 import type { ImportFault } from './journal.ts';
@@ -27,6 +30,8 @@ export type Inventory = {
   /** Bytes for bytes what another file is. */
   readonly duplicates: number;
   readonly empty: number;
+  /** That say more of a recording beside them. */
+  readonly sideFiles: number;
   /** By what is wrong with them (docs/formats.md); they are kept and flagged. */
   readonly flags: Readonly<Record<string, number>>;
   readonly exceptions: Readonly<Partial<Record<ImportFault, number>>>;
@@ -42,10 +47,25 @@ const HARMLESS: ReadonlySet<string> = new Set(['silent', 'one_sided', 'type_mism
 
 const isNumber = (value: string | null): boolean => value !== null && value.replace(/\D/g, '').length >= 6;
 
+const isSideRead = async (path: Buffer, sides: SideOptions): Promise<boolean> => {
+  let side: Awaited<ReturnType<typeof openSideFile>> = null;
+  try {
+    side = await openSideFile(path);
+    if (side !== null) await readSideFile(side, sides);
+    return true;
+  } catch (error) {
+    if (isAppError(error, 'not_acceptable_metadata')) return false;
+    throw error;
+  } finally {
+    await side?.file.close();
+  }
+};
+
 export type InventoryOptions = {
   readonly folder: string;
   readonly parallel: number;
   readonly parse: ParseLegacyName;
+  readonly sides: SideOptions;
   /** Told of everything that an import would leave where it is. */
   readonly onException: (outcome: ImportFault, relative: Buffer) => void;
   readonly onProgress: (files: number, bytes: number) => void;
@@ -53,7 +73,7 @@ export type InventoryOptions = {
 
 /** Reads the whole share and changes nothing; asks no vault. */
 export const takeInventory = async (options: InventoryOptions, signal: AbortSignal): Promise<Inventory> => {
-  const { folder, parallel, parse, onException, onProgress } = options;
+  const { folder, parallel, parse, sides, onException, onProgress } = options;
   const digests = createSeenTable();
   const counts = {
     formats: {} as Counts,
@@ -63,7 +83,7 @@ export const takeInventory = async (options: InventoryOptions, signal: AbortSign
   };
   const sums = { files: 0, bytes: 0, recordings: 0, recordingBytes: 0, ms: 0, unknownLength: 0 };
   const names = { namesWithNumber: 0, namesPerhaps: 0 };
-  let [duplicates, empty] = [0, 0];
+  let [duplicates, empty, sideFiles] = [0, 0, 0];
 
   const leave = (outcome: ImportFault, relative: Buffer): void => {
     add(counts.exceptions, outcome);
@@ -84,9 +104,14 @@ export const takeInventory = async (options: InventoryOptions, signal: AbortSign
     if (file === null) return leave('special', found.relative);
     try {
       sums.bytes += file.bytes;
+      if (await isSideFile(found.path)) {
+        sideFiles += 1;
+        return;
+      }
       const { kind, sha256, facts } = await examine(file, nameOf(found.relative), cut);
       readName(found.relative);
       if (kind !== 'recording') return leave(kind, found.relative);
+      if (!(await isSideRead(found.path, sides))) return leave('bad_side_file', found.relative);
       sums.recordings += 1;
       sums.recordingBytes += file.bytes;
       if (file.bytes === 0) empty += 1;
@@ -121,5 +146,5 @@ export const takeInventory = async (options: InventoryOptions, signal: AbortSign
     signal,
   );
   const { ms, ...rest } = sums;
-  return { ...rest, hours: Math.round(ms / 360_000) / 10, ...counts, ...names, duplicates, empty };
+  return { ...rest, hours: Math.round(ms / 360_000) / 10, ...counts, ...names, duplicates, empty, sideFiles };
 };

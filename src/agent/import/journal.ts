@@ -4,9 +4,10 @@ import { type FileHandle, open, realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { AppError } from '../../core/errors.ts';
 import type { FileState } from '../file-digest.ts';
+import type { SideKind } from '../side-fields.ts';
 import { createSeenTable } from './seen-table.ts';
 
-/** Everything that is not `verified` or `wiped`: the file stays, and the report names it. */
+/** Everything that is not `verified`, `wiped` or `side_file`: the file stays, and the report names it. */
 export const importFaults = [
   'link',
   'special',
@@ -20,9 +21,11 @@ export const importFaults = [
   'refused',
   'undelivered',
   'damaged_in_vault',
+  'bad_side_file',
 ] as const;
 export type ImportFault = (typeof importFaults)[number];
-export type Outcome = 'verified' | 'wiped' | ImportFault;
+/** `side_file`: it says what a recording beside it is, and goes with that. */
+export type Outcome = 'verified' | 'wiped' | 'side_file' | ImportFault;
 
 /** One line of the journal: what became of one file. The last line of a file counts. Holds no name. */
 export type JournalEntry = {
@@ -39,6 +42,13 @@ export type JournalEntry = {
   readonly recording?: string;
   /** False: the vault had these bytes already, from another name, another agent or a run that was cut off. */
   readonly created?: boolean;
+  /** The side file whose facts went along: which file it was, in which state. */
+  readonly side?: {
+    readonly kind: SideKind;
+    readonly ino: string;
+    readonly mtimeNs: string;
+    readonly bytes: number;
+  };
 };
 
 type Header = {
@@ -261,7 +271,10 @@ export const stateOf = ({ ino, mtimeNs, size }: FileState) => ({
   mtimeNs: String(mtimeNs),
   bytes: Number(size),
 });
-export const isSameFile = (entry: JournalEntry, state: FileState): boolean => {
+export const isSameFile = (
+  entry: Pick<JournalEntry, 'ino' | 'mtimeNs' | 'bytes'>,
+  state: FileState,
+): boolean => {
   const { ino, mtimeNs, bytes } = stateOf(state);
   return entry.ino === ino && entry.mtimeNs === mtimeNs && entry.bytes === bytes;
 };

@@ -8,6 +8,8 @@ export type Totals = {
   readonly verified: number;
   readonly wiped: number;
   readonly exceptions: number;
+  /** That went along with recordings, and are counted among the files alone. */
+  readonly sideFiles: number;
   /** Of the verified and wiped. */
   readonly bytes: number;
   /** Of the exceptions. */
@@ -33,7 +35,7 @@ export const writeReport = async (
 ): Promise<Report> => {
   const hash = createHash('sha256');
   const reasons: Partial<Record<Outcome, number>> = {};
-  let [files, verified, wiped, exceptions, bytes] = [0, 0, 0, 0, 0];
+  let [files, verified, wiped, sideFiles, exceptions, bytes] = [0, 0, 0, 0, 0, 0];
   const temporary = `${path}.new`;
   const handle = await open(temporary, 'w', 0o600);
   try {
@@ -52,6 +54,7 @@ export const writeReport = async (
       files += 1;
       if (entry.outcome === 'verified') verified += 1;
       else if (entry.outcome === 'wiped') wiped += 1;
+      else if (entry.outcome === 'side_file') sideFiles += 1;
       else {
         exceptions += 1;
         reasons[entry.outcome] = (reasons[entry.outcome] ?? 0) + 1;
@@ -59,7 +62,15 @@ export const writeReport = async (
       if (kept) bytes += entry.bytes ?? 0;
       await write(lineOf(entry));
     }
-    const totals: Totals = { files, verified: verified + wiped, wiped, exceptions, bytes, reasons };
+    const totals: Totals = {
+      files,
+      verified: verified + wiped,
+      wiped,
+      exceptions,
+      sideFiles,
+      bytes,
+      reasons,
+    };
     await write(`${JSON.stringify(totals)}\n`, true);
     await handle.sync();
     await rename(temporary, path);

@@ -10,6 +10,7 @@ export type Exception = {
   readonly file: string;
   readonly outcome: Outcome;
   readonly code?: string;
+  readonly reason?: string;
   readonly name: string;
 };
 
@@ -113,8 +114,9 @@ export const runImport = async (
       folder,
       parallel,
       async (found, cut) => {
-        const { entry, bytes, before } = await takeFile(found, cut);
+        const { entry, bytes, before, reason } = await takeFile(found, cut);
         const verified = entry.outcome === 'verified';
+        const stays = !verified && entry.outcome !== 'side_file';
         progress = {
           ...progress,
           files: progress.files + 1,
@@ -123,12 +125,16 @@ export const runImport = async (
           before: progress.before + (before ? 1 : 0),
           beforeBytes: progress.beforeBytes + (before ? bytes : 0),
           again: progress.again + (verified && entry.created === false ? 1 : 0),
-          exceptions: progress.exceptions + (verified ? 0 : 1),
+          exceptions: progress.exceptions + (stays ? 1 : 0),
         };
-        if (!verified) {
+        if (stays) {
           const { file, outcome, code } = entry;
           const name = plainName(pathText(found.relative));
-          onException({ file, outcome, ...(code === undefined ? {} : { code }), name });
+          onException({
+            ...{ file, outcome, name },
+            ...(code === undefined ? {} : { code }),
+            ...(reason === undefined ? {} : { reason }),
+          });
         }
         onProgress(progress);
       },

@@ -1,8 +1,10 @@
 import { unlink } from 'node:fs/promises';
+import { isAppError } from '../../core/errors.ts';
 import { openFile } from '../file-digest.ts';
 import { pause } from '../pause.ts';
+import { openSideFile, removeTogether, type SideFile } from '../side-files.ts';
 import type { VaultQuestions } from '../vault-questions.ts';
-import { isSameFile, type Journal } from './journal.ts';
+import { isSameFile, type Journal, type JournalEntry } from './journal.ts';
 import { forAll } from './run-import.ts';
 import type { Found } from './walk.ts';
 
@@ -36,6 +38,10 @@ export const createWipe = ({ folder, parallel, journal, questions, onWiped }: Wi
     }
   };
 
+  /** What says more of a recording than the vault was told does not go, and neither does the recording. */
+  const isTold = (side: SideFile | null, { side: known }: JournalEntry): boolean =>
+    side === null || (known !== undefined && known.kind === side.kind && isSameFile(known, side.file.state));
+
   /** Null: not one of those that may go. */
   const wipe = async (
     found: Found & { readonly kind: 'file' },
@@ -47,18 +53,23 @@ export const createWipe = ({ folder, parallel, journal, questions, onWiped }: Wi
       return null;
     const opened = await openFile(found.path).catch(() => null);
     if (opened === null) return 'changed';
+    let side: SideFile | null = null;
     try {
+      side = await openSideFile(found.path);
+      if (!isTold(side, known)) return 'changed';
       if (!isSameFile(known, opened.state) || (await opened.digest(signal)) !== known.sha256)
         return 'changed';
       const stored = await isStored(known.recording, signal);
       if (stored !== true) return stored;
       // As near to the end as can be: what stands under the name is what was read.
       if (!(await opened.unchanged())) return 'changed';
-      await unlink(found.path);
+      await removeTogether(side, found.path, () => unlink(found.path).then(() => true));
     } catch (error) {
       signal.throwIfAborted();
-      return (error as NodeJS.ErrnoException).code === 'ECHANGED' ? 'changed' : 'not_removed';
+      const isOther = isAppError(error, 'not_acceptable_metadata');
+      return isOther || (error as NodeJS.ErrnoException).code === 'ECHANGED' ? 'changed' : 'not_removed';
     } finally {
+      await side?.file.close();
       await opened.close();
     }
     await journal.append({ ...known, outcome: 'wiped' });

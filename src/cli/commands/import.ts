@@ -18,7 +18,7 @@ import { createVaultQuestions, type VaultQuestions } from '../../agent/vault-que
 import { AppError } from '../../core/errors.ts';
 import { createLegacyNames, type ParseLegacyName } from '../../core/legacy-names.ts';
 import { processEnvironment } from '../../environment.ts';
-import type { GivenField } from '../agent-arguments.ts';
+import { type GivenField, sidesOf } from '../agent-arguments.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { createImportTalk, type ImportTalk } from '../import-talk.ts';
 import { say } from '../print.ts';
@@ -30,6 +30,7 @@ export type ImportOptions = AgentOptions & {
   readonly timeZone: string;
   readonly pattern?: string;
   readonly field: readonly GivenField[];
+  readonly sideField: readonly GivenField[];
   readonly parallel: number;
   /** In milliseconds. */
   readonly minAge: number;
@@ -54,6 +55,7 @@ const dryRun = async (folder: string, options: ImportOptions, signal: AbortSigna
       folder,
       parallel: options.parallel,
       parse: parserOf(options),
+      sides: sidesOf(options),
       onException: (outcome, relative) => {
         // Without a journal there is no id: what is left, without names, is counted.
         if (options.showNames === true)
@@ -178,6 +180,7 @@ const importAll = async (folder: string, options: ImportOptions, signal: AbortSi
       gate: createDeliveryGate(PAUSES),
       journal,
       callOf: createCallOf({ parse, last: Object.fromEntries(options.field), now: Date.now }),
+      sides: sidesOf(options),
       minAgeMs: options.minAge,
       now: Date.now,
       onWaiting: patience.waiting,
