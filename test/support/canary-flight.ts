@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { canary } from './canary.ts';
 import { generatedCall } from './generated-call.ts';
 import { type Ask, formOf, uploadForm } from './http-client.ts';
+import { openingFrame, openLive } from './live-sender.ts';
 import type { Scene } from './scene.ts';
 import { metadataHeader } from './tus.ts';
 
@@ -89,6 +90,43 @@ const inParts = async ({ http, home }: Scene): Promise<void> => {
     token: home.source.apiKey,
     headers: { ...noise, 'tus-resumable': '1.0.0' },
   });
+};
+
+/** Calls that are recorded while they last: one that is stored, and others that are refused. */
+const live = async ({ http, home }: Scene): Promise<string[]> => {
+  const { apiKey } = home.source;
+  const opening = openingFrame({
+    callSid: `${both}-${randomUUID()}`,
+    ...{ from: number, to: international, personalNumber, agentId: `${word} ${number}` },
+    ...{
+      callId: both,
+      accountSid: both,
+      traceId: digits,
+      originatingSipTrunkName: both,
+      customerData: { [both]: number },
+    },
+  });
+  const begin = async (frame: object) => {
+    const call = await openLive(http.url, {
+      apiKey,
+      headers: { Origin: `http://${both}`, 'User-Agent': both },
+    });
+    call.say(frame);
+    call.say({ event: 'dtmf', dtmf: digits, duration: both });
+    await call.sound(taintedAudio().subarray(44));
+    return call;
+  };
+  const stored = await begin(opening);
+  const refused = await begin({ ...opening, mixType: both, [both]: number });
+  const broken = await begin({ ...opening, careUnit: both });
+  const elsewhere = await openLive(http.url, {
+    apiKey: both,
+    path: `/v1/ingest/jambonz/record/${both}`,
+    headers: { 'Sec-WebSocket-Protocol': word, 'Sec-WebSocket-Key': both },
+  });
+  const closed = await Promise.all([stored.hangUp(), refused.closed, broken.closed]);
+  if (closed[0]?.reason !== 'stored') throw new Error(`a live call was not stored: ${closed[0]?.reason}`);
+  return [...closed.map(({ code, reason }) => `${code} ${reason}`), elsewhere.reply.text];
 };
 
 /** Calls that are announced, and what rtpengine says of one; taken and refused. */
@@ -306,5 +344,5 @@ export const release = async (scene: Scene): Promise<string[]> => {
   ];
   for (const [method, path, ask] of all) await http.ask(method, path, ask);
   await inParts(scene);
-  return Promise.all(broken(key).map((bytes) => raw(http.url, bytes)));
+  return [...(await live(scene)), ...(await Promise.all(broken(key).map((bytes) => raw(http.url, bytes))))];
 };
