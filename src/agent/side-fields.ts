@@ -90,9 +90,13 @@ const renamed = (given: Given, renames: SideOptions['renames']): [string, unknow
 
 const TIMES: ReadonlySet<string> = new Set(['startedAt', 'endedAt']);
 const WITH_OFFSET = /T.*(?:Z|[+-]\d\d:\d\d)$/i;
+/** Longer than any time; the pattern above goes over a text once for each of its letters T. */
+const MAX_TIME_CHARS = 64;
 /** What is no time is passed on, for the vault to refuse. */
 const placed = (value: unknown, clock: WallClock): unknown =>
-  typeof value === 'string' && !WITH_OFFSET.test(value) ? (instantOfText(value, clock) ?? value) : value;
+  typeof value === 'string' && value.length <= MAX_TIME_CHARS && !WITH_OFFSET.test(value)
+    ? (instantOfText(value, clock) ?? value)
+    : value;
 
 /**
  * What a side file says of its call: attacker-controlled, and bounded. JSON with our fields; XML with one element for a field,

@@ -41,6 +41,12 @@ test.each<readonly [string, SideKind, string | Buffer, RegExp]>([
   ],
   ['a field twice', 'xml', `<call><queue>a</queue><queue>${NUMBER}</queue></call>`, /queue is named twice/],
   ['XML that is none', 'xml', `<call>${NUMBER}`, /call is not well-formed/],
+  [
+    'a time without end',
+    'xml',
+    `<c><endedAt>${'T'.repeat(250_000)}</endedAt></c>`,
+    /endedAt is not in a form/,
+  ],
   ['two SIPREC calls', 'xml', '<recording><session id="a"/><session id="b"/></recording>', /several calls/],
   ['two rows', 'csv', `callId,callerNumber\na,${NUMBER}\nb,${NUMBER}\n`, /line 3 is beyond the first 1 rows/],
   ['names alone', 'csv', 'callId,callerNumber\n', /no row/],
