@@ -1,5 +1,5 @@
-import { hash } from 'node:crypto';
 import { HASH_BYTES } from './merkle.ts';
+import { sha256 } from './sha256.ts';
 
 /**
  * How a body gets into the tree without being in it. The commitment c = SHA-256(0x02 ‖ salt ‖ body) is what the log keeps
@@ -23,7 +23,7 @@ export const commitmentOf = (salt: Uint8Array, body: string): Buffer => {
   if (bodyInput.length < length) bodyInput = Buffer.alloc(length * 2, BODY_PREFIX);
   bodyInput.set(salt, 1);
   bodyInput.write(body, 1 + SALT_BYTES);
-  return hash('sha256', bodyInput.subarray(0, length), 'buffer');
+  return sha256(bodyInput.subarray(0, length));
 };
 
 /** The 33 bytes the tree is built over. */
@@ -34,5 +34,5 @@ export const logEntryOf = (commitment: Uint8Array): Buffer =>
 export const leafOf = (commitment: Uint8Array): Buffer => {
   if (commitment.length !== HASH_BYTES) throw new RangeError('a commitment has 32 bytes');
   leafInput.set(commitment, 2);
-  return hash('sha256', leafInput, 'buffer');
+  return sha256(leafInput);
 };

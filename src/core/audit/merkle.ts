@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto';
+import { sha256 } from './sha256.ts';
 
 /**
  * The tree of RFC 6962 §2.1 over SHA-256, kept as a compact range: the roots of the perfect subtrees that a log of `size`
@@ -25,8 +25,7 @@ export const emptyRange: CompactRange = Object.freeze({ size: 0, hashes: Object.
 const nodeInput = Buffer.alloc(1 + 2 * HASH_BYTES, NODE_PREFIX);
 
 /** SHA-256(0x00 ‖ entry). */
-export const leafHash = (entry: Uint8Array): Buffer =>
-  hash('sha256', Buffer.concat([Buffer.of(LEAF_PREFIX), entry]), 'buffer');
+export const leafHash = (entry: Uint8Array): Buffer => sha256(Buffer.concat([Buffer.of(LEAF_PREFIX), entry]));
 
 /** SHA-256(0x01 ‖ left ‖ right); both 32 bytes. */
 export const nodeHash = (left: Uint8Array, right: Uint8Array): Buffer => {
@@ -34,7 +33,7 @@ export const nodeHash = (left: Uint8Array, right: Uint8Array): Buffer => {
     throw new RangeError('a node joins two 32-byte hashes');
   nodeInput.set(left, 1);
   nodeInput.set(right, 1 + HASH_BYTES);
-  return hash('sha256', nodeInput, 'buffer');
+  return sha256(nodeInput);
 };
 
 /** The range after appending `leaves` (leaf hashes, in order). Completed nodes of the stored levels go to `onNode` in log order. */
@@ -62,7 +61,7 @@ export const extendRange = (
 /** Root of the tree, 32 bytes; of an empty log SHA-256 of nothing, as the RFC says. */
 export const rootOf = (range: CompactRange): Buffer => {
   let root = range.hashes.at(-1);
-  if (root === undefined) return hash('sha256', '', 'buffer');
+  if (root === undefined) return sha256('');
   for (let i = range.hashes.length - 2; i >= 0; i -= 1) root = nodeHash(range.hashes[i]!, root);
   return root;
 };

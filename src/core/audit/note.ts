@@ -1,4 +1,5 @@
-import { createPublicKey, hash, type KeyObject, verify } from 'node:crypto';
+import { createPublicKey, type KeyObject, verify } from 'node:crypto';
+import { sha256 } from './sha256.ts';
 
 /**
  * C2SP signed-note: a text, a blank line, and one line per signature. And C2SP tlog-cosignature, whose signatures carry the
@@ -40,10 +41,7 @@ export const strictBase64 = (text: string): Buffer | null => {
 };
 
 const keyIdOf = (name: string, type: KeyType, publicKey: Buffer): Buffer =>
-  hash('sha256', Buffer.concat([Buffer.from(`${name}\n`), Buffer.of(type), publicKey]), 'buffer').subarray(
-    0,
-    ID_BYTES,
-  );
+  sha256(Buffer.concat([Buffer.from(`${name}\n`), Buffer.of(type), publicKey])).subarray(0, ID_BYTES);
 
 /** Throws RangeError for a name with white space, plus or control characters, and for a key that is not 32 bytes. */
 export const noteKey = (name: string, type: KeyType, publicKey: Buffer): NoteKey => {
