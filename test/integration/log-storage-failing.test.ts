@@ -4,6 +4,7 @@ import { serverProcesses } from '../../src/storage/postgres-leftovers.ts';
 import { type Call, type CareLineVault, newCall, startCareLine } from '../support/care-line.ts';
 import { isAlive, until } from '../support/child.ts';
 import { jsonOf, type Reply } from '../support/http-client.ts';
+import { openingFrame, openLive } from '../support/live-sender.ts';
 import { startTestDatabase, type TestDatabase } from '../support/postgres.ts';
 import { readSlowly } from '../support/slow-clients.ts';
 import {
@@ -111,6 +112,25 @@ describe('PDL-3, ASVS 16.5.3 no log, no sound: EXECUTE on the append function re
     await expectNothingOf(listen(), known.audio, 503);
     await grant();
     await expectRecovery(refused);
+  });
+
+  test('a live call whose end cannot be logged is not acknowledged, and no trace of it is shown', async () => {
+    const call = newCall(100_000);
+    const dial = () => openLive(world.vault.url, { apiKey: world.line.apiKey });
+    const [begun, late] = [await dial(), await dial()];
+    const opening = openingFrame({ callSid: call.callId });
+    begun.say(opening);
+    await begun.sound(call.audio);
+    await until(async () => {
+      const { rows } = await superuser.query('SELECT FROM recording WHERE status = $1', ['intent']);
+      return rows.length === 1;
+    });
+    await revoke();
+    expect(await begun.hangUp()).toEqual({ code: 1011, reason: 'log_unavailable' });
+    late.say(opening);
+    expect(await late.closed).toEqual({ code: 1011, reason: 'log_unavailable' });
+    await grant();
+    await expectRecovery(call);
   });
 
   test('nobody asks for an entry, one only goes on listening: his next piece after five seconds is refused', async () => {
