@@ -7,12 +7,15 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { MP3_FRAME_BYTES, mp3Frames } from '../test/support/audio-files.ts';
 import { peakMiBWhile } from '../test/support/resident-memory.ts';
+import { createBucket, s3Settings } from '../test/support/s3-bucket.ts';
 import { processorMs } from './processor-time.ts';
 import { row, startVault, warmPageCache, wav } from './scene.ts';
 
 /**
  * `npm run bench:import [calls]`: an old share of WAV and MP3 of 1 to 4 MB, imported into a vault with every file read back, against
  * `rclone copy` into an encrypted remote on the same disk, `sync` and `rclone check --download` of it. Needs rclone.
+ *
+ * With the settings that `scripts/s3-server.sh start` prints in the environment, vault and remote lie in buckets of that server.
  */
 const CALLS = Number(process.argv[2] ?? 100);
 const PARALLEL = process.env.BENCH_PARALLEL ?? '4';
@@ -91,15 +94,52 @@ const measure = async (act: () => Promise<number>, serverPid: number | null): Pr
   };
 };
 
+type Place = {
+  /** For the vault. */
+  readonly env: Readonly<Record<string, string>>;
+  /** What rclone's encrypted remote lies in, and the remote of that, if it is one. */
+  readonly remote: string;
+  readonly config: string;
+  readonly close: () => Promise<void>;
+};
+
+const folderOf = (home: string): Place => ({
+  env: {},
+  remote: join(home, 'sealed'),
+  config: '',
+  close: async () => undefined,
+});
+
+/** Two buckets of one server: one for each side. */
+const bucketsOf = async (): Promise<Place> => {
+  const { endpoint, region, accessKeyId, secretAccessKey } = s3Settings();
+  const [theirs, ours] = [await createBucket({ versions: false }), await createBucket({ versions: false })];
+  return {
+    env: {
+      S3_ENDPOINT: endpoint,
+      S3_REGION: region,
+      S3_BUCKET: ours.bucket,
+      S3_ACCESS_KEY_ID: accessKeyId,
+      S3_SECRET_ACCESS_KEY: secretAccessKey,
+    },
+    remote: `bucket:${theirs.bucket}`,
+    config: `[bucket]\ntype = s3\nprovider = Ceph\nendpoint = ${endpoint}\nregion = ${region}\naccess_key_id = ${accessKeyId}\nsecret_access_key = ${secretAccessKey}\n`,
+    close: async () => {
+      for (const bucket of [theirs, ours]) await bucket.close();
+    },
+  };
+};
+
 const home = await mkdtemp(join(tmpdir(), 'cvi-'));
 const share = join(home, 'share');
+const place = process.env.S3_ENDPOINT === undefined ? folderOf(home) : await bucketsOf();
 // Unlike in the other measurements nothing is bound to a core: the other side is not either.
-const vault = await startVault([]);
+const vault = await startVault([], place.env);
 try {
   const bytes = await makeShare(share);
   const { stdout: password } = await run('rclone', ['obscure', 'a password of the bench']);
   const config = join(home, 'rclone.conf');
-  const remote = `[sealed]\ntype = crypt\nremote = ${join(home, 'sealed')}\npassword = ${password.trim()}\n`;
+  const remote = `${place.config}[sealed]\ntype = crypt\nremote = ${place.remote}\npassword = ${password.trim()}\n`;
   await writeFile(config, remote, { mode: 0o600 });
   const rclone = (...args: string[]) =>
     program('rclone', ['--config', config, '--transfers', PARALLEL, ...args]);
@@ -140,5 +180,6 @@ try {
   row(['  the same by processor time', theirs.cpuMs / ours.cpuMs]);
 } finally {
   await vault.close();
+  await place.close();
   await rm(home, { recursive: true, force: true });
 }

@@ -47,9 +47,16 @@ export type BenchVault = {
   close(): Promise<void>;
 };
 
-/** A real vault on the embedded default with one source and one nurse. */
-export const startVault = async (wrapper: readonly string[] = pinned): Promise<BenchVault> => {
-  const folder = await newVaultFolder({ REQUESTS_PER_MINUTE: '10000000', ACCESS_TOKEN_SECONDS: '3600' });
+/** A real vault on the embedded default, but for what `env` says, with one source and one nurse. */
+export const startVault = async (
+  wrapper: readonly string[] = pinned,
+  env: Readonly<Record<string, string>> = {},
+): Promise<BenchVault> => {
+  const folder = await newVaultFolder({
+    REQUESTS_PER_MINUTE: '10000000',
+    ACCESS_TOKEN_SECONDS: '3600',
+    ...env,
+  });
   const running = await folder.start({}, wrapper);
   const admin = JSON.parse(
     (await folder.cli('admin-create', '--organisation', 'Bench', '--email', 'admin@bench.example', '--json'))
