@@ -27,7 +27,9 @@ export const audioStemOf = (path: Buffer): Buffer | null =>
 
 /** `call.wav` or `call` for `call.wav.xml` or `call.xml`; null for a name that is none of a side file. */
 export const sideBaseOf = (path: Buffer): { readonly kind: SideKind; readonly base: Buffer } | null => {
-  const kind = sideKinds.find((one) => path.subarray(-5).toString('latin1').endsWith(`.${one}`));
+  const kind = sideKinds.find((one) =>
+    path.subarray(-5).toString('latin1').toLowerCase().endsWith(`.${one}`),
+  );
   return kind === undefined ? null : { kind, base: withoutEnding(path) };
 };
 
@@ -37,7 +39,13 @@ type Candidate = Omit<SideFile, 'file'>;
 export const sideCandidates = (path: Buffer): readonly Candidate[] => {
   const stem = audioStemOf(path);
   const of = (base: Buffer, isOfStem: boolean): Candidate[] =>
-    sideKinds.map((kind) => ({ kind, path: Buffer.concat([base, Buffer.from(`.${kind}`)]), isOfStem }));
+    sideKinds.flatMap((kind) =>
+      [kind, kind.toUpperCase()].map((ending) => ({
+        kind,
+        path: Buffer.concat([base, Buffer.from(`.${ending}`)]),
+        isOfStem,
+      })),
+    );
   return [...of(path, false), ...(stem === null ? [] : of(stem, true))];
 };
 
@@ -54,6 +62,9 @@ const open = async (candidate: Candidate): Promise<SideFile | null> => {
   throw refused('its side file is a link, or no file at all');
 };
 
+const isSameInode = (a: OpenFile, b: OpenFile): boolean =>
+  a.state.ino === b.state.ino && a.state.dev === b.state.dev;
+
 /**
  * The side file of a recording; null when there is none. Throws `not_acceptable_metadata` where there is more than one, or one
  * that is no regular file, and what the system says of one that cannot be read.
@@ -63,7 +74,9 @@ export const openSideFile = async (path: Buffer): Promise<SideFile | null> => {
   try {
     for (const candidate of sideCandidates(path)) {
       const side = await open(candidate);
-      if (side !== null) found.push(side);
+      // Where letters large and small are one, both are the same file.
+      if (side !== null && found.some(({ file }) => isSameInode(file, side.file))) await side.file.close();
+      else if (side !== null) found.push(side);
     }
     if (found.length > 1) throw refused('it has more than one side file');
   } catch (error) {

@@ -69,6 +69,8 @@ test.each<readonly [string, (callId: string) => string]>([
     (callId) => siprecWith(callId).replace('0701740607@192.0.2.55&gt;', `${NUMBER}@192.0.2.55&gt;`),
   ],
   ['call.csv', (callId) => `callId,callerNumber\n${callId},${NUMBER}\n`],
+  ['call.wav.XML', (callId) => `<c><callId>${callId}</callId><callerNumber>${NUMBER}</callerNumber></c>`],
+  ['call.CSV', (callId) => `callId,callerNumber\n${callId},${NUMBER}\n`],
 ])('%s says who called, and goes along', async (name, textOf) => {
   const callId = randomUUID();
   host.put('call.wav', newCall());
