@@ -73,10 +73,15 @@ test('a live call goes on for as long as it brings sound', async () => {
 
 test('no answer to a ping: gone', async () => {
   await begin();
+  const closed = once(server.clients.values().next().value as WebSocket, 'close');
   // It reads nothing any more, and so answers nothing.
   client.pause();
+  const at = performance.now();
   expect(await heard()).toBe(0);
   expect(live.isCut()).toBe(true);
+  // At the second look, long before it is found to be too quiet; nobody is there to be told.
+  expect(performance.now() - at).toBeLessThan(PATIENCE.quietMs - 50);
+  expect((await closed)[0]).toBe(1006);
 });
 
 test('a sender who is not known any more is cut off; one whom nobody can look up now is not', async () => {
@@ -90,7 +95,8 @@ test('a sender who is not known any more is cut off; one whom nobody can look up
   await sleep(50);
   expect(over).toBe(false);
   known = async () => false;
-  await counted;
+  // Within a look or two, and not at last for its length.
+  expect(await counted).toBeLessThan(100_000);
 });
 
 test('the close is answered by whoever has stored the call, and not before', async () => {
