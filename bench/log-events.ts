@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Actor, AuditAction, AuditEvent, Outcome, Purpose } from '../src/core/events.ts';
+import { newEventId } from '../src/services/new-event-id.ts';
 
 /**
  * What an access log of six years holds: 20 organisations of very different size, 2,000 people of whom some work far more than
@@ -238,8 +239,8 @@ export const createLogEvents = (entries: number) => {
   let place = 0;
 
   return (): AuditEvent => {
-    const id = randomUUID();
     const at = timeOf(place, entries) + Math.floor(random() * 500);
+    const id = newEventId(at);
     place += 1;
     const drawn = actions[Math.floor(random() * actions.length)] as AuditAction;
     const told = drawn === 'playback.heard' ? open[Math.floor(random() * open.length)] : undefined;

@@ -5,6 +5,7 @@ import type { Authority, Caller } from './authority.ts';
 import { eventBase } from './event-base.ts';
 import type { IdentityChanges } from './identity-changes.ts';
 import { type AccountRequest, type NewAccount, nameOf } from './new-account.ts';
+import { newEventId } from './new-event-id.ts';
 import { type ListQuery, type Page, pageOf } from './page.ts';
 
 export type NewOrganisationRequest = {
@@ -48,7 +49,7 @@ export const foundOrganisation = async (
       at: base.at,
       adminEvent: {
         ...about,
-        id: newId(),
+        id: newEventId(base.at),
         action: 'user.changed',
         detail: { target: account.userId, change: 'created admin' },
       },

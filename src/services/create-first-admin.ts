@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import type { OrganisationTable } from '../storage/organisation-table.ts';
 import { foundOrganisation } from './administer-organisations.ts';
 import type { AuditedChanges } from './audited-change.ts';
 import type { IdentityChanges } from './identity-changes.ts';
 import { type AccountRequest, type NewAccount, nameOf } from './new-account.ts';
+import { newEventId } from './new-event-id.ts';
 
 export type CreateFirstAdminDeps = {
   readonly organisations: Pick<OrganisationTable, 'findByName'>;
@@ -34,7 +34,7 @@ export type FirstAdmin = {
  */
 export const createFirstAdmin = (deps: CreateFirstAdminDeps) => {
   const baseOf = (organisation: string | null) => ({
-    id: randomUUID() as string,
+    id: newEventId(deps.now()),
     at: deps.now(),
     actor: { type: 'operator', id: null, role: null } as const,
     organisation,

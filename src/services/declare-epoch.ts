@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { Contradiction } from '../audit/contradiction.ts';
 import type { EpochEntry } from '../audit/epoch-entries.ts';
 import type { AuditWriter } from '../audit/writer.ts';
@@ -7,6 +6,7 @@ import type { Role } from '../core/events.ts';
 import { canonicalEmail } from '../core/names.ts';
 import type { Passwords } from '../crypto/passwords.ts';
 import type { UserTable } from '../storage/user-table.ts';
+import { newEventId } from './new-event-id.ts';
 
 /** Attacker-controlled until they are checked. */
 export type Approver = { readonly email: string; readonly password: string };
@@ -91,7 +91,7 @@ const open = async (
   const writer = openWriter();
   try {
     const { seq } = await writer.append({
-      id: randomUUID(),
+      id: newEventId(now()),
       at: now(),
       action: 'log.epoch_opened',
       outcome: 'success',

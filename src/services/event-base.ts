@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import type { ActorContext } from '../core/access.ts';
 import type { Purpose } from '../core/events.ts';
+import { newEventId } from './new-event-id.ts';
 
 type About = {
   readonly recording?: string | null;
@@ -11,7 +11,7 @@ type About = {
 
 /** The common fields of an entry about what an actor did or tried in one request. */
 export const eventBase = (actor: ActorContext, request: string, at: number, about: About = {}) => ({
-  id: randomUUID() as string,
+  id: newEventId(at),
   at,
   actor: { type: actor.type, id: actor.id, role: actor.role },
   organisation: actor.organisation,

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { AuditWriter } from '../audit/writer.ts';
 import { AppError, isAppError } from '../core/errors.ts';
 import type { AuditEvent } from '../core/events.ts';
@@ -12,6 +11,7 @@ import type { UnitTable } from '../storage/unit-table.ts';
 import type { UserTable } from '../storage/user-table.ts';
 import type { Effect, Effects } from './audited-change.ts';
 import type { By, IdentityChanges, Millis, SourceSecretHashes } from './identity-changes.ts';
+import { newEventId } from './new-event-id.ts';
 
 export type IdentityTables = {
   readonly users: UserTable;
@@ -108,7 +108,7 @@ const userEffects = ({ users, sessions, audit }: IdentityEffectDeps): Effects<Ki
     const entry = (session: string) =>
       audit.append({
         ...by,
-        id: randomUUID(),
+        id: newEventId(at),
         at,
         action: 'session.closed',
         outcome: 'success',

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { AuditWriter } from '../audit/writer.ts';
 import { AppError } from '../core/errors.ts';
 import type { KeyRing } from '../crypto/key-ring.ts';
@@ -6,6 +5,7 @@ import { type RecoveryKey, recoveryKeyOf } from '../crypto/recovery-key.ts';
 import type { objectKeyOf } from '../storage/object-key.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { RecordingTable } from '../storage/recording-table.ts';
+import { newEventId } from './new-event-id.ts';
 import { envelopeOf } from './recording-envelope.ts';
 
 export type OpenKeyDeps = {
@@ -30,7 +30,7 @@ export const createOpenKey =
       throw new AppError('erased', 'This recording has been erased; its key is destroyed.');
     if (row.status !== 'stored') throw new AppError('not_found', 'There is no recording with this id.');
     const receipt = await deps.audit.append({
-      id: randomUUID(),
+      id: newEventId(deps.now()),
       at: deps.now(),
       action: 'recording.key_opened',
       outcome: 'success',

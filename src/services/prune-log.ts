@@ -1,10 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import type { LogBodies, OldestBodies, Prune } from '../audit/log-bodies.ts';
 import type { AuditReader } from '../audit/reader.ts';
 import type { AuditWriter } from '../audit/writer.ts';
 import { FEWEST_YEARS, yearsBefore } from '../core/audit/pruned.ts';
 import { AppError, isAppError } from '../core/errors.ts';
 import type { HoldTable } from '../storage/hold-table.ts';
+import { newEventId } from './new-event-id.ts';
 
 export type PruneLogDeps = {
   readonly audit: Pick<AuditWriter, 'append'>;
@@ -60,7 +60,7 @@ const tell = async ({ audit, log, floorYears, now }: PruneLogDeps, to: number): 
   const last = entries[0]?.event;
   if (last?.action === 'log.pruned' && last.detail.to === to && last.detail.floor === floorYears) return;
   await audit.append({
-    id: randomUUID(),
+    id: newEventId(now()),
     at: now(),
     action: 'log.pruned',
     outcome: 'success',

@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto';
 import type { AuditWriter } from '../audit/writer.ts';
+import { newEventId } from './new-event-id.ts';
 
 /**
  * The entry that the log was verified, at the command line or by the vault itself, and with what result; it follows what
@@ -12,7 +12,7 @@ export const createRecordVerification =
     by: 'operator' | 'system' = 'operator',
   ): Promise<number> => {
     const { seq } = await audit.append({
-      id: randomUUID(),
+      id: newEventId(now()),
       at: now(),
       action: 'log.verified',
       outcome: ok ? 'success' : 'failed',

@@ -1,6 +1,7 @@
 import type { AuditWriter } from '../audit/writer.ts';
 import { encodeEvent } from '../core/audit/entry.ts';
 import type { AuditEventOf } from '../core/events.ts';
+import { newEventId } from './new-event-id.ts';
 
 export type Refusal = {
   /** Keyed hash of the address prefix. */
@@ -34,7 +35,6 @@ type Deps = {
   readonly audit: Pick<AuditWriter, 'append'>;
   /** Milliseconds since 1970. */
   readonly now: () => number;
-  readonly newId: () => string;
   readonly limits?: RefusalLimits;
 };
 
@@ -62,9 +62,9 @@ const createBudget = (bytesPerDay: number) => {
 const eventOf = (
   { prefix, account, reason, request }: Refusal,
   count: number,
-  { now, newId }: Pick<Deps, 'now' | 'newId'>,
+  { now }: Pick<Deps, 'now'>,
 ): AuditEventOf<'session.refused'> => ({
-  id: newId(),
+  id: newEventId(now()),
   at: now(),
   action: 'session.refused',
   outcome: 'denied',

@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto';
 import type { AuditWriter } from '../audit/writer.ts';
 import { AppError, isAppError } from '../core/errors.ts';
 import { integrityFaultOf } from '../crypto/integrity.ts';
 import type { RecordingRow, RecordingTable } from '../storage/recording-table.ts';
+import { newEventId } from './new-event-id.ts';
 
 /** Told once per recording and ten minutes, so that a player's retries do not flood the log. */
 const QUIET_MS = 10 * 60_000;
@@ -37,7 +37,7 @@ export const createReportDamage = ({ recordings, audit, now, alarm }: ReportDama
       throw new AppError('not_found', 'There is no such recording.');
     alarm({ recording: row.id, fault });
     await audit.append({
-      id: randomUUID(),
+      id: newEventId(now()),
       at: now(),
       action: 'recording.damaged',
       outcome: 'failed',

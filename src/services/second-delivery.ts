@@ -4,6 +4,7 @@ import type { FieldEncryption } from '../crypto/field-encryption.ts';
 import type { RecordingRow, RecordingTable } from '../storage/recording-table.ts';
 import { type Ingested, type IngestRequest, ingested } from './ingest-request.ts';
 import { intentEvent } from './intent-event.ts';
+import { newEventId } from './new-event-id.ts';
 import type { IndexedFacts } from './recording-facts.ts';
 import type { SettleIntent } from './settle-intent.ts';
 import { HEARTBEAT_MS } from './upload-intent.ts';
@@ -18,7 +19,6 @@ export type SecondDeliveryDeps = {
   readonly audit: Pick<AuditWriter, 'append'>;
   readonly settle: SettleIntent;
   readonly now: () => number;
-  readonly newId: () => string;
 };
 
 /**
@@ -32,7 +32,7 @@ export const createSecondDelivery = (deps: SecondDeliveryDeps) => {
   /** The entry of a delivery that is not taken; under an id of its own, for the recording's own end was told long ago. */
   const refuse = async (row: RecordingRow, asked: Delivery, detail: { reason: string; bytes: number }) =>
     deps.audit.append({
-      ...intentEvent({ ...row, intentId: deps.newId() }, deps.now(), asked.request),
+      ...intentEvent({ ...row, intentId: newEventId(deps.now()) }, deps.now(), asked.request),
       action: 'recording.refused',
       outcome: 'denied',
       detail,

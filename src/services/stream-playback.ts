@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { AuditReader } from '../audit/reader.ts';
 import type { Receipt } from '../audit/receipt.ts';
@@ -11,6 +10,7 @@ import type { FieldEncryption } from '../crypto/field-encryption.ts';
 import type { PlaybackTable } from '../storage/playback-table.ts';
 import type { RecordingRow, RecordingTable } from '../storage/recording-table.ts';
 import type { AuthorisePiece, PieceRequest } from './authorise-piece.ts';
+import { newEventId } from './new-event-id.ts';
 import { pacer } from './playback-pace.ts';
 import type { ReadVerified } from './read-verified.ts';
 import { envelopeOf } from './recording-envelope.ts';
@@ -99,7 +99,7 @@ const createAuthoriseNext =
       const playback = isAppError(error, 'unauthenticated') ? await playbacks.find(asked.playbackId) : null;
       if (playback === null) throw error;
       await audit.append({
-        id: randomUUID(),
+        id: newEventId(now()),
         at: now(),
         action: 'access.denied',
         outcome: 'denied',

@@ -7,6 +7,7 @@ import type { RecordingTable } from '../storage/recording-table.ts';
 import type { IngestRequest } from './ingest-request.ts';
 import type { IntakeRules } from './intake-rules.ts';
 import { intentEvent } from './intent-event.ts';
+import { newEventId } from './new-event-id.ts';
 import { encodeFacts, factsPlace, type IndexedFacts, personalFactsOf, subjectOf } from './recording-facts.ts';
 import { type RemoveObjectDeps, removeObject } from './remove-object.ts';
 
@@ -40,7 +41,7 @@ const announcer =
     const intent: UploadIntent = {
       id,
       generation: asked.sealed?.generation ?? (newId() as GenerationId),
-      intentId: newId(),
+      intentId: newEventId(at.getTime()),
       organisationId: actor.organisation,
       sourceId: actor.id,
       unitId: rules.unitId,

@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto';
 import type { AuditAction, AuditEvent, AuditEventOf, EventDetails } from '../../src/core/events.ts';
+import { newEventId } from '../../src/services/new-event-id.ts';
 
 /** Ids that stay the same from run to run: `…0001` and so on. */
 export const fixedId = (number: number): string =>
@@ -109,4 +109,4 @@ type Differing = Partial<Omit<AuditEvent, 'action' | 'detail'>> & {
 
 /** An event nobody has appended yet. */
 export const freshEvent = ({ action = 'playback.opened', ...differing }: Differing = {}): AuditEvent =>
-  fixedEvent(action, { id: randomUUID(), ...differing } as never);
+  fixedEvent(action, { id: newEventId(Date.now()), ...differing } as never);

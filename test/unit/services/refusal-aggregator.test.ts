@@ -20,7 +20,6 @@ const create = (over: Partial<RefusalLimits> = {}) => {
       },
     },
     now: clock.now,
-    newId: randomUUID,
     limits: { windowMs: 60_000, windows: 100, bytesPerDay: 1_000_000, overflowMs: 3_600_000, ...over },
   });
   const refuse = (prefix: string, account: string | null = 'a1', reason = 'credentials') =>
