@@ -19,6 +19,12 @@ export const assertWhole = (request: FastifyRequest): void => {
   );
 };
 
+/** A body may be empty, but its framing must say so (RFC 9112 §6.3): a request without any was meant as something else. */
+export const assertBody = ({ headers }: FastifyRequest): void => {
+  if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) return;
+  throw new AppError('invalid_request', 'The request has no body: send the audio.');
+};
+
 /** The content types of a raw body, as /openapi.json names them. */
 export const rawMediaTypes = ['audio/*', 'application/octet-stream'] as const;
 

@@ -27,15 +27,11 @@ const form = (audio: Buffer): Promise<Reply> =>
     token: scene.home.source.apiKey,
     form: uploadForm({ callId: randomUUID(), careUnit: scene.own.id }, audio),
   });
-/** A body in chunks, of which there are none but the last. */
-const emptyInChunks = (): Promise<Reply> =>
+/** A raw body as the headers frame it, without a byte of it. */
+const nothingFramed = (framing: Readonly<Record<string, string>>): Promise<Reply> =>
   scene.http.put(`/v1/ingest/${randomUUID()}`, {
     token: scene.home.source.apiKey,
-    headers: {
-      'content-type': 'audio/wav',
-      'x-call-care-unit': scene.own.id,
-      'transfer-encoding': 'chunked',
-    },
+    headers: { 'x-call-care-unit': scene.own.id, ...framing },
   });
 
 /** What its nurse is told of it and hears. */
@@ -77,9 +73,15 @@ test('garbage that calls itself WAV', async () => {
   expect(await expectKept(kept, audio)).toEqual({ hasPeaks: false });
 });
 
-test('nothing at all, in no chunks', async () => {
+test.each<[string, () => Promise<Reply>]>([
+  ['in no chunks', () => nothingFramed({ 'content-type': 'audio/wav', 'transfer-encoding': 'chunked' })],
+  ['in no chunks of no type', () => nothingFramed({ 'transfer-encoding': 'chunked' })],
+  ['of length 0, as curl -T sends an empty file', () => nothingFramed({ 'content-length': '0' })],
+  ['of length 0 and a type', () => nothingFramed({ 'content-type': 'audio/wav', 'content-length': '0' })],
+  ['in a form', () => form(Buffer.alloc(0))],
+])('nothing at all, %s', async (_how, deliver) => {
   const nothing = Buffer.alloc(0);
-  const kept = jsonOf<Kept>(await emptyInChunks(), 201);
+  const kept = jsonOf<Kept>(await deliver(), 201);
   expect(kept).toMatchObject({ bytes: 0, durationMs: null });
   expect(kept.flags).toContain('empty');
   expect(await expectKept(kept, nothing)).toEqual({ hasPeaks: false });

@@ -4,6 +4,7 @@ import { generatedCall } from '../support/generated-call.ts';
 import { type Ask, type Form, formOf, type Reply, uploadForm } from '../support/http-client.ts';
 import { createIntegrator, type Entry } from '../support/integrator.ts';
 import { expectProblem } from '../support/problems.ts';
+import { openRaw, replyOf } from '../support/raw-http.ts';
 import { startScene } from '../support/scene.ts';
 import { expectUnchanged } from '../support/unchanged.ts';
 
@@ -56,16 +57,12 @@ const remember = (reply: Reply): Reply => {
 };
 const deliver = async (ask: Ask): Promise<Reply> =>
   remember(await scene.http.post('/v1/recordings', { token: scene.home.source.apiKey, ...ask }));
-const put = async (
-  name: string,
-  headers: Record<string, string> = {},
-  body: Buffer | string | null = audio,
-) =>
+const put = async (name: string, headers: Record<string, string> = {}, body: Buffer | string = audio) =>
   remember(
     await scene.http.put(`/v1/ingest/${name}`, {
       token: scene.home.source.apiKey,
       headers,
-      ...(body === null ? {} : { body }),
+      body,
     }),
   );
 
@@ -359,12 +356,26 @@ test('ASVS 5.2 too much: 413 before it is read, or as soon as it is too much', a
   expectProblem(await deliver({ form: uploadForm({ callId: randomUUID() }, slightly) }), 413, 'too_large');
 });
 
-test('a coded body, or none: 415 and 400', async () => {
+test('a coded body: 415', async () => {
   expectProblem(await put(randomUUID(), { 'content-encoding': 'gzip' }), 415, 'unsupported_media_type');
   // Refused like every coded request, before it is asked who sends it.
   told = [];
-  expectProblem(await put(randomUUID(), {}, null), 400, 'invalid_request');
 });
+
+test.each([{}, { 'content-type': 'audio/wav' }])(
+  'a request that frames no body (%j) is no recording',
+  async (headers) => {
+    const written = Object.entries({
+      host: 'x',
+      authorization: `Bearer ${scene.home.source.apiKey}`,
+      ...headers,
+    });
+    const { write, closed } = await openRaw(scene.http.url);
+    const lines = written.map(([name, value]) => `${name}: ${value}\r\n`);
+    write(`PUT /v1/ingest/${randomUUID()} HTTP/1.1\r\n${lines.join('')}connection: close\r\n\r\n`);
+    expectProblem(remember(replyOf(await closed)), 400, 'invalid_request');
+  },
+);
 
 test('PDL-2 whoever may not deliver is refused before a byte is read', async () => {
   const form = uploadForm({ callId: randomUUID() }, audio);

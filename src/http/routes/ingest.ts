@@ -1,7 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
 import { Type } from 'typebox';
-import { AppError } from '../../core/errors.ts';
 import { MAX_NAME_CHARS, metadataOfPut } from '../../core/ingest-headers.ts';
 import type { Services } from '../../services/services.ts';
 import { declaredDigest } from '../content-digest.ts';
@@ -20,7 +19,7 @@ import { readMultipartUpload } from '../multipart-upload.ts';
 import { Closed } from '../schemas/common.ts';
 import { FormUpload, RawUpload } from '../schemas/uploads.ts';
 import { uploadBody } from '../upload-body.ts';
-import { assertWhole, headerOf, rawMediaType } from '../upload-head.ts';
+import { assertBody, assertWhole, headerOf, rawMediaType } from '../upload-head.ts';
 import { type JambonzOptions, jambonzCalls } from './jambonz.ts';
 import { rtpengineRecordings } from './rtpengine.ts';
 import { type SealedOptions, sealedRecordings } from './sealed-recordings.ts';
@@ -92,9 +91,9 @@ const raw = (app: FastifyInstance, { services, limits }: Options, handOver: Hand
       const declaredSha256 = declaredDigest(headerOf(request));
       const metadata = metadataOfPut(name, request.raw.headersDistinct, services.now());
       const declaredBytes = declaredLength(request, limits.maxUploadBytes);
-      const body = request.body as Readable | undefined;
-      if (body === undefined)
-        throw new AppError('invalid_request', 'The request has no body: send the audio.');
+      assertBody(request);
+      // Of length 0 and no type the framework makes no body; it is a recording like one in no chunks: empty.
+      const body = (request.body as Readable | undefined) ?? request.raw;
       handOver(request);
       const result = await services.ingestRecording({
         actor,
