@@ -9,6 +9,7 @@ import { databaseProcesses, inDatabase } from '../support/vault-inspection.ts';
 
 let world: CareLineVault;
 let kept: KeptRecording;
+let erased: { readonly id: string; readonly organisation: string };
 let keyCommitment: Buffer;
 let vault: RunningVault;
 
@@ -16,6 +17,7 @@ beforeAll(async () => {
   world = await startCareLine();
   vault = world.vault;
   kept = await keepRecording(world, 300_000);
+  erased = await eraseOne();
   const text = 'SELECT key_commitment FROM recording WHERE id = $1';
   keyCommitment = await inDatabase(
     world.folder,
@@ -24,6 +26,14 @@ beforeAll(async () => {
   );
 });
 afterAll(() => world?.folder.remove());
+
+const eraseOne = async () => {
+  const { id, path } = await keepRecording(world, 1000);
+  const { http, admin } = world.line;
+  const asked = { token: await admin.token(), json: { reason: 'recorded_by_mistake' } };
+  expect((await http.delete(`/v1/recordings/${id}`, asked)).status).toBe(204);
+  return { id, organisation: path.split('/').at(-3) as string };
+};
 
 type OpenedKey = {
   readonly dek: string;
@@ -42,6 +52,22 @@ const keysOpened = async (): Promise<number> => {
   return inDatabase(
     world.folder,
     async (client) => (await client.query<{ count: number }>(text, [kept.id])).rows[0]!.count,
+  );
+};
+
+type Refused = {
+  readonly actor: object;
+  readonly organisation: string | null;
+  readonly recording: string;
+  readonly detail: object;
+};
+
+/** What the log says of keys that were asked for and not given, read past the vault. */
+const keysRefused = async (): Promise<Refused[]> => {
+  const text = `SELECT body FROM audit.entry WHERE body::jsonb ->> 'action' = 'access.denied'
+    AND body::jsonb ->> 'outcome' = 'denied' AND body::jsonb -> 'actor' ->> 'type' = 'operator' ORDER BY seq`;
+  return inDatabase(world.folder, async (client) =>
+    (await client.query<{ body: string }>(text)).rows.map(({ body }) => JSON.parse(body) as Refused),
   );
 };
 
@@ -107,9 +133,18 @@ describe.each([
     expect(await whileRunning(running, keysOpened)).toBe(before + 1);
   });
 
-  test('open-key of an id of no recording gives nothing', async () => {
+  test('open-key of an id of no recording, or of an erased one, gives nothing, and the log says so', async () => {
     const nobody = '6e1f0d0c-6d3b-4c6e-9d52-0f5f3c1d2b3a';
-    expect(await cli('open-key', nobody, '--json')).toMatchObject({ code: 3, stdout: '' });
+    const before = await whileRunning(running, keysRefused);
+    for (const id of [nobody, erased.id])
+      expect(await cli('open-key', id, '--json')).toMatchObject({ code: 3, stdout: '' });
+    const told = (await whileRunning(running, keysRefused)).slice(before.length);
+    const detail = (reason: string) => ({ route: 'open-key', reason });
+    expect(told).toMatchObject([
+      { organisation: null, recording: nobody, detail: detail('unknown') },
+      { organisation: erased.organisation, recording: erased.id, detail: detail('erased') },
+    ]);
+    for (const { actor } of told) expect(actor).toEqual({ type: 'operator', id: null, role: null });
   });
 
   test('verify walks the whole log', async () => {

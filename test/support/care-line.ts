@@ -17,6 +17,7 @@ export const newCall = (bytes: number, callId: string = randomUUID()): Call => (
 /** One organisation with one care unit, a nurse of it, and a source that delivers to it. */
 export type CareLine = {
   readonly http: ReturnType<typeof createHttpClient>;
+  readonly admin: Person;
   readonly nurse: Person;
   readonly compliance: Person;
   readonly apiKey: string;
@@ -50,6 +51,7 @@ export const openCareLine = async (folder: VaultFolder, url: string): Promise<Ca
   };
   return {
     http,
+    admin,
     nurse,
     compliance,
     apiKey,
