@@ -8,6 +8,7 @@ import {
   type ExportVerdict,
 } from '../core/audit/export-verify.ts';
 import type { Anchor } from '../core/audit/verify.ts';
+import { unreadable } from './unreadable.ts';
 
 /** Read at a time. */
 const PIECE_BYTES = 256 * 1024;
@@ -26,6 +27,14 @@ export const verifyBytes = async (
 type Header = ReturnType<typeof parseHeader>;
 
 const headerOf = async (path: string): Promise<Header> => {
+  try {
+    return await readHeader(path);
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+};
+
+const readHeader = async (path: string): Promise<Header> => {
   await using file = await open(path);
   const { buffer, bytesRead } = await file.read(Buffer.alloc(MAX_LINE_BYTES), 0, MAX_LINE_BYTES, 0);
   const end = buffer.subarray(0, bytesRead).indexOf('\n');
@@ -45,9 +54,17 @@ const headsInOthers = async (files: readonly string[]): Promise<(file: string) =
   };
 };
 
+const piecesOf = async function* (file: string): AsyncGenerator<Buffer> {
+  try {
+    yield* file === STDIN ? process.stdin : createReadStream(file, { highWaterMark: PIECE_BYTES });
+  } catch (error) {
+    throw unreadable(file, error);
+  }
+};
+
 export type FileVerdict = ExportVerdict & { readonly file: string };
 
-/** One after the other, each against what is expected and against the others. Throws what the system throws. */
+/** One after the other, each against what is expected and against the others. Rejects with `config_invalid` for one that cannot be read. */
 export const verifyFiles = async (
   files: readonly string[],
   expected: ExportExpectations,
@@ -55,9 +72,8 @@ export const verifyFiles = async (
   const others = await headsInOthers([...new Set(files)]);
   const verdicts: FileVerdict[] = [];
   for (const file of new Set(files)) {
-    const source = file === STDIN ? process.stdin : createReadStream(file, { highWaterMark: PIECE_BYTES });
     const anchors = [...(expected.anchors ?? []), ...others(file)];
-    verdicts.push({ file, ...(await verifyBytes(source, { ...expected, anchors })) });
+    verdicts.push({ file, ...(await verifyBytes(piecesOf(file), { ...expected, anchors })) });
   }
   return verdicts;
 };

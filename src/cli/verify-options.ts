@@ -41,9 +41,11 @@ const collectKeyOf =
 export const collectKey = collectKeyOf(keyTypes.ed25519, 'log');
 export const collectWitness = collectKeyOf(keyTypes.cosignature, 'witness');
 
-/** `--quorum`. */
+/** `--quorum`: 1 to 999. */
 export const quorumOf = (text: string): number => {
-  if (!/^\d{1,3}$/.test(text)) throw new InvalidArgumentError('A number of witnesses.');
+  // None would make those who were named count for nothing.
+  if (!/^\d{1,3}$/.test(text) || Number(text) === 0)
+    throw new InvalidArgumentError('A number of witnesses, at least 1.');
   return Number(text);
 };
 

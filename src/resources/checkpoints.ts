@@ -4,7 +4,7 @@ import { askWitness, type WitnessAddress } from '../audit/witness-client.ts';
 import { createWitnessFollowers } from '../audit/witness-followers.ts';
 import { witnessName } from '../core/audit/cosignature.ts';
 import { formatNoteKey, type NoteKey, parseNoteKey } from '../core/audit/note.ts';
-import { isAppError } from '../core/errors.ts';
+import { type AppError, isAppError } from '../core/errors.ts';
 import type { DeclareEpochDeps } from '../services/declare-epoch.ts';
 import { openPlaces } from './checkpoint-places.ts';
 import {
@@ -39,6 +39,8 @@ export type Checkpoints = Checkpointer & {
   readonly logKeys: readonly string[];
   /** What a declaration of a new epoch asks and does; opens what it needs and closes it. */
   readonly epochs: DeclareEpochDeps['epochs'];
+  /** Null when the log agreed with every checkpoint that is kept; else, for a command, why it does not or cannot be asked. */
+  readonly disagreement: AppError | null;
   /** Whether checkpoints are beyond the reach of whoever has the database's superuser. */
   readonly secondPlace: boolean;
   readonly places: readonly { readonly where: string; readonly weakness: string | null }[];
@@ -52,13 +54,15 @@ const compare = async (
   { resume }: Checkpointer,
   sealed: () => Promise<boolean>,
   { purpose, audit }: CheckpointOptions,
-): Promise<void> => {
+): Promise<AppError | null> => {
   try {
     assertSealed(await sealed());
     await resume();
+    return null;
   } catch (error) {
     if (purpose === 'serve' || !isAppError(error)) throw error;
     if (error.code === 'log_halted') audit.halt(error);
+    return error;
   }
 };
 
@@ -90,12 +94,13 @@ export const openCheckpoints = async (options: CheckpointOptions): Promise<Check
   });
   try {
     const sealed = (): Promise<boolean> => isSealed(rows, signer, entries);
-    await compare(checkpointer, sealed, options);
+    const disagreement = await compare(checkpointer, sealed, options);
     const logKeys = await Promise.all(all.map(async ({ key }) => formatNoteKey(await key())));
     return {
       ...checkpointer,
       logKey: logKeys.at(-1)!,
       logKeys,
+      disagreement,
       epochs: {
         opened: async () => ({ entries, sealed: await sealed() }),
         loss: () => findLoss(options, rows, epoch),

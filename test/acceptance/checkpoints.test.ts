@@ -106,7 +106,20 @@ describe('H-5 the log is shorter than a checkpoint', () => {
     expect(made.stderr).toContain('its tail is missing');
     // To look is allowed, and leaves nothing behind.
     const looked = await folder.cli('verify', '--json');
-    expect(JSON.parse(looked.stdout)).toMatchObject({ ok: true, entry: null });
+    expect(looked.code).toBe(1);
+    expect(JSON.parse(looked.stdout)).toMatchObject({
+      ok: false,
+      entry: null,
+      faultCount: 1,
+      faults: [{ kind: 'anchor', message: expect.stringContaining('its tail is missing') }],
+    });
+    expect(await folder.cli('verify')).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(
+        /^NOT OK\t.*\n-\tanchor\tThe access log has \d+ entries, but \d+ are known/,
+      ),
+      stderr: expect.stringContaining('does not agree with a head that is known'),
+    });
     const doctor = JSON.parse((await folder.cli('doctor', '--json')).stdout);
     expect(doctor).toMatchObject({ ready: false });
     expect(doctor.findings).toContainEqual({ name: 'log', fault: 'log_halted' });

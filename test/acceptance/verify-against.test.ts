@@ -73,14 +73,34 @@ test('every checkpoint that was carried off is in the log: 0', async () => {
   expect(await against(kept)).toMatchObject({ code: 0, stderr: expect.stringContaining('Without --key') });
 });
 
-test('a folder that is empty, and one that is none', async () => {
+test('a folder that is empty, as a share that is not mounted is, and one that is none: 3', async () => {
   const empty = `${kept}-empty`;
   await mkdir(empty);
+  // A draft is none.
+  await writeFile(join(empty, '.0000000000000004'), 'half');
   expect(await against(empty)).toMatchObject({
-    code: 0,
-    stderr: expect.stringContaining('holds 0 checkpoints'),
+    code: 3,
+    stdout: '',
+    stderr: expect.stringContaining('There is no checkpoint in'),
   });
-  expect(await against(`${kept}-none`)).toMatchObject({ code: 3, stdout: '' });
+  expect(await against(empty, '--live', 'http://127.0.0.1:9')).toMatchObject({ code: 3, stdout: '' });
+  const file = join(empty, '..', 'export.ndjson');
+  await writeFile(file, '{}\n');
+  expect(await world.folder.cli('verify', file, '--against', empty)).toMatchObject({ code: 3, stdout: '' });
+  const none = await against(`${kept}-none`);
+  expect(none).toMatchObject({ code: 3, stdout: '' });
+  expect(none.stderr).toMatch(/-none is not there\.$/m);
+  expect(none.stderr).not.toContain('ENOENT');
+});
+
+test('a stray file is named, and nobody is told that the log does not agree with itself: 1', async () => {
+  const folder = await copyOfKept();
+  await writeFile(join(folder, 'foo.txt'), 'shopping list');
+  const { code, stdout, stderr } = await against(folder, '--key', logKey);
+  expect(stdout).toMatch(/^NOT OK\t.*\n-\tsignature\tfoo\.txt is no signed checkpoint\.\n$/);
+  expect(stderr).toMatch(/not all that lies in .* is a checkpoint of this log/i);
+  expect(stderr).not.toContain('agree with');
+  expect(code).toBe(1);
 });
 
 describe('H-5 what is wrong with the checkpoints is named', () => {

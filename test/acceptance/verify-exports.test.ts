@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -120,6 +120,7 @@ describe('H-5 a file, with nothing but the file', () => {
   test.each([
     [['--key', 'nonsense'], 2],
     [['--quorum', '-1'], 2],
+    [['--quorum', '0'], 2],
     [['--head', '12'], 2],
     [['--live', 'https://vault.example.org'], 2],
     [['--nonsense'], 2],
@@ -127,14 +128,37 @@ describe('H-5 a file, with nothing but the file', () => {
     expect(await stranger([file, ...args])).toMatchObject({ code, stdout: '' });
   });
 
-  test('a file that is not there: 3', async () => {
-    expect(await stranger([join(elsewhere, 'none.ndjson')])).toMatchObject({ code: 3, stdout: '' });
-  });
-
   test('no network and no file but these is opened', async () => {
     const env = { DATABASE_URL: 'postgresql://nobody@192.0.2.1/none', DATA_DIR: join(elsewhere, 'made') };
     expect(await stranger([file, '--key', logKey], { env })).toMatchObject({ code: 0 });
     expect(await readdir(elsewhere)).not.toContain('made');
+  });
+});
+
+describe('what cannot be read, and what is no checkpoint', () => {
+  test.each([
+    ['none.ndjson', 'is not there.'],
+    ['.', 'is a folder, and a file is wanted.'],
+    ['all.ndjson/x', 'is not there: a part of its path is no folder.'],
+  ])('%s %s 3, in a sentence', async (name, sentence) => {
+    const path = join(elsewhere, name);
+    const alone = await stranger([path]);
+    expect(alone).toMatchObject({ code: 3, stdout: '' });
+    expect(alone.stderr).toBe(`callvault: ${path} ${sentence}\n`);
+    expect((await stranger([file, path])).stderr).toBe(alone.stderr);
+  });
+
+  test('a stray file among the checkpoints: the file is ok, the folder is not', async () => {
+    const folder = join(elsewhere, 'kept');
+    await cp(join(world.folder.dataDir, 'checkpoints'), folder, { recursive: true });
+    const { code, stdout } = await stranger([file, '--key', logKey, '--against', folder]);
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/^ok\t[^\n]*\n$/)]);
+    await writeFile(join(folder, 'foo.txt'), 'shopping list');
+    const stray = await stranger([file, '--key', logKey, '--against', folder]);
+    expect(stray.stdout).toMatch(
+      /\nNOT OK\t.*kept\t\d+ checkpoints\n-\tsignature\tfoo\.txt is no signed checkpoint\.\n$/,
+    );
+    expect(stray.code).toBe(1);
   });
 });
 

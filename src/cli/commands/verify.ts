@@ -4,7 +4,7 @@ import type { KeptNotes } from '../../core/audit/kept-notes.ts';
 import { parseNoteKey } from '../../core/audit/note.ts';
 import type { Trust } from '../../core/audit/trust.ts';
 import type { Verdict } from '../../core/audit/verify.ts';
-import { isAppError } from '../../core/errors.ts';
+import { AppError, isAppError } from '../../core/errors.ts';
 import type { Services } from '../../services/services.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { keptNotesIn } from '../kept-notes.ts';
@@ -55,6 +55,12 @@ const keptIn = async (folder: string | undefined, trust: Trust): Promise<KeptNot
   if (folder === undefined) return nothingKept;
   const kept = await keptNotesIn(folder, trust);
   say(`${folder} holds ${kept.notes} checkpoints.`);
+  // A share that is not mounted looks like this, and would pass for proof.
+  if (kept.notes === 0 && kept.faultCount === 0)
+    throw new AppError(
+      'config_invalid',
+      `There is no checkpoint in ${folder} to compare with: is it the folder, and is it mounted?`,
+    );
   return kept;
 };
 
@@ -67,6 +73,26 @@ const withKept = <V extends Findings>(verdict: V, { faultCount, faults }: KeptNo
   faultCount: verdict.faultCount + faultCount,
   faults: [...verdict.faults, ...faults],
 });
+
+/** What opening the log found: checkpoints that the vault itself keeps are heads that the log must contain, too. */
+const withOwn = <V extends Findings>(verdict: V, disagreement: AppError | null): V => {
+  if (disagreement === null) return verdict;
+  if (disagreement.code !== 'log_halted') {
+    say(`The checkpoints that this vault keeps were not compared: ${disagreement.message}`);
+    return verdict;
+  }
+  const own: Fault = { index: null, kind: 'anchor', message: disagreement.message };
+  return withKept(verdict, { ...nothingKept, faultCount: 1, faults: [own] });
+};
+
+const sayDisagreement = ({ faults }: Findings): void =>
+  say(
+    `The log does not agree with ${faults.every(({ kind }) => kind === 'anchor') ? 'a head that is known' : 'itself'}. Keep this database as it is and call your security officer.`,
+  );
+
+/** The log is not blamed for what lies beside its checkpoints. */
+const sayKept = (folder = ''): void =>
+  say(`Not all that lies in ${folder} is a checkpoint of this log as it was signed.`);
 
 const codeOf = (ok: boolean): number => (ok ? exitCodes.clean : exitCodes.findings);
 
@@ -81,7 +107,9 @@ const verifyDatabase = (options: VerifyOptions): Promise<number> =>
     const kept = await keptIn(options.against, trust);
     const onProgress = progress();
     const anchors = [...options.head, ...kept.anchors];
-    const verdict = withKept(await verifyLog({ anchors, ...(onProgress && { onProgress }) }), kept);
+    const walked = await verifyLog({ anchors, ...(onProgress && { onProgress }) });
+    const findings = withOwn(walked, checkpoints.disagreement);
+    const verdict = withKept(findings, kept);
     const entry = await entered(services, verdict);
     if (options.json) printData(JSON.stringify({ ...verdict, entry }));
     else {
@@ -89,10 +117,8 @@ const verifyDatabase = (options: VerifyOptions): Promise<number> =>
       printFaults(verdict.faults);
     }
     sayHistory(verdict);
-    if (!verdict.ok)
-      say(
-        `The log does not agree with ${verdict.faults.every(({ kind }) => kind === 'anchor') ? 'a head that is known' : 'itself'}. Keep this database as it is and call your security officer.`,
-      );
+    if (kept.faultCount > 0) sayKept(options.against);
+    if (findings.faultCount > 0) sayDisagreement(findings);
     return codeOf(verdict.ok);
   });
 
@@ -130,8 +156,10 @@ const verifyExports = async (files: readonly string[], options: VerifyOptions): 
   if (options.json) printData(JSON.stringify({ ok, files: verdicts, checkpoints: kept.faults }));
   else {
     for (const verdict of verdicts) printExport(verdict.file, verdict);
+    if (kept.faultCount > 0) printData(`NOT OK\t${options.against}\t${kept.notes} checkpoints`);
     printFaults(kept.faults);
   }
+  if (kept.faultCount > 0) sayKept(options.against);
   for (const verdict of verdicts) sayLimits(verdict);
   return codeOf(ok);
 };
@@ -145,6 +173,7 @@ const verifyRunning = async (address: string, options: VerifyOptions): Promise<n
     const verdict = withKept(await verifyVault({ url: address, token, trust, anchors }), kept);
     if (options.json) printData(JSON.stringify(verdict));
     else printExport(address, verdict);
+    if (kept.faultCount > 0) sayKept(options.against);
     sayLimits(verdict);
     return codeOf(verdict.ok);
   } catch (error) {

@@ -66,7 +66,9 @@ test('the example is computed as the document says, and as the program does', ()
   );
   expect(sha256(Buffer.of(1), leaf, second!)).toEqual(root);
 
-  expect(body).toBe(encodeEvent(fixedEvent('recording.viewed')).body);
+  // A subject as real entries have one (§1), where the fixture's is a word.
+  const subject = '1:5f0e3c1b9a7d42688e1fd0c3b2a49576';
+  expect(body).toBe(encodeEvent({ ...fixedEvent('recording.viewed'), subject }).body);
   expect(commitmentOf(salt, body)).toEqual(commitment);
   expect(rootOf(extendRange(emptyRange, [leafOf(commitment), second!]))).toEqual(root);
 });
