@@ -9,14 +9,23 @@ const milliseconds = (where: string, text: string): number => {
   return time;
 };
 
-/** A period as the log has it, in milliseconds since 1970; `to` is not included. */
-export const periodOf = (asked: {
-  readonly from: string | undefined;
-  readonly to: string | undefined;
-}): { readonly from?: number; readonly to?: number } => ({
-  ...(asked.from === undefined ? {} : { from: milliseconds('from', asked.from) }),
-  ...(asked.to === undefined ? {} : { to: milliseconds('to', asked.to) }),
-});
+/** How the two ends of a period are called where they are asked for. */
+type Names = { readonly from: string; readonly to: string };
+
+/**
+ * A period as the log has it, in milliseconds since 1970; `to` is not included. Throws `invalid_request` for one that ends
+ * before it begins: "nothing" would be an answer that looks like a finding.
+ */
+export const periodOf = (
+  asked: { readonly from: string | undefined; readonly to: string | undefined },
+  names: Names = { from: 'from', to: 'to' },
+): { readonly from?: number; readonly to?: number } => {
+  const from = asked.from === undefined ? undefined : milliseconds(names.from, asked.from);
+  const to = asked.to === undefined ? undefined : milliseconds(names.to, asked.to);
+  if (from !== undefined && to !== undefined && from > to)
+    throw refused(names.from, `is later than ${names.to}`);
+  return { ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) };
+};
 
 /** A file has no pages. A silent beginning or end in the middle would look like all there is. */
 export const assertWhole = (asked: { readonly limit?: unknown; readonly cursor?: unknown }): void => {

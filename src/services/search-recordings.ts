@@ -81,6 +81,13 @@ const instant = (where: string, text: string | undefined): Date | null => {
   return new Date(time);
 };
 
+/** A period that ends before it begins would be answered with "nothing". */
+const periodOf = (query: RecordingQuery): { readonly from: Date | null; readonly to: Date | null } => {
+  const [from, to] = [instant('from', query.from), instant('to', query.to)];
+  if (from !== null && to !== null && from > to) throw fault('from', 'is later than to');
+  return { from, to };
+};
+
 const positionOf = (cursor: string | undefined): { startedAt: Date; id: string } | null => {
   if (cursor === undefined) return null;
   const position = decodeCursor(cursor);
@@ -151,12 +158,12 @@ export const createSearchRecordings = (deps: SearchRecordingsDeps) => {
     const { actor, query, request } = asked;
     if (actor.organisation === null) throw new AppError('forbidden', 'Your role does not permit this.');
     const limit = query.limit ?? DEFAULT_LIMIT;
+    const period = periodOf(query);
     const indexes = await indexesOf(actor.organisation, query);
     const rows = await deps.recordings.search({
       organisation: actor.organisation,
       units: unitsOf(actor, query),
-      from: instant('from', query.from),
-      to: instant('to', query.to),
+      ...period,
       direction: query.direction ?? null,
       indexes,
       after: positionOf(query.cursor),

@@ -21,7 +21,7 @@ const refused = (where: string, fault: string): AppError =>
 const askedOf = ({ from, to, since, until, ...about }: Asked): EvidenceAsked => {
   const place = from !== undefined || to !== undefined;
   const [match] = Object.keys(about);
-  const period = periodOf({ from: since, to: until });
+  const period = periodOf({ from: since, to: until }, { from: 'since', to: 'until' });
   if (place && (since !== undefined || until !== undefined || match !== undefined))
     throw refused(from === undefined ? 'to' : 'from', 'is of a run by place, and cannot be combined');
   if (match !== undefined) return { by: 'matching', query: { ...about, ...period } };

@@ -135,4 +135,4 @@ export const ActivitySchema = Closed({
   entries: Type.Array(LogEntrySchema),
   next: Nullable(Cursor),
 });
-export const SeqParams = Closed({ seq: Type.String({ pattern: '^[0-9]{1,15}$', maxLength: 15 }) });
+export const SeqParams = Closed({ seq: Type.String({ pattern: '^(0|[1-9][0-9]{0,14})$', maxLength: 15 }) });
