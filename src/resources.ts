@@ -27,6 +27,7 @@ import type { KeyBundleAge } from './services/key-bundle-age.ts';
 import { recordInstallation } from './services/record-installation.ts';
 import { createServices, type Services } from './services/services.ts';
 import { writeBundleFile } from './storage/bundle-file.ts';
+import { assertNamedPlace } from './storage/checkpoint-folder.ts';
 import { runningInstance } from './storage/data-folder.ts';
 import { openDatabase } from './storage/database.ts';
 import { assertFounded } from './storage/founded.ts';
@@ -115,6 +116,12 @@ const otherName = ({ installationName }: Config, known: Installation | null): re
         `This installation is called ${known.name} since it was made; INSTALLATION_NAME (${installationName}) does not rename it.`,
       ];
 
+/** First of all, so that a start that cannot succeed makes nothing. Commands may be about what needs no object. */
+const assertPlaces = async ({ checkpointDir, s3 }: Config, purpose: Purpose): Promise<void> => {
+  if (checkpointDir !== null) await assertNamedPlace(checkpointDir);
+  if (s3 !== null && purpose === 'serve') await (await s3Bucket()).assertS3Bucket(s3);
+};
+
 const openAll = async (
   config: Config,
   purpose: Purpose,
@@ -122,8 +129,7 @@ const openAll = async (
   { closers, mayFound }: Founding & { readonly closers: Closers },
 ): Promise<Resources> => {
   if (!mayFound) await assertFounded(config);
-  // First of all, so that a start that cannot succeed makes nothing. Commands may be about what needs no object.
-  if (config.s3 !== null && purpose === 'serve') await (await s3Bucket()).assertS3Bucket(config.s3);
+  await assertPlaces(config, purpose);
   const postgres = await openPostgres(config, purpose, logger, closers);
   const database = await openDatabase(postgres.settings);
   closers.add(() => database.close());

@@ -8,10 +8,15 @@ import { isOnAnotherFileSystem, openCheckpointFolder } from '../storage/checkpoi
 export type JudgedPlace = { readonly place: CheckpointPlace; readonly weakness: string | null };
 
 /** Each epoch has a room of its own: sizes begin anew behind the part that the epochs share. */
-const openFolder = async ({ dataDir }: Config, folder: string, epoch: number): Promise<JudgedPlace> => {
+const openFolder = async (
+  { dataDir, checkpointDir }: Config,
+  folder: string,
+  epoch: number,
+): Promise<JudgedPlace> => {
   const apart = await isOnAnotherFileSystem(folder, dataDir);
   const own = epoch === 1 ? folder : join(folder, `epoch-${epoch}`);
-  const place = await openCheckpointFolder(own, Date.now());
+  const named = checkpointDir === null ? {} : { named: checkpointDir };
+  const place = await openCheckpointFolder(own, Date.now(), named);
   return { place, weakness: apart ? null : 'on the same file system as the data' };
 };
 

@@ -21,6 +21,30 @@ export const assertCheckpointName = (name: string): void => {
   if (!NAME.test(name)) throw new RangeError('not the name of a checkpoint');
 };
 
+const onPlace = <T>(operation: Promise<T>): Promise<T> => onDisk(operation, 'checkpoints');
+
+/**
+ * For a place that the operator has named. Made in silence it would pass for one that knows of no log: a share that is not
+ * mounted would take away what it keeps, and the log with its tail cut off would go on. Throws `config_invalid`.
+ */
+export const assertNamedPlace = async (folder: string): Promise<void> => {
+  const found = await stat(folder).catch((error: unknown) => {
+    if (systemCode(error) === 'ENOENT') return null;
+    throw new AppError(
+      'config_invalid',
+      `CHECKPOINT_DIR (${folder}) cannot be looked at (${systemCode(error)}): check the path, and who may enter the folders on it.`,
+      { cause: error },
+    );
+  });
+  if (found === null)
+    throw new AppError(
+      'config_invalid',
+      `CHECKPOINT_DIR (${folder}) is not there: mount the file system that it lies on. Only for a new place, make it: mkdir -m 700 ${folder}`,
+    );
+  if (!found.isDirectory())
+    throw new AppError('config_invalid', `CHECKPOINT_DIR (${folder}) is not a folder.`);
+};
+
 const prepare = async (folder: string): Promise<void> => {
   const first = await mkdir(folder, { recursive: true, mode: FOLDER_MODE });
   if (first !== undefined)
@@ -72,31 +96,38 @@ const keepFile = async (folder: string, name: string, text: string): Promise<voi
 };
 
 /**
- * Checkpoints as files (mode 0400) in one folder, which is made for the owner when it is missing. Nothing is ever replaced or
+ * Checkpoints as files (mode 0400) in one folder, which is made for the owner when it is missing; `named`, the
+ * folder itself or one around it, must be there. Nothing is ever replaced or
  * removed by us; the system cannot keep others with the same rights from doing so. When `keep` resolves, the file survives a
- * power cut. Throws `config_invalid` for a folder that others may write to, `storage_full`, `storage_unavailable`, and
+ * power cut. Throws `config_invalid` for a folder that others may write to or a
+ * named one that is not there, `storage_full`, `storage_unavailable`, and
  * RangeError for a name that is none.
  */
-export const openCheckpointFolder = async (path: string, now: number) => {
+export const openCheckpointFolder = async (
+  path: string,
+  now: number,
+  { named }: { readonly named?: string } = {},
+) => {
   const folder = resolve(path);
-  await onDisk(prepare(folder));
-  await onDisk(sweepDrafts(folder, now));
+  if (named !== undefined) await assertNamedPlace(named);
+  await onPlace(prepare(folder));
+  await onPlace(sweepDrafts(folder, now));
   return {
     where: folder,
     keep: async (name: string, text: string): Promise<string> => {
       assertCheckpointName(name);
-      await onDisk(keepFile(folder, name, text));
-      return onDisk(readNote(join(folder, name)));
+      await onPlace(keepFile(folder, name, text));
+      return onPlace(readNote(join(folder, name)));
     },
     async *sizes(from: number): AsyncGenerator<number, void, void> {
-      const sizes = (await onDisk(readdir(folder)))
+      const sizes = (await onPlace(readdir(folder)))
         .map(sizeOfCheckpointName)
         .filter((size) => size !== null && size >= from) as number[];
       yield* sizes.sort((a, b) => a - b);
     },
     read: (name: string): Promise<string> => {
       assertCheckpointName(name);
-      return onDisk(readNote(join(folder, name)));
+      return onPlace(readNote(join(folder, name)));
     },
     close: async (): Promise<void> => undefined,
   };

@@ -1,4 +1,4 @@
-import { readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { newVaultFolder, type RunningVault, type VaultFolder } from '../support/vault.ts';
@@ -46,6 +46,7 @@ describe('beside a vault whose settings are others than the shell’s', () => {
 
   test('checkpoints are where the vault keeps them, and nothing is made where the shell would', async () => {
     const place = join(folder.home, 'elsewhere');
+    await mkdir(place, { mode: 0o700 });
     await start({ CHECKPOINT_DIR: place });
     const said = await ask();
     expect(said.checkpoints?.places.map(({ where }) => where)).toEqual([place]);

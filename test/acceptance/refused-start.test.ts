@@ -1,4 +1,4 @@
-import { chmod, copyFile, cp, mkdir, readdir, rename, rm, truncate } from 'node:fs/promises';
+import { chmod, copyFile, cp, mkdir, readdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type CareLineVault, newCall, startCareLine } from '../support/care-line.ts';
@@ -133,6 +133,39 @@ test('keys inside the data, data inside the keys', async () => {
     KEYS_DIR: keysDir,
   });
   await expectNoStart(/KEY_FILE lies inside DATA_DIR/, { KEY_FILE: join(dataDir, 'root.key') });
+});
+
+test('a folder for checkpoints that is not there, or is none: nothing is made, of the vault neither', async () => {
+  const stranger = await newVaultFolder();
+  try {
+    const place = join(stranger.home, 'share', 'checkpoints');
+    const start = () => stranger.start({ CHECKPOINT_DIR: place });
+    await expect(start()).rejects.toThrow(
+      new RegExp(`ended with 3.*\\n.*CHECKPOINT_DIR \\(${place}\\) is not there: .*mount.*mkdir`),
+    );
+    await mkdir(join(stranger.home, 'share'));
+    await writeFile(place, '');
+    await expect(start()).rejects.toThrow(/CHECKPOINT_DIR \(\S+\) is not a folder/);
+    expect((await readdir(stranger.home, { recursive: true })).sort()).toEqual([
+      'share',
+      'share/checkpoints',
+    ]);
+  } finally {
+    await stranger.remove();
+  }
+});
+
+test('the folder of the checkpoints gone under a log that was made with it', async () => {
+  const place = join(folder.home, 'elsewhere');
+  await mkdir(place, { mode: 0o700 });
+  vault = await folder.start({ CHECKPOINT_DIR: place });
+  await vault.stop();
+  vault = null;
+  await rename(place, `${place}.away`);
+  await expectNoStart(/CHECKPOINT_DIR \(\S+elsewhere\) is not there/, { CHECKPOINT_DIR: place });
+  await rename(`${place}.away`, place);
+  vault = await folder.start({ CHECKPOINT_DIR: place });
+  await expectPlays();
 });
 
 test('a second vault on the same data is told who has it; the first goes on', async () => {

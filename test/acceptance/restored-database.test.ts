@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -54,6 +54,7 @@ const sizesIn = async (...room: string[]): Promise<number[]> =>
 
 beforeAll(async () => {
   checkpoints = join('/tmp', `cvc-${process.pid}-${Date.now()}`);
+  await mkdir(checkpoints, { mode: 0o700 });
   world = await startCareLine({ CHECKPOINT_DIR: checkpoints });
   const email = 'second.admin@example.org';
   const made = await adminCreateOf(world.folder)(email, 'Region Second');
@@ -226,6 +227,7 @@ test('H-5 an epoch that the database alone tells of is believed by nobody', asyn
   await rm(world.folder.dataDir, { recursive: true });
   await copy(`${world.folder.dataDir}.backup`, world.folder.dataDir);
   await rm(join(checkpoints), { recursive: true });
+  await mkdir(checkpoints, { mode: 0o700 });
   await restart();
   await inDatabase(
     world.folder,

@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rm, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -16,6 +16,34 @@ test('keeps what was first', async () => {
   expect(await place.keep('0000000000000001', 'first')).toBe('first');
   expect(await place.keep('0000000000000001', 'second')).toBe('first');
   expect(await readdir(join(folder, 'a', 'b'))).toEqual(['0000000000000001']);
+});
+
+test('a place that is named must be there; a room within it is made', async () => {
+  const named = join(folder, 'named');
+  const open = (room = '') => openCheckpointFolder(join(named, room), Date.now(), { named });
+  for (const room of ['', 'epoch-2'])
+    await expect(open(room)).rejects.toMatchObject({
+      code: 'config_invalid',
+      message: expect.stringContaining(`CHECKPOINT_DIR (${named}) is not there`),
+    });
+  await expect(readdir(named)).rejects.toThrow(/ENOENT/);
+  await writeFile(named, '');
+  await expect(open('epoch-2')).rejects.toMatchObject({
+    message: `CHECKPOINT_DIR (${named}) is not a folder.`,
+  });
+  await unlink(named);
+  await mkdir(named, { mode: 0o700 });
+  await open('epoch-2');
+  expect(await readdir(named)).toEqual(['epoch-2']);
+});
+
+test('gone while it is used: the error is about checkpoints', async () => {
+  const place = await openCheckpointFolder(join(folder, 'gone'), Date.now());
+  await rm(join(folder, 'gone'), { recursive: true });
+  await expect(place.keep('0000000000000001', 'x')).rejects.toMatchObject({
+    code: 'storage_unavailable',
+    message: 'The folder of the checkpoints cannot be used now.',
+  });
 });
 
 test('is refused when others may write to it', async () => {

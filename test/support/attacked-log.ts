@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -179,6 +179,7 @@ export const startAttackedLog = async () => {
   };
   try {
     const [checkpoints, kept] = [join(home, 'checkpoints'), join(home, 'kept')];
+    await mkdir(checkpoints, { mode: 0o700 });
     const database = await startTestDatabase();
     closers.push(() => database.close());
     const places = { DATABASE_URL: urlOf(database.app), CHECKPOINT_DIR: checkpoints };
