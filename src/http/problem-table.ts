@@ -26,7 +26,8 @@ export const problemTable: Record<ErrorCode, ProblemKind> = {
   },
   cross_site: {
     status: 403,
-    remedy: 'Call from the vault’s own page, or with a token instead of the cookie.',
+    remedy:
+      'Call from the vault’s own page, or with a token instead of the cookie. A client that is no browser and has the cookie (`POST /v1/auth/refresh`) sends `Sec-Fetch-Site: same-origin` and `Content-Type: application/json`.',
   },
   not_found: {
     status: 404,

@@ -76,6 +76,9 @@ describe('the cookie (CSRF)', () => {
     const headers = { cookie: `__Host-cv=${cookie}`, 'content-type': 'application/json' };
     const answer = await post(app, '/v1/auth/logout', { headers, payload: {} });
     expect(answer.json().code).toBe('cross_site');
+    // Whoever writes such a client is told what is missing.
+    expect(answer.json().detail).toContain('Sec-Fetch-Site: same-origin');
+    expect(answer.json().detail).toContain('application/json');
   });
 
   test('does not open what is not for it: administration takes tokens only', async () => {

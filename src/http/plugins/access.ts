@@ -75,7 +75,10 @@ const assertSameOrigin = (request: FastifyRequest): void => {
   }
   const site = request.headers['sec-fetch-site'];
   if (site !== 'same-origin' || !/^application\/json\b/i.test(request.headers['content-type'] ?? ''))
-    throw new AppError('cross_site', 'A request with the session cookie must be same-origin and JSON.');
+    throw new AppError(
+      'cross_site',
+      'A request that changes something with the session cookie needs the headers Sec-Fetch-Site: same-origin, which browsers send by themselves, and Content-Type: application/json.',
+    );
 };
 
 const credentialOf = async (

@@ -67,7 +67,7 @@ const refreshRoute = (app: FastifyInstance, { services, tokens }: AuthRouteOptio
         operationId: 'refresh',
         summary: 'A new access token and a new cookie for the web session',
         description:
-          'Each cookie value works once. Presenting one that was replaced ends the session; within ten seconds it is answered 409: try again with the new cookie.',
+          'Each cookie value works once. Presenting one that was replaced ends the session; within ten seconds it is answered 409: try again with the new cookie. Browsers send Sec-Fetch-Site by themselves; other clients must send Sec-Fetch-Site: same-origin, and Content-Type: application/json.',
         security: [{ session: [] }],
         response: { 200: TokenSchema, ...problems(409) },
       },
