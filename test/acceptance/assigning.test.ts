@@ -119,7 +119,8 @@ describe('refused, with nothing changed', () => {
   test('one that is erased: 410; another organisation’s and none: 404 alike', async () => {
     const id = await nobodys();
     const token = await scene.home.admin.token();
-    expect((await scene.http.ask('DELETE', `/v1/recordings/${id}`, { token })).status).toBe(204);
+    const asked = { token, json: { reason: 'retention' } };
+    expect((await scene.http.delete(`/v1/recordings/${id}`, asked)).status).toBe(204);
     expectProblem(await assign(id, scene.own.id), 410, 'erased');
     expect(idsOf(jsonOf<Page>(await page('?limit=200'), 200))).not.toContain(id);
     const theirs = await nobodys();

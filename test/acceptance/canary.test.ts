@@ -52,7 +52,10 @@ test('the calls are found by their numbers, heard, and one of them erased', asyn
   const noted = { purpose: 'care', reason: `she called from ${canary.number}` };
   expect((await people.open(own.nurse, id, noted)).status).toBe(400);
   const erase = async (decisionReference: string): Promise<number> => {
-    const ask = { token: await home.admin.token(), json: { decisionReference } };
+    const ask = {
+      token: await home.admin.token(),
+      json: { reason: 'authority_decision', decisionReference },
+    };
     return (await scene.http.delete(`/v1/recordings/${id}`, ask)).status;
   };
   expect(await erase(`IVO ${canary.digits}`)).toBe(400);

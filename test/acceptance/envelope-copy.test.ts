@@ -74,8 +74,8 @@ test.each<[string, (path: string) => Promise<unknown>]>([
     await change(`${kept.path}.envelope`);
     const playing = await people.listening(scene.own.nurse, kept.id);
     expect((await playing.listen()).body.equals(kept.audio)).toBe(true);
-    const token = await scene.home.admin.token();
-    expect((await scene.http.delete(`/v1/recordings/${kept.id}`, { token })).status).toBe(204);
+    const asked = { token: await scene.home.admin.token(), json: { reason: 'retention' } };
+    expect((await scene.http.delete(`/v1/recordings/${kept.id}`, asked)).status).toBe(204);
     for (const path of [kept.path, `${kept.path}.envelope`])
       await expect(stat(path)).rejects.toMatchObject({ code: 'ENOENT' });
   },

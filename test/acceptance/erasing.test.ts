@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { generatedCall } from '../support/generated-call.ts';
-import { jsonOf, type Reply, uploadForm } from '../support/http-client.ts';
+import { type Ask, jsonOf, type Reply, uploadForm } from '../support/http-client.ts';
 import { createIntegrator } from '../support/integrator.ts';
 import { expectProblem } from '../support/problems.ts';
 import { openRaw, replyOf } from '../support/raw-http.ts';
@@ -19,10 +19,10 @@ beforeAll(async () => {
 });
 afterAll(() => scene.close());
 
-const erase = async (id: string, json?: object, who: Person = scene.home.admin): Promise<Reply> =>
+const erase = async (id: string, json: object = {}, who: Person = scene.home.admin): Promise<Reply> =>
   scene.http.delete(`/v1/recordings/${id}`, {
     token: await who.token(),
-    ...(json === undefined ? {} : { json }),
+    json: { reason: 'retention', ...json },
   });
 
 const hold = async (id: string, reason = 'complaint', who: Person = scene.home.compliance): Promise<Reply> =>
@@ -120,6 +120,24 @@ test('only the administrator erases, and only in the own organisation; only comp
   expectProblem(await hold(id, 'complaint', scene.foreign.compliance), 404, 'not_found');
   expectProblem(await erase(randomUUID()), 404, 'not_found');
   expect((await people.listening(scene.own.nurse, id)).mediaType).toBe('audio/wav');
+});
+
+const nothing = { 'content-type': 'application/json' };
+test.each<[string, Ask]>([
+  ['no body', {}],
+  ['a body of length 0', { headers: { 'content-length': '0' } }],
+  ['a body of JSON that is empty', { body: '', headers: nothing }],
+  ['a body of JSON in no chunks', { headers: { ...nothing, 'transfer-encoding': 'chunked' } }],
+  ['an object that says nothing', { json: {} }],
+  ['a decision alone', { json: { decisionReference: 'IVO 2026-1' } }],
+  ['a reason that is none', { json: { reason: 'unspecified' } }],
+])('nothing is erased without a reason: %s', async (_what, ask) => {
+  const { id } = await people.deliver();
+  const token = await scene.home.admin.token();
+  const reply = await scene.http.delete(`/v1/recordings/${id}`, { token, ...ask });
+  const { faults } = expectProblem(reply, 400, 'invalid_request');
+  expect(JSON.stringify(faults)).toContain('reason');
+  expect(jsonOf(await view(id), 200)).toMatchObject({ status: 'stored' });
 });
 
 test('a reason is one of the known words: the log takes no free text', async () => {

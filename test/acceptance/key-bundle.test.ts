@@ -104,8 +104,8 @@ test('an erased recording is in no bundle after the second one; older ones are g
   const erased = await keep(1000);
   const holding = await exported();
   expect(await recordingsIn(holding.where)).toContain(erased.id);
-  const token = await scene.home.admin.token();
-  expect((await scene.http.delete(`/v1/recordings/${erased.id}`, { token })).status).toBe(204);
+  const asked = { token: await scene.home.admin.token(), json: { reason: 'retention' } };
+  expect((await scene.http.delete(`/v1/recordings/${erased.id}`, asked)).status).toBe(204);
   // As a clock that was wrong would have named it: it must not count among the newest for ever.
   await rename(holding.where, join(bundleFolder(), `29991231T235959.999Z-${holding.where.slice(-43)}`));
   const next = await exported();

@@ -263,6 +263,7 @@ test('a recording that is erased leaves its call settled: it was recorded', asyn
   const { id } = await record({ callId: one.callId }, generatedCall(1));
   const erased = await scene.http.ask('DELETE', `/v1/recordings/${id}`, {
     token: await scene.home.admin.token(),
+    json: { reason: 'retention' },
   });
   expect(erased.status).toBe(204);
   expect(idsOf(await found('missing'))).toEqual([]);

@@ -57,7 +57,7 @@ const ways: Readonly<Record<string, Way>> = {
   'her care unit is taken away': async ({ id }) =>
     scene.http.patch(`/v1/admin/users/${id}`, await asAdmin({ units: [scene.other.id] })),
   'the recording is erased': async (_nurse, _opened, id) =>
-    scene.http.delete(`/v1/recordings/${id}`, await asAdmin()),
+    scene.http.delete(`/v1/recordings/${id}`, await asAdmin({ reason: 'patient_request' })),
 };
 
 test.each(Object.keys(ways))('while %s, the answer that runs is cut, with one entry', async (name) => {

@@ -208,8 +208,8 @@ test('erased: no version of the object and of the copy beside it is left, and no
   }
   // Those of the copy, whose name begins with the object's, are among them.
   expect(await objects.versions(key)).toEqual([4, 2]);
-  const token = await scene.home.admin.token();
-  expect((await scene.http.delete(`/v1/recordings/${id}`, { token })).status).toBe(204);
+  const asked = { token: await scene.home.admin.token(), json: { reason: 'retention' } };
+  expect((await scene.http.delete(`/v1/recordings/${id}`, asked)).status).toBe(204);
   expect(await objects.versions(key)).toEqual([0, 0]);
   expectProblem(await people.open(scene.own.nurse, id), 410, 'erased');
 });

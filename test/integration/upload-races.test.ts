@@ -212,7 +212,7 @@ describe('two equal deliveries at once', () => {
       actor: home.admin.actor as UserActor,
       recordingId: first.id,
       decisionReference: null,
-      reason: 'unspecified',
+      reason: 'retention',
       request: randomUUID(),
     });
     slow.goOn();

@@ -341,7 +341,7 @@ export const cases: Readonly<Record<string, Case>> = {
     query: `?source=${randomUUID()}&day=2026-03-01&finding=missing`,
     things: () => atHome,
   },
-  'DELETE /v1/recordings/:id': { ok: 204, things: recordings },
+  'DELETE /v1/recordings/:id': { ok: 204, things: recordings, ask: json(() => ({ reason: 'retention' })) },
   'POST /v1/recordings/:id/holds': {
     ok: 201,
     things: recordings,

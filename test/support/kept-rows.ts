@@ -72,7 +72,7 @@ const changing = ({ identity, objects, admin, compliance }: Changing) => {
     effects,
     changes,
     between,
-    erase: (id: string) => erasing({ ...asked(admin, id), decisionReference: null, reason: 'unspecified' }),
+    erase: (id: string) => erasing({ ...asked(admin, id), decisionReference: null, reason: 'retention' }),
     hold: (id: string) => holding.place({ ...asked(compliance, id), reason: 'complaint' }),
     assign: (id: string, unit: string) => assigning.assign({ ...asked(admin, id), unit }),
     unassigned: (query: { limit?: number; cursor?: string }) =>

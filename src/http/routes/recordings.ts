@@ -7,6 +7,7 @@ import type { PersonalFacts } from '../../services/recording-facts.ts';
 import type { RecordingQuery } from '../../services/search-recordings.ts';
 import type { Services } from '../../services/services.ts';
 import type { ViewedRecording } from '../../services/view-recording.ts';
+import { acceptJson } from '../json-body.ts';
 import { actorOf } from '../plugins/access.ts';
 import { IdParams, problems } from '../schemas/common.ts';
 import {
@@ -172,7 +173,7 @@ const erase = (app: FastifyInstance, { services }: Options): void => {
         body: EraseSchema,
         response: { 204: Type.Null(), ...problems(404, 409, 410) },
       },
-      // A DELETE without a body says the same as one with {}.
+      // Without a body, however it is sent, the answer names what is missing.
       preValidation: async (request) => {
         request.body ??= {};
       },
@@ -183,7 +184,7 @@ const erase = (app: FastifyInstance, { services }: Options): void => {
       await services.eraseRecording({
         actor: userOf(request),
         recordingId: id,
-        reason: body.reason ?? 'unspecified',
+        reason: body.reason,
         decisionReference: body.decisionReference ?? null,
         request: request.id,
       });
@@ -197,5 +198,8 @@ export const recordingRoutes: FastifyPluginAsync<Options> = async (app, options)
   search(app, options);
   view(app, options);
   status(app, options);
-  erase(app, options);
+  await app.register(async (own) => {
+    acceptJson(own, { emptyIs: 'nothing' });
+    erase(own, options);
+  });
 };

@@ -103,9 +103,7 @@ export const RecordingSchema = Closed({
 
 /** Why a recording is erased: closed words, for the log holds no free text about patients. */
 export const EraseSchema = Closed({
-  reason: Type.Optional(
-    Type.Enum(['unspecified', 'retention', 'patient_request', 'recorded_by_mistake', 'authority_decision']),
-  ),
+  reason: Type.Enum(['retention', 'patient_request', 'recorded_by_mistake', 'authority_decision']),
   decisionReference: Type.Optional(
     Type.String({
       minLength: 3,
