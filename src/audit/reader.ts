@@ -60,6 +60,8 @@ export type LogSearch = {
   readonly from?: number;
   /** Milliseconds since 1970, exclusive. */
   readonly to?: number;
+  /** Only entries from this place on. */
+  readonly start?: number;
   /** Only entries that the log had when it was this long, so that what is added meanwhile changes no answer. */
   readonly size?: number;
   /** `next` of the page before. Attacker-controlled; `invalid_request` when it is not one of ours. */

@@ -165,6 +165,7 @@ const addConditions = (query: LogSearch, conditions: Conditions): void => {
   }
   if (query.from !== undefined) add(`(e.facts).at >= ${parameter(query.from)}::bigint`);
   if (query.to !== undefined) add(`(e.facts).at < ${parameter(query.to)}::bigint`);
+  if (query.start !== undefined) add(`e.seq >= ${parameter(query.start)}::bigint`);
   if (query.size !== undefined) add(`e.seq < ${parameter(query.size)}::bigint`);
   if (query.cursor !== undefined) {
     const { at, seq } = parseCursor(query.cursor);

@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { createShowing, disagreement, isToldOf, type ShownFile } from '../core/audit/export-agreement.ts';
 import { MAX_LINE_BYTES, parseHeader } from '../core/audit/export-format.ts';
 import { headsOf } from '../core/audit/export-heads.ts';
 import {
@@ -62,7 +63,21 @@ const piecesOf = async function* (file: string): AsyncGenerator<Buffer> {
   }
 };
 
-export type FileVerdict = ExportVerdict & { readonly file: string };
+/** `toldOf`: another of the files has the entry that says how much this one was given. */
+export type FileVerdict = ExportVerdict & { readonly file: string; readonly toldOf: boolean };
+
+const against = (one: ShownFile, all: readonly ShownFile[]): FileVerdict => {
+  const { file, verdict } = one;
+  const more = disagreement(one, all);
+  return {
+    file,
+    ...verdict,
+    ok: verdict.ok && more.length === 0,
+    faultCount: verdict.faultCount + more.length,
+    faults: [...verdict.faults, ...more],
+    toldOf: isToldOf(one, all),
+  };
+};
 
 /** One after the other, each against what is expected and against the others. Rejects with `config_invalid` for one that cannot be read. */
 export const verifyFiles = async (
@@ -70,10 +85,12 @@ export const verifyFiles = async (
   expected: ExportExpectations,
 ): Promise<readonly FileVerdict[]> => {
   const others = await headsInOthers([...new Set(files)]);
-  const verdicts: FileVerdict[] = [];
+  const shown: ShownFile[] = [];
   for (const file of new Set(files)) {
     const anchors = [...(expected.anchors ?? []), ...others(file)];
-    verdicts.push({ file, ...(await verifyBytes(piecesOf(file), { ...expected, anchors })) });
+    const showing = createShowing();
+    const verdict = await verifyBytes(piecesOf(file), { ...expected, anchors, onEntry: showing.meet });
+    shown.push({ file, verdict, showing });
   }
-  return verdicts;
+  return shown.map((one) => against(one, shown));
 };

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { LogEvidence } from '../audit/log-evidence.ts';
-import type { AuditReader, LogSearch } from '../audit/reader.ts';
+import type { Audience, AuditReader, LogSearch } from '../audit/reader.ts';
 import type { AuditWriter } from '../audit/writer.ts';
 import type { UserActor } from '../core/access.ts';
 import { parseCheckpoint } from '../core/audit/checkpoint.ts';
+import { aboutTheLog } from '../core/audit/export-agreement.ts';
 import {
   type ExportFilter,
   type ExportHeader,
@@ -145,8 +146,29 @@ const prepareMatching = async (
   };
 };
 
-const extentOf = ({ from, to }: Run): Extent =>
-  from === to ? { count: 0, first: null, last: null } : { count: to - from, first: from, last: to - 1 };
+/** Places counted in one statement, so that none takes long, however long the log. */
+const STRIDE = 65_536;
+
+/** How many bodies of a run these readers are shown: with it in the log nobody can take one out of the file unnoticed. */
+const bodiesIn = async (
+  { log }: ExportEvidenceDeps,
+  audience: Audience,
+  { from, to }: Run,
+): Promise<number> => {
+  const shared = { audience: { scope: 'installation' as const }, actions: [...aboutTheLog] };
+  const asked = audience.scope === 'installation' ? [{ audience }] : [{ audience }, shared];
+  let bodies = 0;
+  for (let start = from; start < to; start += STRIDE)
+    for (const query of asked)
+      bodies += (await log.count({ ...query, start, size: Math.min(start + STRIDE, to) }, STRIDE)).count;
+  return bodies;
+};
+
+const extentOf = async (deps: ExportEvidenceDeps, actor: UserActor, run: Run): Promise<Extent> => {
+  const { from, to } = run;
+  if (from === to) return { count: 0, first: null, last: null };
+  return { count: await bodiesIn(deps, audienceOf(actor), run), first: from, last: to - 1 };
+};
 
 /** From the first to the last of her own entries in that time; none: an empty run. */
 const runInTime = async (
@@ -181,7 +203,7 @@ const prepare = async (
   return {
     ...(await prepareRun(deps, actor, tree, run, filter)),
     criteria: [timed ? 'time' : 'range'],
-    extent: extentOf(run),
+    extent: await extentOf(deps, actor, run),
   };
 };
 

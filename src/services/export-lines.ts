@@ -3,6 +3,7 @@ import type { LogEvidence, RawEntry, RawRow } from '../audit/log-evidence.ts';
 import type { Audience, LogSearch } from '../audit/reader.ts';
 import { commitmentOf, SALT_BYTES } from '../core/audit/commitment.ts';
 import { decodeBody } from '../core/audit/entry.ts';
+import { aboutTheLog } from '../core/audit/export-agreement.ts';
 import type { ExportLine } from '../core/audit/export-format.ts';
 import { differingFacts } from '../core/audit/facts.ts';
 import { isAppError } from '../core/errors.ts';
@@ -23,9 +24,6 @@ const eventOf = (body: string): AuditEvent | null => {
 
 const isCommitted = ({ salt, body, commitment }: RawEntry): boolean =>
   salt?.length === SALT_BYTES && body !== null && commitmentOf(salt, body).equals(commitment);
-
-/** Without these nobody could tell why a body is missing or a head was lost; they are about the log, and no person's data. */
-const aboutTheLog: ReadonlySet<AuditAction> = new Set(['log.pruned', 'log.epoch_opened']);
 
 /** Of a body that says nothing any more, what the database finds it by still says whose it was. */
 const belongsTo = (audience: Audience, event: AuditEvent | null, { facts }: RawRow): boolean => {

@@ -9,7 +9,7 @@ import { eventBase } from './event-base.ts';
 import { subjectKeys } from './recording-facts.ts';
 
 /** What the log can be searched by. A number is attacker-controlled; what is looked for is its keys, and it goes no further. */
-export type LogQuery = Omit<LogSearch, 'audience' | 'subjects' | 'size'> & {
+export type LogQuery = Omit<LogSearch, 'audience' | 'subjects' | 'start' | 'size'> & {
   readonly callerNumber?: string;
   readonly personalNumber?: string;
 };

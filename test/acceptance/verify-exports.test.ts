@@ -135,6 +135,37 @@ describe('H-5 a file, with nothing but the file', () => {
   });
 });
 
+test('H-5 a body taken out of a file, and its last line computed anew: the later export tells', async () => {
+  const honest = (await exported()).toString();
+  const lines = honest.split('\n').slice(0, -2);
+  const place = lines.findIndex((line) => line.includes('"action":"playback.opened"'));
+  const hidden = lines.with(place, `${lines[place]!.slice(0, lines[place]!.indexOf(',"salt"'))}}`);
+  const start = `${hidden.join('\n')}\n`;
+  const end = createHash('sha256').update(start).digest('hex');
+  const cut = await save('hidden.ndjson', `${start}${JSON.stringify({ end, entries: lines.length - 1 })}\n`);
+  // Alone it agrees with itself, and is told to be uncounted.
+  const alone = await stranger([cut, '--key', logKey]);
+  expect([alone.code, alone.stderr]).toEqual([
+    0,
+    expect.stringMatching(/is the count of entry \d+, in a later/),
+  ]);
+  const beside = await stranger([cut, await save('honest.ndjson', honest), '--key', logKey]);
+  expect(beside.stdout).toMatch(
+    new RegExp(`^NOT OK\\t.*\\n${place - 1}\\texport\\tEntry ${place - 1} has no body here.*\\nok\\t`),
+  );
+  expect(beside.code).toBe(1);
+  const { entry } = JSON.parse(lines[0]!) as { entry: number };
+  const later = await save('later-tail.ndjson', await exported(`?from=${entry}`));
+  const counted = await stranger([cut, later, '--key', logKey]);
+  expect(counted.stdout).toMatch(
+    new RegExp(`^NOT OK\\t.*\\n${entry}\\texport\\tThe file shows \\d+ bodies; entry ${entry}`),
+  );
+  expect(counted.code).toBe(1);
+  expect(await stranger([join(elsewhere, 'honest.ndjson'), later, '--key', logKey])).toMatchObject({
+    code: 0,
+  });
+});
+
 describe('what cannot be read, and what is no checkpoint', () => {
   test.each([
     ['none.ndjson', 'is not there.'],

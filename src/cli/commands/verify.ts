@@ -9,7 +9,7 @@ import type { Services } from '../../services/services.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { keptNotesIn } from '../kept-notes.ts';
 import { printData, say, sayError } from '../print.ts';
-import { verifyFiles } from '../verify-files.ts';
+import { type FileVerdict, verifyFiles } from '../verify-files.ts';
 import { readToken, verifyVault } from '../verify-live.ts';
 import { trustOf, type VerifyOptions } from '../verify-options.ts';
 import { withResources } from '../with-resources.ts';
@@ -148,6 +148,14 @@ const sayLimits = (verdict: ExportVerdict): void => {
   if (uncompared > 0) say(`${uncompared} known heads are of trees that this file says nothing about.`);
 };
 
+/** A body that was taken out looks like somebody else's entry, unless somebody tells how many there were. */
+const sayUncounted = ({ ok, toldOf, file, kind, entry, bodies }: FileVerdict): void => {
+  if (ok && !toldOf && kind === 'range')
+    say(
+      `${file} shows ${bodies} bodies. How many were given is the count of entry ${entry}, in a later export.`,
+    );
+};
+
 const verifyExports = async (files: readonly string[], options: VerifyOptions): Promise<number> => {
   const trust = trustOf(options);
   const kept = await keptIn(options.against, trust);
@@ -160,7 +168,10 @@ const verifyExports = async (files: readonly string[], options: VerifyOptions): 
     printFaults(kept.faults);
   }
   if (kept.faultCount > 0) sayKept(options.against);
-  for (const verdict of verdicts) sayLimits(verdict);
+  for (const verdict of verdicts) {
+    sayLimits(verdict);
+    sayUncounted(verdict);
+  }
   return codeOf(ok);
 };
 

@@ -7,7 +7,13 @@ import {
   parseHeader,
   parseLine,
 } from './export-format.ts';
-import { createRangeWalk, createSelectionWalk, type ExportFindings, type ExportWalk } from './export-walk.ts';
+import {
+  createRangeWalk,
+  createSelectionWalk,
+  type ExportFindings,
+  type ExportWalk,
+  type OnEntry,
+} from './export-walk.ts';
 import { createFaultList, type Fault, type FaultKind } from './fault.ts';
 import { createLineSplitter } from './line-splitter.ts';
 import { isConsistent } from './proof.ts';
@@ -26,6 +32,8 @@ export type ExportVerdict = ExportFindings & {
   /** The run [from, to) of a range; null for a selection. */
   readonly from: number | null;
   readonly to: number | null;
+  /** Place of the log's own entry that this was exported; it tells how many bodies were given. */
+  readonly entry: number | null;
   /** Lines of entries, and the bodies among them that were checked. */
   readonly entries: number;
   readonly bodies: number;
@@ -50,6 +58,7 @@ export type ExportExpectations = {
   readonly anchors?: readonly Anchor[];
   /** Entries the log is known to have had when the export was made. */
   readonly atLeast?: number;
+  readonly onEntry?: OnEntry;
 };
 
 export type ExportVerifier = {
@@ -163,7 +172,9 @@ const begin = (state: State, line: string | null, expected: ExportExpectations, 
   state.opened = opened;
   state.uncompared = compared.uncompared;
   state.walk =
-    header.kind === 'range' ? createRangeWalk(header, compared.anchors) : createSelectionWalk(header);
+    header.kind === 'range'
+      ? createRangeWalk(header, compared.anchors, expected.onEntry)
+      : createSelectionWalk(header, expected.onEntry);
 };
 
 const takeLine = (state: State, line: string | null, expected: ExportExpectations, add: Add): void => {
@@ -236,6 +247,7 @@ export const createExportVerifier = (expected: ExportExpectations = {}): ExportV
         origin: header?.origin ?? null,
         from: header?.kind === 'range' ? header.from : null,
         to: header?.kind === 'range' ? header.to : null,
+        entry: header?.entry ?? null,
         entries: state.entries,
         bodies: state.walk?.walk.bodies ?? 0,
         ...findings,

@@ -36,6 +36,10 @@ export type ExportWalk = {
 export type ExportFindings = { readonly pruned: number; readonly epochs: readonly Epoch[] };
 const noFindings: ExportFindings = { pruned: 0, epochs: [] };
 
+/** Told of every line whose content was looked at, with the entry where it is the one committed to. */
+export type OnEntry = (line: ExportLine, event: AuditEvent | null) => void;
+const nobody: OnEntry = () => undefined;
+
 const checkContent = (walk: Walk, { seq, commitment, columns, content }: ExportLine): AuditEvent | null => {
   if (columns.length > 0) faultyColumns(walk.faults, seq, columns);
   if (content === 'withheld') {
@@ -105,7 +109,11 @@ const startRun = (header: RangeHeader): { readonly run: Run; readonly possible: 
 };
 
 /** A contiguous run: begins at the tree's edge before it, and must end in the tree that the header names. */
-export const createRangeWalk = (header: RangeHeader, known: readonly Anchor[]): ExportWalk => {
+export const createRangeWalk = (
+  header: RangeHeader,
+  known: readonly Anchor[],
+  onEntry: OnEntry = nobody,
+): ExportWalk => {
   const { run, possible } = startRun(header);
   const { walk } = run;
   const place = (): number => run.suspect ?? run.sound;
@@ -122,6 +130,7 @@ export const createRangeWalk = (header: RangeHeader, known: readonly Anchor[]): 
   const takeContent = (line: ExportLine): void => {
     const faults = walk.faults.count();
     const event = checkContent(walk, line);
+    onEntry(line, event);
     if (walk.faults.count() > faults) run.suspect ??= line.seq;
     if (event !== null && !walk.treeBroken) run.epochs.meet(line.seq, event, walk.range, walk.faults);
   };
@@ -171,7 +180,7 @@ const checkProof = (walk: Walk, header: SelectionHeader, { seq, commitment, proo
 };
 
 /** Entries that stand alone: each is proven to be in the tree, newest first by time and then by place. That none was left out cannot be shown. */
-export const createSelectionWalk = (header: SelectionHeader): ExportWalk => {
+export const createSelectionWalk = (header: SelectionHeader, onEntry: OnEntry = nobody): ExportWalk => {
   const walk = createWalk();
   let last = { at: Infinity, seq: Infinity };
   const checkEvent = (seq: number, event: AuditEvent): void => {
@@ -189,6 +198,7 @@ export const createSelectionWalk = (header: SelectionHeader): ExportWalk => {
         walk.faults.add('export', line.seq, `Entry ${line.seq} has no body, and a selection is of bodies.`);
       checkProof(walk, header, line);
       const event = checkContent(walk, line);
+      onEntry(line, event);
       if (event !== null) checkEvent(line.seq, event);
     },
     unreadable: (number) => {

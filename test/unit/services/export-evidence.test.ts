@@ -56,7 +56,7 @@ const started = ({
     evidence: evidence as LogEvidence,
     checkpointNow: told('sign', checkpointNow),
     audit: { append: told('entry', append) as never },
-    log: {} as never,
+    log: { count: told('count', () => ({ count: 0, first: null, last: null })) },
     logQuestion: {} as never,
     now: () => 0,
   });
@@ -68,7 +68,17 @@ const pagesRead = (steps: readonly string[]): number => steps.filter((step) => s
 test('signed first, proven, told to the log, and only then is anything read', async () => {
   const { steps, begin } = started();
   const pieces = await begin();
-  expect(steps).toEqual(['sign', 'head', 'witnesses', 'checkpoint', 'range', 'consistency', 'entry']);
+  expect(steps).toEqual([
+    'sign',
+    'head',
+    'witnesses',
+    'checkpoint',
+    'range',
+    'consistency',
+    'count',
+    'count',
+    'entry',
+  ]);
   const verifier = createExportVerifier();
   for await (const piece of pieces) verifier.push(piece);
   expect(verifier.finish()).toMatchObject({ ok: true, entries: SIZE });

@@ -85,6 +85,7 @@ describe('a sound export', () => {
       origin: ORIGIN,
       from,
       to,
+      entry: SIZE,
       entries: to - from,
       bodies: to - from,
       pruned: 0,
