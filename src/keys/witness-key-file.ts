@@ -23,15 +23,25 @@ export const readWitnessKeyFile = async (path: string): Promise<WitnessSigner | 
   }
 };
 
-/** Makes the file, which must not be there. Throws `config_invalid` for a name that is none, or when there is one. */
-export const makeWitnessKeyFile = async (path: string, name: string): Promise<WitnessSigner> => {
+/** A new key that is in memory alone. The caller keeps it, or forgets it. */
+export type NewWitnessKey = {
+  readonly signer: WitnessSigner;
+  /** Makes the file, which must not be there. Throws `config_invalid` when there is one. */
+  keep(path: string): Promise<void>;
+  forget(): void;
+};
+
+/** Throws `config_invalid` for a name that is none. */
+export const makeWitnessKey = (name: string): NewWitnessKey => {
   const { signer, content } = made(name);
-  try {
-    if (await createOnce(path, content)) return signer;
-    throw new AppError('config_invalid', `${path} has been made by somebody else just now: start again.`);
-  } finally {
-    content.fill(0);
-  }
+  return {
+    signer,
+    keep: async (path) => {
+      if (!(await createOnce(path, content)))
+        throw new AppError('config_invalid', `${path} has been made by somebody else just now: start again.`);
+    },
+    forget: () => void content.fill(0),
+  };
 };
 
 const made = (name: string) => {

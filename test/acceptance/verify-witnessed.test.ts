@@ -34,7 +34,7 @@ const restart = async (env: Record<string, string> = {}): Promise<void> => {
 
 /** Size and root of the tree that a witness remembers. */
 const remembered = async (home: string): Promise<readonly [size: number, root: string]> => {
-  const [size, root] = (await readFile(join(home, 'state'), 'utf8')).split(' ');
+  const [size, root] = ((await readFile(join(home, 'state'), 'utf8')).split('\n')[1] ?? '').split(' ');
   return [Number(size), root as string];
 };
 

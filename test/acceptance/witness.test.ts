@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -29,9 +29,9 @@ afterEach(async () => {
 });
 
 const named = () => ({ WITNESSES: `${witness.key} ${witness.url}` });
-/** Lines of what the witness remembers: size, root, origin. */
+/** Lines of what the witness remembers: size, root, origin. The first of the file is its key's. */
 const remembered = async (): Promise<string[]> =>
-  (await readFile(join(home, 'state'), 'utf8')).split('\n').slice(0, -1);
+  (await readFile(join(home, 'state'), 'utf8')).split('\n').slice(1, -1);
 const seenSize = async (): Promise<number> => Number((await remembered())[0]?.split(' ')[0] ?? 0);
 const place = () => join(folder.dataDir, 'checkpoints');
 const cosigned = async (): Promise<string[]> =>
@@ -116,36 +116,28 @@ describe('beside a vault', () => {
   }, 180_000);
 });
 
-describe('the program', () => {
+const run = (...args: string[]) =>
+  new Promise<{ code: number; said: string }>((resolve) => {
+    execFile(
+      process.execPath,
+      [join(import.meta.dirname, '../../src/cli/main.ts'), 'witness', ...args],
+      { cwd: home, timeout: 20_000 },
+      (error, _stdout, stderr) => resolve({ code: Number(error?.code ?? 0), said: stderr }),
+    );
+  });
+const files = (folderOf = home) => [
+  '--state',
+  join(folderOf, 'state'),
+  '--key',
+  join(folderOf, 'key'),
+  '--listen',
+  '127.0.0.1:0',
+];
+
+describe('its memory', () => {
   beforeEach(async () => {
     logKey = SOME_LOG;
     witness = await startWitness(home, [logKey]);
-  });
-
-  const run = (...args: string[]) =>
-    new Promise<{ code: number; said: string }>((resolve) => {
-      execFile(
-        process.execPath,
-        [join(import.meta.dirname, '../../src/cli/main.ts'), 'witness', ...args],
-        { cwd: home },
-        (error, _stdout, stderr) => resolve({ code: Number(error?.code ?? 0), said: stderr }),
-      );
-    });
-  const files = (folderOf = home) => [
-    '--state',
-    join(folderOf, 'state'),
-    '--key',
-    join(folderOf, 'key'),
-    '--listen',
-    '127.0.0.1:0',
-  ];
-
-  test('keeps its key to itself, and has the same one after a restart', async () => {
-    expect((await stat(join(home, 'key'))).mode & 0o777).toBe(0o400);
-    const { key } = witness;
-    expect(await witness.stop()).toBe(0);
-    witness = await startWitness(home, [logKey], []);
-    expect(witness.key).toBe(key);
   });
 
   test('does not begin anew beside a key that has cosigned', async () => {
@@ -165,6 +157,65 @@ describe('the program', () => {
         said: expect.stringContaining('not the state'),
       });
     }
+  });
+
+  test('does not begin with a state that was emptied or shortened, or is another key’s', async () => {
+    await witness.stop();
+    const whole = await readFile(join(home, 'state'), 'utf8');
+    for (const text of ['', '\n', whole.slice(0, -1), `${whole}\n`]) {
+      await writeFile(join(home, 'state'), text);
+      expect(await run(...files(), '--log', logKey), text).toMatchObject({
+        code: 3,
+        said: expect.stringContaining('not the state'),
+      });
+      expect(await readFile(join(home, 'state'), 'utf8')).toBe(text);
+    }
+    const other = await mkdtemp(join(tmpdir(), 'cvw-'));
+    await (await startWitness(other, [logKey])).stop();
+    await copyFile(join(other, 'state'), join(home, 'state'));
+    await rm(other, { recursive: true });
+    expect(await run(...files(), '--log', logKey)).toMatchObject({
+      code: 3,
+      said: expect.stringContaining('of another key'),
+    });
+    await writeFile(join(home, 'state'), whole);
+    witness = await startWitness(home, [logKey], []);
+  });
+
+  test('killed between its state and its key: the next start makes both whole', async () => {
+    const other = await mkdtemp(join(tmpdir(), 'cvw-'));
+    await (await startWitness(other, [logKey])).stop();
+    await rm(join(other, 'key'), { force: true });
+    const again = await startWitness(other, [logKey]);
+    await again.stop();
+    const third = await startWitness(other, [logKey], []);
+    expect(third.key).toBe(again.key);
+    await third.stop();
+    await rm(other, { recursive: true });
+  });
+});
+
+describe('the program', () => {
+  beforeEach(async () => {
+    logKey = SOME_LOG;
+    witness = await startWitness(home, [logKey]);
+  });
+
+  test('keeps its key to itself, and has the same one after a restart', async () => {
+    expect((await stat(join(home, 'key'))).mode & 0o777).toBe(0o400);
+    const { key } = witness;
+    expect(await witness.stop()).toBe(0);
+    witness = await startWitness(home, [logKey], []);
+    expect(witness.key).toBe(key);
+  });
+
+  test('beyond this machine it says what it lacks; on loopback it says nothing', async () => {
+    expect(witness.said()).not.toContain('plain HTTP');
+    await witness.stop();
+    witness = await startWitness(home, [logKey], [], '0.0.0.0:0');
+    expect(witness.said()).toMatch(
+      /0\.0\.0\.0 .*beyond this machine, in plain HTTP.*proxy that ends TLS.*127\.0\.0\.1/,
+    );
   });
 
   test('two on one state: the second does not start', async () => {

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -56,7 +56,8 @@ const post = async (body: string, path = '/add-checkpoint', method = 'POST') => 
 };
 const isCosigned = (note: string, { status, text }: { status: number; text: string }): boolean =>
   status === 200 && cosignatureOf(note, text, parseNoteKey(witness.key)!) !== null;
-const state = () => readFile(join(home, 'state'), 'utf8');
+/** Its file without the first line, which is its key's. */
+const state = async () => (await readFile(join(home, 'state'), 'utf8')).replace(/^.*\n/, '');
 
 test('honest growth of two logs, each by itself, also over a restart', async () => {
   for (const by of [log, other])
@@ -150,6 +151,23 @@ test('ended while it is asked: it answers first', async () => {
   expect(code).toBe(0);
 });
 
+test('a log whose line was taken out of its memory: it does not start', async () => {
+  await post(asking(0, 5));
+  await post(asking(0, 8, { by: other }));
+  await witness.stop();
+  const path = join(home, 'state');
+  const whole = await readFile(path, 'utf8');
+  const [first, one, two] = whole.split('\n');
+  for (const text of [`${first}\n${one}\n`, `${first}\n${two}\n`, `${first}\n`, `${one}\n${two}\n`]) {
+    await writeFile(path, text);
+    const started = startWitness(home, logs, []).then((one) => one.stop());
+    await expect(started, text).rejects.toThrow(/ended with 3.*is not the state/);
+  }
+  await writeFile(path, whole);
+  witness = await startWitness(home, logs, []);
+  expect(isCosigned(noteOf(9), await post(asking(5, 9)))).toBe(true);
+});
+
 describe('killed', () => {
   test('between remembering and answering: what it remembers counts, and the log goes on from there', async () => {
     await post(asking(0, 5));
@@ -160,7 +178,7 @@ describe('killed', () => {
       import { readWitnessKeyFile } from './src/keys/witness-key-file.ts';
       import { openWitnessState } from './src/storage/witness-state.ts';
       import { parseNoteKey } from './src/core/audit/note.ts';
-      const state = await openWitnessState(${JSON.stringify(join(home, 'state'))}, { create: false });
+      const state = await openWitnessState(${JSON.stringify(join(home, 'state'))}, ${JSON.stringify(witness.key)}, { isNew: false });
       const signer = await readWitnessKeyFile(${JSON.stringify(join(home, 'key'))});
       const put = async (origin, tree) => {
         await state.put(origin, tree);

@@ -10,6 +10,8 @@ export type WitnessProcess = {
   /** Its public key, as it prints it. */
   readonly key: string;
   readonly process: ChildProcess;
+  /** What it has told its operator so far. */
+  said(): string;
   /** SIGTERM unless told; resolves to its exit code. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 };
@@ -50,6 +52,7 @@ export const startWitness = async (
     url,
     key: out.trim(),
     process: child,
+    said: () => said,
     stop: async (signal = 'SIGTERM') => {
       if (child.exitCode === null && child.signalCode === null) child.kill(signal);
       return (await exited)[0];

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { InvalidArgumentError } from 'commander';
 import { keyTypes, type NoteKey, parseNoteKey } from '../../core/audit/note.ts';
 import { AppError } from '../../core/errors.ts';
+import { isLoopbackHost } from '../../core/network-address.ts';
 import { openWitness } from '../../resources/witness.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printData, say } from '../print.ts';
@@ -47,6 +48,10 @@ export const witness = async ({ state, key, name, log, listen }: Options): Promi
   const ended = Promise.race(
     ['SIGINT', 'SIGTERM'].map((name) => once(process, name, { signal: signals.signal })),
   );
+  if (!isLoopbackHost(listen.host))
+    say(
+      `${listen.host} is reached from beyond this machine, in plain HTTP, and logs show checkpoints only over https: put a proxy that ends TLS before it, and listen on 127.0.0.1 where the proxy is on this machine.`,
+    );
   printData(running.key);
   say(`Witnessing ${log.map((one) => one.name).join(', ')} on http://${listen.host}:${running.port}`);
   await ended;
