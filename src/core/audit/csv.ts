@@ -52,6 +52,18 @@ export const entryColumns = [
   'detail',
 ] as const;
 
+const JSON_STRING = /"(?:[^"\\]|\\.)*"/g;
+// Where a cell would begin for a program that splits at something else than we do: our quotes do not begin one for it.
+const WOULD_BEGIN = /((?:^"|[,;|])[\s\ufeff"']*)([=+\-@\uff1d\uff0b\uff0d\uff20|%])/g;
+
+const escaped = (letter: string): string => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`;
+
+/** JSON of what people may have typed, spelt so that no piece of it is a formula, wherever it is split; the same value. */
+const harmlessJson = (value: object): string =>
+  JSON.stringify(value).replace(JSON_STRING, (text) =>
+    text.replace(WOULD_BEGIN, (_, before: string, letter: string) => before + escaped(letter)),
+  );
+
 /** Cells of one entry, in the order of {@link entryColumns}; what only its action has is JSON in the last one. */
 export const entryCells = (seq: number, event: AuditEvent): readonly (string | number | null)[] => [
   seq,
@@ -69,5 +81,5 @@ export const entryCells = (seq: number, event: AuditEvent): readonly (string | n
   event.session,
   event.request,
   event.id,
-  JSON.stringify(event.detail),
+  harmlessJson(event.detail),
 ];

@@ -116,3 +116,40 @@ test('a hostile reason stays inside its cell', () => {
   expect(rows[0]).toHaveLength(entryColumns.length);
   expect(JSON.parse(rows[0]!.at(-1)!)).toMatchObject({ reason });
 });
+
+describe('a spreadsheet that splits at something else than we do', () => {
+  /** Without quotes that begin a cell nothing is quoted: so it is where the separator is another. */
+  const naively = (line: string, separator: string): string[] =>
+    line.split(separator).map((cell) => cell.replaceAll('"', '').replace(/^\s+/, ''));
+  const detailOf = (reason: string) =>
+    entryCells(
+      1,
+      fixedEvent('playback.opened', { detail: { playback: 'p', reason, expiresAt: 1 } } as never),
+    );
+
+  test.each([
+    "hej,=1+cmd|' /C calc'!A0,x",
+    'x, =1',
+    'x,\u00a0+1',
+    'x,"=1',
+    'x;-1',
+    'x\t@SUM(A1)',
+    'x\n,=1',
+    'x|=1',
+    'x,＝1',
+    '=1',
+    ',=1,=2,,=3',
+    '\\,=1',
+  ])('%j: no cell of the detail is a formula, and it is the same JSON', (reason) => {
+    const cells = detailOf(reason);
+    const line = csvLine(cells);
+    for (const separator of [',', ';', '\t', '|'])
+      for (const cell of naively(line, separator)) expect(cell).not.toMatch(/^[=+@\uff1d-]/);
+    const detail = JSON.parse(String(cells.at(-1))) as { reason: string };
+    expect(detail.reason).toBe(reason);
+  });
+
+  test('what is no beginning of a cell is left as it was typed', () => {
+    expect(String(detailOf('a-b = c + d, e@example.org').at(-1))).toContain('"a-b = c + d, e@example.org"');
+  });
+});
