@@ -4,7 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { AppError } from '../core/errors.ts';
 import { parsePort, refuseRepetition } from './arguments.ts';
 import { setUpDemo } from './demo-setup.ts';
-import { startDemoVault } from './demo-vault.ts';
+import { type DemoVault, startDemoVault } from './demo-vault.ts';
 import { walkThrough } from './demo-walk.ts';
 import { exitCodes } from './exit-codes.ts';
 import { printData, say, sayError } from './print.ts';
@@ -20,26 +20,35 @@ type Options = {
 /** In a data folder that a demo has made: another demo may add to it. */
 const MARK = 'made-by-demo';
 
+const isVault = (dataDir: string): boolean => existsSync(join(dataDir, 'postgres'));
+
 /** A demo in the folder of a vault in use would add accounts and calls to it that nobody there has asked for. */
 const assertOwnFolder = (dataDir: string): void => {
-  if (!existsSync(join(dataDir, 'postgres')) || existsSync(join(dataDir, MARK))) return;
+  if (!isVault(dataDir) || existsSync(join(dataDir, MARK))) return;
   throw new AppError(
     'config_invalid',
     `${dataDir} holds a vault that no demo has made: name another folder (npm run demo -- --data-dir ./demo), or this one if it is meant.`,
   );
 };
 
+/** A start that comes to nothing, such as on a port in use, may have made a vault: that is the demo's as well. */
+const startMarked = async (
+  { port, dataDir, keysDir }: Options,
+  tell: (line: string) => void,
+): Promise<DemoVault> => {
+  const isNew = !isVault(dataDir);
+  try {
+    return await startDemoVault({ port, dataDir, ...(keysDir === undefined ? {} : { keysDir }), tell });
+  } finally {
+    if (isNew && isVault(dataDir))
+      writeFileSync(join(dataDir, MARK), 'Accounts and calls of a demo.\n', { mode: 0o600 });
+  }
+};
+
 /** `npm run demo`: a whole vault, filled, played, accounted for and verified, through its own API and commands. */
 const demo = async (options: Options): Promise<number> => {
   const tell = options.json === true ? () => undefined : say;
-  const isNew = !existsSync(options.dataDir);
-  const vault = await startDemoVault({
-    port: options.port,
-    dataDir: options.dataDir,
-    ...(options.keysDir === undefined ? {} : { keysDir: options.keysDir }),
-    tell,
-  });
-  if (isNew) writeFileSync(join(options.dataDir, MARK), 'Accounts and calls of a demo.\n', { mode: 0o600 });
+  const vault = await startMarked(options, tell);
   const stop = (): void => {
     void vault.stop();
   };

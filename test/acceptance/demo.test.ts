@@ -90,6 +90,18 @@ test('a port in use: it says which, and what to add to the command', async () =>
   expect(stderr).not.toContain('set PORT');
 });
 
+test('a port in use: the command that it advises works, with nothing removed before', async () => {
+  const cwd = await mkdtemp(join(home, 'port-'));
+  const server = createServer();
+  const port = await new Promise<number>((resolve) =>
+    server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port)),
+  );
+  const first = await runDemo(cwd, '--port', String(port), '--json', '--exit');
+  await new Promise((resolve) => server.close(resolve));
+  expect(first).toMatchObject({ code: 3, stderr: expect.stringContaining('name another') });
+  expect(await runDemo(cwd, '--port', '0', '--json', '--exit')).toMatchObject({ code: 0 });
+});
+
 test('in a folder with a vault that is no demo it adds nothing, unless that folder is named', async () => {
   const cwd = await mkdtemp(join(home, 'used-'));
   await mkdir(join(cwd, 'data/postgres'), { recursive: true, mode: 0o700 });
