@@ -1,5 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { parseOrigin } from '../core/audit/checkpoint.ts';
+import { isReplaced } from '../core/audit/epochs.ts';
 import { createShowing, disagreement, isToldOf, type ShownFile } from '../core/audit/export-agreement.ts';
 import { MAX_LINE_BYTES, parseHeader } from '../core/audit/export-format.ts';
 import { headsOf } from '../core/audit/export-heads.ts';
@@ -79,18 +81,44 @@ const against = (one: ShownFile, all: readonly ShownFile[]): FileVerdict => {
   };
 };
 
+type Known = readonly Anchor[];
+
+const look = async (file: string, expected: ExportExpectations, known: Known): Promise<ShownFile> => {
+  const showing = createShowing();
+  const given = { ...expected, anchors: known, onEntry: showing.meet };
+  return { file, verdict: await verifyBytes(piecesOf(file), given), showing };
+};
+
+/** An export of before a restore does not have what was written after it: that is known once another file tells of the epoch. */
+const lookAgain = async (
+  one: ShownFile,
+  all: readonly ShownFile[],
+  expected: ExportExpectations,
+  known: Known,
+): Promise<ShownFile> => {
+  const { file, verdict } = one;
+  if (verdict.ok || verdict.origin === null || file === STDIN) return one;
+  const { log, epoch } = parseOrigin(verdict.origin);
+  const told = all.flatMap(({ verdict: { ok, origin, epochs } }) =>
+    ok && origin !== null && parseOrigin(origin).log === log ? epochs : [],
+  );
+  const left = known.filter((anchor) => !isReplaced(anchor, epoch, told));
+  if (left.length === known.length) return one;
+  const again = await look(file, expected, left);
+  const uncompared = again.verdict.uncompared + known.length - left.length;
+  return { ...again, verdict: { ...again.verdict, uncompared } };
+};
+
 /** One after the other, each against what is expected and against the others. Rejects with `config_invalid` for one that cannot be read. */
 export const verifyFiles = async (
   files: readonly string[],
   expected: ExportExpectations,
 ): Promise<readonly FileVerdict[]> => {
   const others = await headsInOthers([...new Set(files)]);
+  const knownTo = (file: string): Known => [...(expected.anchors ?? []), ...others(file)];
+  const first: ShownFile[] = [];
+  for (const file of new Set(files)) first.push(await look(file, expected, knownTo(file)));
   const shown: ShownFile[] = [];
-  for (const file of new Set(files)) {
-    const anchors = [...(expected.anchors ?? []), ...others(file)];
-    const showing = createShowing();
-    const verdict = await verifyBytes(piecesOf(file), { ...expected, anchors, onEntry: showing.meet });
-    shown.push({ file, verdict, showing });
-  }
+  for (const one of first) shown.push(await lookAgain(one, first, expected, knownTo(one.file)));
   return shown.map((one) => against(one, shown));
 };

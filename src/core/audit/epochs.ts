@@ -60,3 +60,13 @@ export const createEpochs = (): Epochs => {
     told: () => epochs,
   };
 };
+
+/**
+ * Whether a head says nothing about a log as it was in epoch `own`: it is of a later one, and of a size that the restore in
+ * between has replaced.
+ */
+export const isReplaced = (
+  { size, epoch: of = 1 }: Anchor,
+  own: number,
+  told: readonly Pick<Epoch, 'epoch' | 'lostFrom'>[],
+): boolean => told.some(({ epoch, lostFrom }) => own < epoch && epoch <= of && size > lostFrom);
