@@ -16,6 +16,7 @@ import type { Logger } from 'pino';
 import { AppError } from './core/errors.ts';
 import { peersOf } from './core/network-address.ts';
 import { bodyInTime, isAwaited } from './http/body-deadline.ts';
+import { leaveFilesUnread } from './http/head-requests.ts';
 import { answerBrokenHttp, createHttpServer, type Tls } from './http/http-server.ts';
 import { acceptJson } from './http/json-body.ts';
 import { rememberAddresses } from './http/known-addresses.ts';
@@ -155,8 +156,9 @@ const refusalOf = ({ ip, raw: { headers, httpVersion } }: FastifyRequest): AppEr
     : new AppError('unsupported_media_type', 'Send the body as it is, without Content-Encoding.');
 };
 
-/** What is demanded of every request, before and beside what its route demands. */
+/** What is demanded of every request and answer, before and beside what its route demands. */
 const guardRequests = (app: App): void => {
+  leaveFilesUnread(app);
   app.addHook('onRequest', (request, _reply, done) => done(refusalOf(request) ?? undefined));
   app.addHook('preParsing', (request, reply, body, done) => {
     // Only now is it known who asks: a recording of whoever may not deliver it stays where it is (RFC 9110 §10.1.1).
@@ -203,7 +205,7 @@ const createServer = (deps: AppDeps): App =>
     trustProxy: deps.trustedProxies.length === 0 ? false : [...deps.trustedProxies],
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 128, caseSensitive: true },
-    exposeHeadRoutes: false,
+    exposeHeadRoutes: true,
     // What still arrives while the server closes is answered in full, and its connection closed.
     return503OnClosing: false,
     ajv: {

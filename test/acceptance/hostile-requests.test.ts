@@ -1,7 +1,7 @@
 import { createHmac, createPublicKey, generateKeyPairSync, randomUUID, sign } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { generatedCall } from '../support/generated-call.ts';
-import { jsonOf, type Reply, uploadForm } from '../support/http-client.ts';
+import { type Ask, jsonOf, type Reply, uploadForm } from '../support/http-client.ts';
 import { createIntegrator } from '../support/integrator.ts';
 import { expectProblem } from '../support/problems.ts';
 import { answersIn, replyOf, sendRaw } from '../support/raw-http.ts';
@@ -135,13 +135,15 @@ test.each(['x', 'null', '0', "' OR 1=1", '..', `${randomUUID()}0`, randomUUID().
 test('methods that an address does not know: 405 names those it does, for strangers too', async () => {
   const asks: readonly [path: string, allow: string, methods: readonly string[]][] = [
     ['/v1/recordings/search', 'POST', ['GET', 'DELETE', 'PUT', 'OPTIONS', 'PROPFIND', 'TRACE', 'PURGE']],
-    [`/v1/recordings/${randomUUID()}`, 'DELETE, GET', ['POST', 'PUT', 'PATCH', 'HEAD']],
-    ['/v1/recordings/x?a=1', 'DELETE, GET', ['POST']],
+    [`/v1/recordings/${randomUUID()}`, 'DELETE, GET, HEAD', ['POST', 'PUT', 'PATCH']],
+    ['/v1/recordings/x?a=1', 'DELETE, GET, HEAD', ['POST']],
     ['/v1/ingest/x', 'PUT', ['GET', 'POST', 'DELETE']],
     ['/v1/recordings', 'POST', ['GET', 'PUT']],
     [`/v1/playbacks/${randomUUID()}/audio`, 'GET, HEAD', ['POST']],
     ['/v1/auth/login', 'POST', ['GET', 'HEAD']],
     ['/healthz', 'GET, HEAD', ['POST']],
+    // A WebSocket begins with GET alone (RFC 6455 §4.1).
+    ['/v1/ingest/jambonz', 'GET', ['HEAD', 'POST']],
   ];
   for (const [path, allow, methods] of asks)
     for (const method of methods)
@@ -152,11 +154,39 @@ test('methods that an address does not know: 405 names those it does, for strang
       }
 });
 
-test('a load balancer may ask with HEAD too', async () => {
-  for (const path of ['/healthz', '/readyz']) {
-    const reply = await scene.http.ask('HEAD', path);
-    expect([reply.status, reply.body.length]).toEqual([200, 0]);
+test('whatever answers GET answers HEAD alike, without its body', async () => {
+  const compliance = await scene.home.compliance.token();
+  const { id } = scene.own.recording;
+  const csv = { accept: 'text/csv' };
+  const asks: readonly [path: string, ask: Ask, status: number, length?: 'unknown'][] = [
+    ['/healthz', {}, 200],
+    ['/readyz', {}, 200],
+    ['/openapi.json', {}, 200],
+    [`/v1/recordings/${id}`, { token: nurse }, 200],
+    [`/v1/recordings/${id}`, { token: compliance }, 403],
+    [`/v1/recordings/${id}`, {}, 401],
+    [`/v1/recordings/${randomUUID()}`, { token: nurse }, 404],
+    ['/v1/audit/checkpoint', { token: compliance }, 200],
+    [`/v1/audit/recordings/${id}/hearers`, { token: compliance, headers: csv }, 200, 'unknown'],
+    ['/v1/audit/export', { token: compliance }, 200, 'unknown'],
+  ];
+  for (const [path, ask, status, length] of asks) {
+    const [got, head] = [await scene.http.get(path, ask), await scene.http.head(path, ask)];
+    expect([path, got.status, head.status, head.body.length]).toEqual([path, status, status, 0]);
+    expect(head.headers['content-type']).toBe(got.headers['content-type']);
+    const said = got.headers['content-length'];
+    expect([path, head.headers['content-length']]).toEqual([path, length === 'unknown' ? undefined : said]);
+    expect(said === undefined).toBe(length === 'unknown');
   }
+});
+
+test('facts that are asked for with HEAD are an entry like any other', async () => {
+  const people = createIntegrator(scene);
+  const { id } = scene.own.recording;
+  const viewed = async () => (await people.entries({ action: 'recording.viewed', recording: id })).length;
+  const before = await viewed();
+  expect((await scene.http.head(`/v1/recordings/${id}`, { token: nurse })).status).toBe(200);
+  expect(await viewed()).toBe(before + 1);
 });
 
 test('addresses that do not exist: 404, for strangers too', async () => {

@@ -17,7 +17,7 @@ export const openApi = fp(
           title: 'Callvault',
           version: '1',
           description:
-            'A vault for recorded telephone calls of healthcare lines. Errors are RFC 9457 problems whose `code` is stable. Search is POST, so that no number stands in a URL.',
+            'A vault for recorded telephone calls of healthcare lines. Errors are RFC 9457 problems whose `code` is stable. Search is POST, so that no number stands in a URL. What answers GET answers HEAD alike, without the body, and is logged alike; WebSockets (/v1/ingest/jambonz) do not.',
         },
         components: {
           securitySchemes: {

@@ -140,7 +140,11 @@ export const jambonzCalls = (app: FastifyInstance, options: JambonzOptions): voi
   // A connection that was cut is gone before its call is stored.
   app.addHook('onClose', async () => void (await Promise.all(calls.values())));
 
-  const route = { config: { ...config, access: { ...config.access, credential: 'basic' as const } } };
+  // A WebSocket begins with GET alone (RFC 6455 §4.1).
+  const route = {
+    exposeHeadRoute: false,
+    config: { ...config, access: { ...config.access, credential: 'basic' as const } },
+  };
   const handler = async (request: FastifyRequest, reply: Parameters<typeof take>[1]): Promise<void> => {
     const actor = sourceOf(request);
     if (closing) throw new AppError('overloaded', 'The vault is closing.', { retryAfter: 10 });
