@@ -49,6 +49,19 @@ test('without the role it is not done', async () => {
   expect([code, stderr]).toEqual([3, expect.stringMatching(/Set RETENTION_DATABASE_URL/)]);
 });
 
+test('with the database that the vault runs itself it cannot be done in this release, whatever is set', async () => {
+  const embedded = await newVaultFolder();
+  try {
+    await (await embedded.start()).stop();
+    const { code, stdout, stderr } = await embedded.cli('prune-log', '--before', day(OLD + YEAR));
+    expect([code, stdout]).toEqual([3, '']);
+    expect(stderr).toMatch(/not in this release.*a server of your own/);
+    expect(stderr).not.toContain('RETENTION_DATABASE_URL');
+  } finally {
+    await embedded.remove();
+  }
+});
+
 test('migrate makes the role, once', async () => {
   folder.env.MIGRATE_DATABASE_URL = urlOf(database.owner);
   const first = await cliAs(retention(), 'migrate');

@@ -20,7 +20,12 @@ export const pruneLog = async ({
   before: number;
   json?: boolean;
 }): Promise<number> =>
-  withResources(async ({ upkeep }, { retentionDatabase }) => {
+  withResources(async ({ upkeep }, { database, retentionDatabase }) => {
+    if (database === null)
+      throw new AppError(
+        'config_invalid',
+        'The database that the vault runs itself has no role for this: removing old bodies from it is not in this release. It is done with a server of your own (DATABASE_URL).',
+      );
     if (retentionDatabase === null)
       throw new AppError(
         'config_invalid',
