@@ -15,6 +15,7 @@ import type { KeyFolder } from './keys/key-folder.ts';
 import { type Checkpoints, openCheckpoints } from './resources/checkpoints.ts';
 import { type Closers, createClosers } from './resources/closers.ts';
 import { createLogUpkeep, type LogUpkeep } from './resources/log-upkeep.ts';
+import { openGuarded } from './resources/open-guarded.ts';
 import { openKeys } from './resources/open-keys.ts';
 import { openLog } from './resources/open-log.ts';
 import { openObjects, s3Bucket } from './resources/open-objects.ts';
@@ -29,7 +30,6 @@ import { createServices, type Services } from './services/services.ts';
 import { writeBundleFile } from './storage/bundle-file.ts';
 import { assertNamedPlace } from './storage/checkpoint-folder.ts';
 import { runningInstance } from './storage/data-folder.ts';
-import { openDatabase } from './storage/database.ts';
 import { assertFounded } from './storage/founded.ts';
 import { fullDiskFault } from './storage/full-disk.ts';
 import { createInstallationTable, type Installation } from './storage/installation-table.ts';
@@ -131,8 +131,7 @@ const openAll = async (
   if (!mayFound) await assertFounded(config);
   await assertPlaces(config, purpose);
   const postgres = await openPostgres(config, purpose, logger, closers);
-  const database = await openDatabase(postgres.settings);
-  closers.add(() => database.close());
+  const { database, guards } = await openGuarded(postgres.settings, purpose, closers);
   const installation = createInstallationTable(database.prisma);
   const known = await installation.find();
   const { folder: keyFolder, keys, keyRing, fields, jwtKeys } = await openKeys(config, known);
@@ -188,7 +187,7 @@ const openAll = async (
     opened: foundIn(config, postgres, keyFolder, known),
     anybody: () => tables.users.any(),
     lost: lossOf(postgres),
-    examine: createExamineVault({ readiness, checkpoints, room: roomOf(config) }),
+    examine: createExamineVault({ readiness, checkpoints, guards, room: roomOf(config) }),
     bundleAge,
     socketDir: postgres.socketDir,
     announce: postgres.announce,

@@ -3,6 +3,7 @@ import type { EntryFacts } from '../core/audit/facts.ts';
 import type { LogRows, StoredBatch, StoredEntry, StoredLeaf, Stray } from '../core/audit/log-rows.ts';
 import { storedLevels, type TreeNode } from '../core/audit/merkle.ts';
 import { createReadableRows } from './readable-rows.ts';
+import { createIndexLookup } from './search-indexes.ts';
 
 /** The rows of the log as they lie in a database, page by page, for the verifier. */
 type Client = Pick<pg.ClientBase, 'query'>;
@@ -103,6 +104,7 @@ const straysBeyond = async (client: Client, size: number): Promise<readonly Stra
 /** Opens the log as one snapshot sees it; call within a transaction that keeps one. `page`: entries looked at at a time. */
 export const openLiveLog = async (client: Client, page = PAGE): Promise<LiveLog> => {
   const readable = createReadableRows(client);
+  const lookup = createIndexLookup(client);
   const size = await readable.whole('audit.batch or audit.leaf', () => sizeOf(client), 0);
   // A batch belongs to the page in which it ends, and is read with the page in which it begins.
   let open: readonly StoredBatch[] = [];
@@ -125,6 +127,7 @@ export const openLiveLog = async (client: Client, page = PAGE): Promise<LiveLog>
       entries,
       batches: begun.filter(ends),
       nodes: await rowsOf('audit.node', nodesOf),
+      unfound: await lookup.unfound(entries, [from, to]),
     };
   };
 
@@ -136,6 +139,9 @@ export const openLiveLog = async (client: Client, page = PAGE): Promise<LiveLog>
     strays: async () => [
       ...(await readable.whole('the log', () => straysBeyond(client, size), [])),
       ...readable.unreadable(),
+      ...lookup
+        .unreadable()
+        .map((index) => ({ table: `the index ${index}`, seq: null, unreadable: true }) as const),
       ...open.slice(0, STRAYS_NAMED).map(({ firstSeq }) => ({ table: 'audit.batch', seq: firstSeq })),
     ],
   };

@@ -4,6 +4,8 @@ import { type Anchor, type Verdict, verifyLog } from '../core/audit/verify.ts';
 import type { PostgresSettings } from '../core/postgres-settings.ts';
 import { logUnavailable } from './append-failure.ts';
 import { type LiveLog, openLiveLog } from './live-rows.ts';
+import { findGuardFaults } from './log-guards.ts';
+import { FOLLOW_INDEXES } from './search-indexes.ts';
 
 export type LiveVerifyOptions = {
   readonly postgres: PostgresSettings;
@@ -33,13 +35,16 @@ const watched = async function* (
 };
 
 const walk = async (client: pg.Client, options: LiveVerifyOptions): Promise<Verdict> => {
+  // Before, for a catalogue is told as it is now, and partitions come and go.
+  const guards = await findGuardFaults(client);
   // One snapshot: what is appended meanwhile is not looked at, and what is looked at belongs together.
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+  await client.query(FOLLOW_INDEXES);
   const log = await openLiveLog(client, options.pageEntries);
   const { strays } = log;
   return verifyLog({
     pages: watched(log, options),
-    strays,
+    ...{ strays, guards },
     now: Date.now(),
     ...(options.anchors && { anchors: options.anchors }),
   });
@@ -47,7 +52,8 @@ const walk = async (client: pg.Client, options: LiveVerifyOptions): Promise<Verd
 
 /**
  * Verifies the whole log in the database, in constant memory: bodies against commitments, search columns against bodies,
- * commitments against the roots and nodes of the tree, and that nothing is missing or left over. Reads only, and does not
+ * what searches find against both, commitments against the roots and nodes of the tree, that nothing is missing or left over,
+ * and that what guards the tables is as the migrations made it. Reads only, and does not
  * stop anybody from appending. Rejects with `log_unavailable` when the database cannot be read.
  */
 export const verifyLive = (options: LiveVerifyOptions): Promise<Verdict> =>

@@ -31,6 +31,8 @@ export type ExamineVaultDeps = {
     readonly logKey: string;
     readonly status: () => Promise<Kept>;
   };
+  /** What is wrong with what guards the access log in the database, in a few sentences; null when nothing is. */
+  readonly guards: () => Promise<string | null>;
   /** Where room is wanted: how much is free there, and how much must be. */
   readonly room: { readonly folder: string; readonly floorBytes: number; freeBytes(): Promise<number> };
 };
@@ -47,7 +49,18 @@ const OLD_BUNDLE =
   'No bundle of wrapped keys was made for three times KEYS_EXPORT_MINUTES: newer recordings would be lost with the database. The log of the vault says why; npx callvault export-keys makes one now.';
 
 /** What `callvault doctor` tells: of this very process, with the settings that it runs with. */
-export const createExamineVault = ({ readiness, checkpoints, room }: ExamineVaultDeps) => {
+export const createExamineVault = ({ readiness, checkpoints, guards, room }: ExamineVaultDeps) => {
+  /** Asked here and not for readiness: the answer costs the database more than a load balancer's polling is worth. */
+  const guarded = async (): Promise<{ readonly finding: Finding; readonly note: string | null }> => {
+    const own = { name: 'guards', advisory: true } as const;
+    try {
+      const note = await guards();
+      return { finding: { ...own, fault: note === null ? null : 'integrity_failure' }, note };
+    } catch (error) {
+      if (!isAppError(error)) throw error;
+      return { finding: { ...own, fault: error.code }, note: null };
+    }
+  };
   const status = async (): Promise<Kept | null> => {
     try {
       return await checkpoints.status();
@@ -58,11 +71,14 @@ export const createExamineVault = ({ readiness, checkpoints, room }: ExamineVaul
   };
   return async (): Promise<Examination> => {
     const judged = await readiness.current();
+    const { finding, note } = await guarded();
     const isFull = judged.findings.some(({ fault }) => fault === 'storage_full');
     const isOld = judged.findings.some(({ name, fault }) => name === 'key_bundle' && fault === 'old');
     return {
       ...judged,
+      findings: [...judged.findings, finding],
       notes: [
+        ...(note === null ? [] : [note]),
         ...(isFull ? [await noRoom(room)] : []),
         ...(isOld ? [OLD_BUNDLE] : []),
         ...(checkpoints.secondPlace ? [] : [NO_SECOND_PLACE]),

@@ -25,18 +25,38 @@ const foreignTo: Readonly<Record<RoleKind, readonly string[]>> = {
 const foreignNames = (kind: RoleKind): string =>
   foreignTo[kind].map((name) => `'callvault_${name}_' || current_database()`).join(', ');
 
+/** What each kind may carry out of the log's schema; the rest is for the log's own functions, or for nobody. */
+const mayCall: Readonly<Record<RoleKind, readonly string[]>> = {
+  app: [
+    'append(text,bigint,bytea[],text[])',
+    'keep_checkpoint(bigint,text)',
+    'keep_cosignature(bigint,text,text)',
+    'oldest_bodies()',
+    'partition_start(bigint)',
+  ],
+  retention: ['prune(bigint,integer)'],
+};
+
+/** Functions of the log that are not for this kind, and any that acts with another role's rights. */
+const foreignFunctions = (kind: RoleKind): string =>
+  `SELECT DISTINCT p.oid::regprocedure::text AS found FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace, reachable r
+    WHERE (n.nspname = 'audit' OR p.prosecdef) AND n.nspname <> 'pg_catalog' AND has_function_privilege(r.oid, p.oid, 'EXECUTE')
+      AND p.oid::regprocedure::text NOT IN (${mayCall[kind].map((name) => `'audit.${name}'`).join(', ')})`;
+
 const ofKind: Readonly<Record<RoleKind, readonly Question[]>> = {
   app: [
     {
-      finds: `SELECT DISTINCT p.oid::regprocedure::text AS found FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace, reachable r
-               WHERE n.nspname = 'audit' AND p.proname = 'prune' AND has_function_privilege(r.oid, p.oid, 'EXECUTE')`,
+      finds: `SELECT found FROM (${foreignFunctions('app')}) AS f WHERE found LIKE 'audit.prune(%'`,
       fault: (found) => `it may remove bodies of the access log, by ${found}`,
+    },
+    {
+      finds: `SELECT found FROM (${foreignFunctions('app')}) AS f WHERE found NOT LIKE 'audit.prune(%'`,
+      fault: (found) => `it may do with the rights of another what serving does not ask for, by ${found}`,
     },
   ],
   retention: [
     {
-      finds: `SELECT DISTINCT p.oid::regprocedure::text AS found FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace, reachable r
-               WHERE n.nspname = 'audit' AND p.proname <> 'prune' AND has_function_privilege(r.oid, p.oid, 'EXECUTE')`,
+      finds: foreignFunctions('retention'),
       fault: (found) => `it may write to the access log, by ${found}`,
     },
     {

@@ -2,6 +2,7 @@ import { hkdfSync } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type CareLineVault, startCareLine } from '../support/care-line.ts';
+import { guardsOff, guardsOn } from '../support/guards.ts';
 import { type KeptRecording, keepRecording } from '../support/kept-recording.ts';
 import { readWhole } from '../support/reference-reader.ts';
 import type { RunningVault } from '../support/vault.ts';
@@ -161,6 +162,7 @@ describe.each([
     const names = said.findings.filter(({ fault }) => fault === null).map(({ name }) => name);
     expect(names.sort()).toEqual([
       'database',
+      'guards',
       'key_bundle',
       'keys',
       'log',
@@ -187,11 +189,11 @@ test('a log that was changed in the database: verify says where and ends with 1'
   await inDatabase(
     world.folder,
     async (client) => {
-      await client.query('ALTER TABLE audit.entry DISABLE TRIGGER ALL');
+      await guardsOff(client);
       await client.query(
         `UPDATE audit.entry SET body = replace(body, '"outcome":"success"', '"outcome":"denied"') WHERE seq = 2`,
       );
-      await client.query('ALTER TABLE audit.entry ENABLE TRIGGER ALL');
+      await guardsOn(client);
     },
     'superuser',
   );

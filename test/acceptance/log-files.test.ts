@@ -229,7 +229,7 @@ const forge = (recording: string, from: string, to: string): Promise<void> =>
   inDatabase(
     scene.folder,
     async (client) => {
-      await client.query('ALTER TABLE audit.entry DISABLE TRIGGER USER');
+      await client.query('ALTER TABLE audit.entry DISABLE TRIGGER refuse_change');
       const text = `UPDATE audit.entry SET body = replace(body, $2, $3) WHERE (facts).recording = $1
         AND (facts).action = 'recording.stored'`;
       await client.query(text, [recording, from, to]);

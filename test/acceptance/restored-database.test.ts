@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type CareLineVault, newCall, startCareLine } from '../support/care-line.ts';
+import { guardsOff, guardsOn } from '../support/guards.ts';
 import { adminCreateOf, choosePassword } from '../support/scene.ts';
 import { inDatabase } from '../support/vault-inspection.ts';
 
@@ -161,7 +162,7 @@ test('H-5 an epoch explains what was lost before it, and not what is lost after'
     async (client) => {
       const size = (await sizesIn('epoch-2'))[0];
       for (const table of ['entry', 'leaf', 'batch', 'node', 'checkpoint']) {
-        await client.query(`ALTER TABLE audit.${table} DISABLE TRIGGER ALL`);
+        await guardsOff(client, [table]);
         const behind = {
           entry: 'seq >= $1',
           leaf: 'seq >= $1',
@@ -171,6 +172,7 @@ test('H-5 an epoch explains what was lost before it, and not what is lost after'
         await client.query(`DELETE FROM audit.${table} WHERE ${behind[table as 'entry'] ?? 'size > $1'}`, [
           size,
         ]);
+        await guardsOn(client, [table]);
       }
     },
     'superuser',
@@ -210,8 +212,9 @@ test('an epoch stays known when the entry that opened it has lost its body', asy
   await inDatabase(
     world.folder,
     async (client) => {
-      await client.query('ALTER TABLE audit.entry DISABLE TRIGGER USER');
+      await guardsOff(client);
       await client.query(`DELETE FROM audit.entry WHERE (facts).action = 'log.epoch_opened'`);
+      await guardsOn(client);
     },
     'superuser',
   );

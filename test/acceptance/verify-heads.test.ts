@@ -148,7 +148,8 @@ describe('H-5 the tail is cut off by a superuser, consistently', () => {
     ]) {
       await onServer(`ALTER TABLE audit.${table} DISABLE TRIGGER ALL`);
       await onServer(`DELETE FROM audit.${table} WHERE ${column} >= $1`, [cut]);
-      await onServer(`ALTER TABLE audit.${table} ENABLE ALWAYS TRIGGER refuse_change`);
+      for (const trigger of ['refuse_change', 'refuse_truncate'])
+        await onServer(`ALTER TABLE audit.${table} ENABLE ALWAYS TRIGGER ${trigger}`);
     }
     // The vault that runs has seen more, and would halt; one that starts afterwards has not.
     await world.vault.kill();

@@ -109,6 +109,29 @@ const others: Case[] = [
     /may remove bodies of the access log/,
   ],
   [
+    'a function of the log that runs with its owner’s rights',
+    [
+      'CREATE FUNCTION audit.cut() RETURNS void LANGUAGE sql SECURITY DEFINER RETURN NULL',
+      'REVOKE ALL ON FUNCTION audit.cut() FROM PUBLIC',
+      'GRANT EXECUTE ON FUNCTION audit.cut() TO callvault',
+    ],
+    /what serving does not ask for, by audit\.cut\(\)/,
+    ['DROP FUNCTION audit.cut()'],
+  ],
+  [
+    'a function elsewhere with another’s rights, for everybody',
+    ['CREATE FUNCTION public.cut() RETURNS void LANGUAGE sql SECURITY DEFINER RETURN NULL'],
+    /what serving does not ask for, by cut\(\)/,
+    ['DROP FUNCTION public.cut()'],
+  ],
+  ...['make_room(bigint,bigint)', 'add_partitions(bigint)', 'guard_truncate(text)'].map(
+    (name): Case => [
+      `the log’s own ${name}`,
+      [`GRANT EXECUTE ON FUNCTION audit.${name} TO callvault`],
+      new RegExp(`what serving does not ask for, by audit\\.${name.replace(/[()]/g, '\\$&')}`),
+    ],
+  ),
+  [
     'superuser',
     ['ALTER ROLE callvault SUPERUSER'],
     /superuser callvault/,

@@ -6,6 +6,7 @@ import { createTestWriters, until } from './audit-writers.ts';
 import { busyEvent } from './busy-log.ts';
 import { freePort, openCareLine } from './care-line.ts';
 import { cutLog } from './cut-log.ts';
+import { guardsOff, guardsOn } from './guards.ts';
 import { createHttpClient } from './http-client.ts';
 import { startTestDatabase, type TestDatabase, urlOf } from './postgres.ts';
 import { ROOMY } from './scene.ts';
@@ -115,9 +116,6 @@ const fill = async (scene: Scene): Promise<string> => {
   return token;
 };
 
-/** Every name that a superuser has for the log. */
-const GUARDED = ['leaf', 'entry', 'batch', 'node', 'checkpoint', 'cosignature'];
-
 /** What can be done to the log once it is full; `kept` is what was carried off, in the hands of nobody here. */
 const createAttacks = (scene: Scene, kept: string, token: string) => {
   const { database, folder, witness, checkpoints, logKey } = scene;
@@ -129,16 +127,21 @@ const createAttacks = (scene: Scene, kept: string, token: string) => {
     await rm(checkpoints, { recursive: true, force: true });
     await cp(kept, checkpoints, { recursive: true, preserveTimestamps: true });
   };
+  const tamper = async (use: (superuser: pg.Client) => Promise<unknown>): Promise<void> => {
+    const superuser = await database.connect('superuser');
+    await guardsOff(superuser);
+    await use(superuser);
+    await guardsOn(superuser);
+    await superuser.end();
+  };
   return {
     ...{ ...scene, kept, renew },
+    /** The same as `attack`, on the log as it is now. */
+    tamper,
     /** What only a superuser can do, and only after switching every guard off; on the log as it was. */
     attack: async (use: (superuser: pg.Client) => Promise<unknown>): Promise<void> => {
       await renew();
-      const superuser = await database.connect('superuser');
-      for (const table of GUARDED) await superuser.query(`ALTER TABLE audit.${table} DISABLE TRIGGER USER`);
-      await use(superuser);
-      for (const table of GUARDED) await superuser.query(`ALTER TABLE audit.${table} ENABLE TRIGGER USER`);
-      await superuser.end();
+      await tamper(use);
     },
     /** `callvault verify` at the vault. */
     verify: async (...args: readonly string[]): Promise<Found> =>

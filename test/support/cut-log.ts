@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type pg from 'pg';
+import { guardsOff, guardsOn } from './guards.ts';
 import type { TestDatabase } from './postgres.ts';
 
 const TABLES = [
@@ -21,9 +22,9 @@ export const cutLog = async (
 ): Promise<void> => {
   for (const [table, behind] of TABLES) {
     if (!checkpoints && (table === 'checkpoint' || table === 'cosignature')) continue;
-    await superuser.query(`ALTER TABLE audit.${table} DISABLE TRIGGER ALL`);
+    await guardsOff(superuser, [table]);
     await superuser.query(`DELETE FROM audit.${table} WHERE ${behind}`, [size]);
-    await superuser.query(`ALTER TABLE audit.${table} ENABLE TRIGGER ALL`);
+    await guardsOn(superuser, [table]);
   }
 };
 

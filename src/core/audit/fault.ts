@@ -5,7 +5,8 @@
  * known from elsewhere. `beyond`: rows outside the log. `signature`: a checkpoint is not signed by those who should have
  * signed it. `export`: a file is not, or not all of, what the vault wrote. `early_prune`: bodies were removed before the legal
  * period was out. `backdated`: an entry says that it is older than a checkpoint that was seen without it. `unreadable`: the
- * database cannot read rows of its own.
+ * database cannot read rows of its own. `guard`: what guards the log in the database, or what it is searched by, is not what
+ * the migrations made.
  */
 export const faultKinds = [
   'leaf',
@@ -21,6 +22,7 @@ export const faultKinds = [
   'early_prune',
   'backdated',
   'unreadable',
+  'guard',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 

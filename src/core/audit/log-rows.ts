@@ -22,6 +22,9 @@ export type StoredBatch = {
   readonly range: Buffer;
 };
 
+/** An entry that an index of the database does not give to who searches by it. */
+export type Unfound = { readonly seq: number; readonly index: string };
+
 /** The rows of entries [from, to), each list in the order of the log. Pages follow each other without a gap. */
 export type LogRows = {
   readonly from: number;
@@ -32,6 +35,8 @@ export type LogRows = {
   readonly batches: readonly StoredBatch[];
   /** Those that the leaves of this page complete. */
   readonly nodes: readonly TreeNode[];
+  /** Absent where the source has nothing to search by. */
+  readonly unfound?: readonly Unfound[];
 };
 
 /**

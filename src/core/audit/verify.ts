@@ -110,13 +110,15 @@ const walkPage = (walk: Walk, page: LogRows): void => {
     if (walk.anchors.check(walk, seq + 1) === true) walk.sound = seq + 1;
   }
   checkNodes(walk, nodes, page.nodes);
+  for (const { seq, index } of page.unfound ?? [])
+    walk.faults.add('columns', seq, `Entry ${seq} is not found by the index ${index}: searches miss it.`);
 };
 
 export type LogVerifier = {
   /** Throws RangeError when the page does not follow the one before. */
   readonly page: (rows: LogRows) => void;
-  /** `strays`: rows that lie outside of what was walked through. */
-  readonly finish: (strays: readonly Stray[]) => Verdict;
+  /** `strays`: rows that lie outside of what was walked through. `guards`: what is wrong around the rows, in sentences. */
+  readonly finish: (strays: readonly Stray[], guards?: readonly string[]) => Verdict;
 };
 
 /** What was wrong already behind the newest head that the log contains, else the first entry behind that. */
@@ -176,7 +178,7 @@ export const createVerifier = (anchors: readonly Anchor[] = [], now?: number): L
       walkPage(walk, rows);
       walked = rows.to;
     },
-    finish: (strays) => {
+    finish: (strays, guards = []) => {
       if (walk.batchedTo !== walked)
         walk.faults.add(
           'batch',
@@ -184,6 +186,7 @@ export const createVerifier = (anchors: readonly Anchor[] = [], now?: number): L
           `Entries from ${walk.batchedTo} to ${walked} have no record of their append.`,
         );
       for (const stray of strays) addStray(walk.faults, stray);
+      for (const guard of guards) walk.faults.add('guard', null, guard);
       checkAnchors(walk, walked);
       const pruned = walk.missing.settle(walk.faults, now);
       const root = rootOf(walk.range).toString('hex');
@@ -206,10 +209,11 @@ export const createVerifier = (anchors: readonly Anchor[] = [], now?: number): L
 export const verifyLog = async (source: {
   readonly pages: AsyncIterable<LogRows> | Iterable<LogRows>;
   readonly strays?: () => Promise<readonly Stray[]>;
+  readonly guards?: readonly string[];
   readonly anchors?: readonly Anchor[];
   readonly now?: number;
 }): Promise<Verdict> => {
   const verifier = createVerifier(source.anchors, source.now);
   for await (const rows of source.pages) verifier.page(rows);
-  return verifier.finish((await source.strays?.()) ?? []);
+  return verifier.finish((await source.strays?.()) ?? [], source.guards);
 };

@@ -6,6 +6,7 @@ import { encodeEvent } from '../../../src/core/audit/entry.ts';
 import type { PostgresSettings } from '../../../src/core/postgres-settings.ts';
 import { fixedId, freshEvent } from '../../support/audit-events.ts';
 import { createTestWriters, verdictOf } from '../../support/audit-writers.ts';
+import { guardsOff, guardsOn } from '../../support/guards.ts';
 import { startTestDatabase, type TestDatabase } from '../../support/postgres.ts';
 
 const SIZE = 600;
@@ -47,9 +48,9 @@ const withCopy = async <T>(use: (copy: Copy) => Promise<T>): Promise<T> => {
 
 /** What only a superuser can do, and only after switching every guard off. */
 const tamper = async ({ superuser }: Copy, statements: readonly string[]): Promise<void> => {
-  for (const table of ['leaf', 'entry', 'batch', 'node'])
-    await superuser.query(`ALTER TABLE audit.${table} DISABLE TRIGGER USER`);
+  await guardsOff(superuser);
   for (const statement of statements) await superuser.query(statement);
+  await guardsOn(superuser);
 };
 
 /** Where the batch begins that entry 70 was appended with. */

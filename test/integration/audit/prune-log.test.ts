@@ -177,6 +177,11 @@ describe('the role that removes', () => {
       /may write to the access log/,
     ],
     [
+      'adds partitions',
+      'GRANT EXECUTE ON FUNCTION audit.add_partitions(bigint) TO callvault_pruner',
+      /may write to the access log, by audit\.add_partitions/,
+    ],
+    [
       'is the application too',
       'GRANT callvault_app_callvault TO callvault_pruner',
       /member of callvault_app/,

@@ -9,6 +9,7 @@ import { createRecordVerification } from '../../../src/services/record-verificat
 import { createVerifyNightly, latestHour } from '../../../src/services/verify-nightly.ts';
 import { freshEvent } from '../../support/audit-events.ts';
 import { createTestWriters, type TestWriter } from '../../support/audit-writers.ts';
+import { guardsOff, guardsOn } from '../../support/guards.ts';
 import { startTestDatabase, type TestDatabase } from '../../support/postgres.ts';
 
 /** The verification that the service makes by itself, by a clock that the test turns. */
@@ -61,8 +62,9 @@ const entries = async (): Promise<object[]> =>
   ).rows;
 
 const tamper = async (): Promise<void> => {
-  await superuser.query('ALTER TABLE audit.entry DISABLE TRIGGER USER');
+  await guardsOff(superuser);
   await superuser.query(`UPDATE audit.entry SET body = replace(body, 'success', 'denied') WHERE seq = 70`);
+  await guardsOn(superuser);
 };
 
 describe('when it is time', () => {
@@ -162,6 +164,16 @@ describe('H-5 a fault', () => {
     expect(text).toContain('callvault_log_verified_entries 601');
     expect(text).toContain('callvault_ready{part="verification"} 0');
     expect(await writer.append(freshEvent())).toMatchObject({ seq: 602 });
+  });
+
+  test('a guard that was switched off is one too, though every row is what it was', async () => {
+    await superuser.query('ALTER TABLE audit.entry ENABLE ROW LEVEL SECURITY');
+    await superuser.query('CREATE POLICY all_of_them ON audit.entry FOR SELECT USING (true)');
+    clock = night;
+    const found = { ok: false, size: 601, faults: [{ kind: 'guard' }, { kind: 'guard' }] };
+    expect(await process().whenDue(never)).toMatchObject(found);
+    expect(alarms).toMatchObject([found]);
+    expect(await entries()).toEqual([{ by: 'system', outcome: 'failed', detail: { size: 601, ok: false } }]);
   });
 
   test('a log that takes no entry: the alarm is raised all the same, once a night', async () => {
