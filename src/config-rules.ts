@@ -299,13 +299,13 @@ export const hostRules = (
   return hosts.filter((host) => host !== null);
 };
 
-/** Plain text leaves this machine only towards proxies that are named. */
+/** Plain text leaves this machine only towards proxies that are named. `guarded`: certificate and key are. */
 export const listenRules = (
   host: string,
-  { tls, proxies }: { readonly tls: TlsFiles | null; readonly proxies: readonly string[] },
+  { guarded, proxies }: { readonly guarded: boolean; readonly proxies: readonly string[] },
   report: Report,
 ): void => {
-  if (isLoopbackHost(host) || tls !== null || proxies.length > 0) return;
+  if (isLoopbackHost(host) || guarded || proxies.length > 0) return;
   report(
     'HOST',
     `is ${host}, beyond this machine, and calls would travel in plain text: set TLS_CERT_FILE and TLS_KEY_FILE, or TRUSTED_PROXY to the addresses of the proxy that ends TLS, or listen on 127.0.0.1`,

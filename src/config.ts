@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { Type } from 'typebox';
@@ -22,7 +22,7 @@ import {
   witnessRules,
 } from './config-rules.ts';
 import { type Environment, names, type Rule, rules } from './config-schema.ts';
-import { AppError } from './core/errors.ts';
+import { AppError, isAppError } from './core/errors.ts';
 import { isOneSlip } from './core/near-miss.ts';
 import type { PostgresSettings } from './core/postgres-settings.ts';
 import { processEnvironment } from './environment.ts';
@@ -113,12 +113,16 @@ const readVariables = (env: RawEnvironment, report: Report): Given => {
   return { values: values as Partial<Environment>, broken };
 };
 
+const known = names.flatMap((name) => (rules[name].secret ? [name, `${name}_FILE`] : [name]));
+
+/** The variable that a name which is none was to be, if one is close. */
+const slipOf = (name: string): string | undefined =>
+  known.includes(name) ? undefined : known.find((one) => isOneSlip(one, name) || name === `CALLVAULT_${one}`);
+
 /** A misspelt variable would silently leave its default in force, so it stops the start. */
 const reportSlips = (env: RawEnvironment, report: Report): void => {
-  const known = names.flatMap((name) => (rules[name].secret ? [name, `${name}_FILE`] : [name]));
   for (const name of Object.keys(env)) {
-    if (name.length < 6 || known.includes(name)) continue;
-    const meant = known.find((one) => isOneSlip(one, name) || name === `CALLVAULT_${one}`);
+    const meant = name.length < 6 ? undefined : slipOf(name);
     if (meant !== undefined)
       report(name, `is not a variable of Callvault: write ${meant} if that is what is meant, or take it out`);
   }
@@ -173,11 +177,17 @@ const databasesOf = (
 
 const networkOf = (
   values: Environment,
+  { broken }: Given,
   report: Report,
 ): Pick<Config, 'host' | 'port' | 'metricsPort' | 'tls' | 'trustedProxies'> => {
-  const tls = tlsRules(values.TLS_CERT_FILE, values.TLS_KEY_FILE, report);
+  const certificate = ['TLS_CERT_FILE', 'TLS_KEY_FILE'] as const;
+  // What is wrong with a file that is named is said where it is found, and once.
+  const tls = certificate.some((name) => broken.has(name))
+    ? null
+    : tlsRules(values.TLS_CERT_FILE, values.TLS_KEY_FILE, report);
+  const guarded = certificate.every((name) => values[name] !== undefined || broken.has(name));
   const trustedProxies = proxyRules(values.TRUSTED_PROXY, report);
-  listenRules(values.HOST, { tls, proxies: trustedProxies }, report);
+  listenRules(values.HOST, { guarded, proxies: trustedProxies }, report);
   if (values.METRICS_PORT === values.PORT && values.PORT !== 0)
     report('METRICS_PORT', 'is the same as PORT: choose another');
   return {
@@ -219,7 +229,7 @@ export const readConfig = (env: RawEnvironment): Config => {
     report,
   );
   const parts = {
-    ...networkOf(values, report),
+    ...networkOf(values, given, report),
     ...databasesOf(given, report),
     s3: s3Of(given, report),
     witnesses: witnessRules(values.WITNESSES, report),
@@ -246,7 +256,9 @@ export const readConfig = (env: RawEnvironment): Config => {
   });
 };
 
-const invalid = (faults: readonly { readonly where: string; readonly fault: string }[]): AppError =>
+type Fault = { readonly where: string; readonly fault: string };
+
+const invalid = (faults: readonly Fault[]): AppError =>
   new AppError(
     'config_invalid',
     [
@@ -257,17 +269,44 @@ const invalid = (faults: readonly { readonly where: string; readonly fault: stri
   );
 
 /** A setting, a comment or nothing; one in quotation marks may go on over further lines, which is too much to judge here. */
-const SETTING = /^\s*(?:#.*|(?:export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*=.*)?$/;
+const SETTING = /^\s*(?:#.*|(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=.*)?$/;
+/** What may stand in `.env` besides: read from there by `callvault verify --live`, and by Docker Compose. */
+const ALSO = /^(?:CALLVAULT_TOKEN|COMPOSE_[A-Z_]+)$/;
+/** Names of variables look like this; what does not may be a secret that lost its name, and is not repeated. */
+const NAME = /^[A-Z][A-Z0-9_]{0,63}$/;
+const OUT = 'take it out, or put it into the environment of the program that it is for';
 
-const faultsOfFile = (path: string, text: string): { where: string; fault: string }[] => {
-  const faults: { where: string; fault: string }[] = [];
+/** The file is the vault's own, so whatever else it holds was meant to have an effect. */
+const strangersIn = (values: object, lineOf: (name: string) => string): Fault[] =>
+  Object.keys(values)
+    .sort()
+    .filter((name) => !known.includes(name) && !ALSO.test(name))
+    // Told with those of the environment.
+    .filter((name) => name.length < 6 || slipOf(name) === undefined)
+    .map((name) => {
+      if (!NAME.test(name))
+        return {
+          where: '.env',
+          fault: `has a name${lineOf(name)} that is nothing that Callvault reads from there: ${OUT}`,
+        };
+      const meant = slipOf(name);
+      const instead = meant === undefined ? '' : `write ${meant} if that is what is meant, or `;
+      return { where: name, fault: `in .env is nothing that Callvault reads from there: ${instead}${OUT}` };
+    });
+
+const faultsOfFile = (path: string, text: string): Fault[] => {
+  const faults: Fault[] = [];
   const values = parseEnv(text);
   const many = Object.values(values).some((value) => value?.includes('\n'));
+  const lines = text.split(/\r?\n/).map((line) => SETTING.exec(line));
   // Its number and nothing of it: it may be a secret that lost its name.
   if (!many)
-    for (const [index, line] of text.split(/\r?\n/).entries())
-      if (!SETTING.test(line))
+    for (const [index, line] of lines.entries())
+      if (line === null)
         faults.push({ where: '.env', fault: `has no setting (NAME=value) in line ${index + 1}` });
+  const lineOf = (name: string): string =>
+    many ? '' : ` in line ${lines.findIndex((line) => line?.[1] === name) + 1}`;
+  faults.push(...strangersIn(values, lineOf));
   const secret = names.find((name) => rules[name].secret && values[name]);
   if (secret !== undefined && (statSync(path).mode & 0o077) !== 0)
     faults.push({
@@ -277,19 +316,44 @@ const faultsOfFile = (path: string, text: string): { where: string; fault: strin
   return faults;
 };
 
+/** The file's text; nothing where there is none. */
+const readEnvFile = (folder: string): string => {
+  try {
+    return readFileSync(join(folder, '.env'), 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    throw invalid([{ where: '.env', fault: whyUnreadable(folder) }]);
+  }
+};
+
+const whyUnreadable = (folder: string): string => {
+  try {
+    accessSync(folder, constants.X_OK);
+    return 'cannot be read: check who owns it';
+  } catch {
+    return `cannot be looked for in ${folder}, which this user may not enter: start from a folder that it may enter`;
+  }
+};
+
+const faultsOf = (env: RawEnvironment): readonly Fault[] => {
+  try {
+    readConfig(env);
+    return [];
+  } catch (error) {
+    if (!isAppError(error, 'config_invalid')) throw error;
+    return error.extras.faults ?? [];
+  }
+};
+
 /**
  * The process's environment over the file `.env` of `folder`, as one value to give to {@link readConfig}. Nothing is
- * written into the environment, so no program that is started inherits a secret from the file.
+ * written into the environment, so no program that is started inherits a secret from the file. Throws `config_invalid` for a file
+ * that is at fault, with the faults of the values beside.
  */
 export const readEnvironment = (folder: string): RawEnvironment => {
-  let file = '';
-  try {
-    file = readFileSync(join(folder, '.env'), 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
-      throw invalid([{ where: '.env', fault: 'cannot be read: check who owns it' }]);
-  }
+  const file = readEnvFile(folder);
+  const env = { ...parseEnv(file), ...processEnvironment() };
   const faults = file === '' ? [] : faultsOfFile(join(folder, '.env'), file);
-  if (faults.length > 0) throw invalid(faults);
-  return { ...parseEnv(file), ...processEnvironment() };
+  if (faults.length > 0) throw invalid([...faults, ...faultsOf(env)]);
+  return env;
 };

@@ -6,7 +6,7 @@ import closeWithGrace from 'close-with-grace';
 import type { Logger } from 'pino';
 import { type App, buildApp } from './app.ts';
 import { exitCodes } from './cli/exit-codes.ts';
-import { sayError } from './cli/print.ts';
+import { say, sayError } from './cli/print.ts';
 import { type Config, readConfig, readEnvironment } from './config.ts';
 import { type TlsFiles, tlsRules } from './config-rules.ts';
 import { AppError } from './core/errors.ts';
@@ -313,8 +313,17 @@ const portError = (error: unknown, { metricsPort }: Config): unknown => {
   return error;
 };
 
+/** What is written behind `npm start --` would be passed over, and another vault started than was meant. */
+const startFromShell = async (args: readonly string[]): Promise<void> => {
+  if (args.length === 0) return serve();
+  say(
+    'callvault: npm start takes no arguments: settings come from the environment and from .env, as in PORT=8081 npm start; commands are run with npx callvault.',
+  );
+  process.exitCode = exitCodes.usage;
+};
+
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href)
-  serve().catch((error: unknown) => {
+  startFromShell(process.argv.slice(2)).catch((error: unknown) => {
     sayError(error);
     process.exitCode = exitCodes.couldNotRun;
   });

@@ -27,8 +27,9 @@ const refuse = (path: string, fault: string): AppError =>
   new AppError('config_invalid', `${path} ${fault}. Keys must be readable by the vault's own user alone.`);
 
 const assertOwn = (path: string, uid: number): void => {
-  if (process.geteuid !== undefined && uid !== process.geteuid())
-    throw refuse(path, 'belongs to another user');
+  const own = process.geteuid?.() ?? uid;
+  if (uid !== own)
+    throw refuse(path, `belongs to another user (${uid}, this is ${own}): run this as that user`);
 };
 
 /**

@@ -1,5 +1,5 @@
 import { mkdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '../core/errors.ts';
 import { type FolderLock, isLocked, takeLock } from './folder-lock.ts';
@@ -47,17 +47,23 @@ const wider = (path: string, mode: number): AppError =>
 const allowed = (mode: number): boolean =>
   (mode & 0o077) === 0 || (process.getuid?.() === 0 && (mode & 0o077) === 0o010);
 
+/** Why a folder could not be made: something else lies there or on the way to it, or the folder around it is closed. */
+const unmakeable = async (path: string): Promise<string> => {
+  for (let place = resolve(path); place !== dirname(place); place = dirname(place)) {
+    const found = await stat(place).catch(() => null);
+    if (found !== null && !found.isDirectory())
+      return place === resolve(path) ? 'is not a folder' : `cannot be made, for ${place} is not a folder`;
+  }
+  return 'cannot be made: see who may write to the folder around it';
+};
+
 /** Makes an owner-only folder, or checks that the one that is there is. Returns its real path. */
 const ownFolder = async (path: string): Promise<string> => {
   try {
     const made = await mkdir(path, { recursive: true, mode: 0o700 });
     if (made !== undefined) await syncFolder(join(path, '..'));
   } catch (cause) {
-    throw new AppError(
-      'config_invalid',
-      `${path} cannot be made: see who may write to the folder around it.`,
-      { cause },
-    );
+    throw new AppError('config_invalid', `${path} ${await unmakeable(path)}.`, { cause });
   }
   const found = await stat(path);
   if (!found.isDirectory()) throw new AppError('config_invalid', `${path} is not a folder.`);

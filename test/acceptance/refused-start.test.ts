@@ -1,10 +1,22 @@
-import { chmod, copyFile, cp, mkdir, readdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { type ExecFileOptions, execFile } from 'node:child_process';
+import {
+  chmod,
+  copyFile,
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  rename,
+  rm,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type CareLineVault, newCall, startCareLine } from '../support/care-line.ts';
 import { until } from '../support/child.ts';
 import { flipBit, type KeptRecording, keepRecording } from '../support/kept-recording.ts';
-import { newVaultFolder, type RunningVault, type VaultFolder } from '../support/vault.ts';
+import { bareEnvironment, newVaultFolder, type RunningVault, type VaultFolder } from '../support/vault.ts';
 import { databaseProcesses } from '../support/vault-inspection.ts';
 import { expectNothing } from '../support/ways-to-hear.ts';
 
@@ -197,4 +209,34 @@ test('the root key taken away while it runs: readiness fails; put back, all is w
   await rename(`${rootKey}.away`, rootKey);
   await until(isReady);
   await expectPlays();
+});
+
+/** `npm start` with this behind it: the program itself, in a folder of its own. */
+const startWith = (args: readonly string[], options: ExecFileOptions) =>
+  new Promise<{ code: unknown; said: string }>((resolve) => {
+    const program = join(import.meta.dirname, '../../src/main.ts');
+    execFile(process.execPath, [program, ...args], { timeout: 20_000, ...options }, (error, out, err) =>
+      resolve({ code: error?.code ?? 0, said: `${out}${err}` }),
+    );
+  });
+
+test.each([['--port'], ['--help'], ['8081']])(
+  'npm start -- %s: nothing is started, for it takes none',
+  async (arg) => {
+    const cwd = await mkdtemp(join(folder.home, 'args-'));
+    const { code, said } = await startWith([arg], { cwd, env: { ...bareEnvironment(), PORT: '0' } });
+    expect({ code, said }).toEqual({
+      code: 2,
+      said: expect.stringMatching(/^callvault: npm start takes no arguments: .*PORT=8081 npm start/),
+    });
+    expect(await readdir(cwd)).toEqual([]);
+  },
+);
+
+test.runIf(process.getuid?.() === 0)('in a folder that its user may not enter', async () => {
+  const cwd = await mkdtemp('/tmp/cvn-');
+  const { code, said } = await startWith([], { cwd, uid: 65_534, gid: 65_534, env: bareEnvironment() });
+  await rm(cwd, { recursive: true });
+  expect(code).toBe(3);
+  expect(said).toContain(`.env cannot be looked for in ${cwd}, which this user may not enter: start from`);
 });

@@ -137,6 +137,14 @@ describe('certificates on disk', () => {
   });
 
   const refusals = (): number => vault.output().split('the old one stays').length - 1;
+  /** What the newest refusal says: the sentences of a refused start. */
+  const reasons = (): unknown => {
+    const line = vault
+      .output()
+      .split('\n')
+      .findLast((one) => one.includes('the old one stays'));
+    return (JSON.parse(line ?? '{}') as { faults?: unknown }).faults;
+  };
 
   test('a certificate without its key is not; the log says so, and the old one stays until the key comes', async () => {
     const before = await serial();
@@ -144,6 +152,9 @@ describe('certificates on disk', () => {
     const third = make('third');
     replaceWith(own, { certFile: third.certFile });
     await until(() => refusals() > refused);
+    expect(reasons()).toEqual([
+      'TLS_CERT_FILE and TLS_KEY_FILE are not a certificate chain and its own unencrypted key, both in PEM',
+    ]);
     expect(await serial()).toBe(before);
     expect(await ask('GET', '/healthz')).toMatchObject({ status: 200 });
     replaceWith(own, { keyFile: third.keyFile });
@@ -157,6 +168,9 @@ describe('certificates on disk', () => {
     chmodSync(fourth.keyFile, 0o644);
     replaceWith(own, fourth);
     await until(() => refusals() > refused);
+    expect(reasons()).toEqual([
+      'TLS_KEY_FILE names a file that every user of this machine can read: run chmod 600 on it',
+    ]);
     expect(await serial()).toBe(before);
     chmodSync(own.keyFile, 0o600);
     await until(async () => (await serial()) === fourth.serialNumber);

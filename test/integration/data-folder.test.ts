@@ -296,3 +296,12 @@ describe('the socket\u2019s folder', () => {
     await expect(openSocketFolder(path, [-5])).rejects.toThrow(/is not an owner-only folder/);
   });
 });
+
+test('a file in the place of the folder, or on the way to it, is named as what it is', async () => {
+  writeFileSync(path, '');
+  await expect(openDataFolder(path)).rejects.toMatchObject({ message: `${path} is not a folder.` });
+  const below = join(path, 'inner');
+  await expect(openDataFolder(below)).rejects.toMatchObject({
+    message: `${below} cannot be made, for ${path} is not a folder.`,
+  });
+});

@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Config, type RawEnvironment, readConfig, readEnvironment } from '../../src/config.ts';
 import { names, rules } from '../../src/config-schema.ts';
 import { formatNoteKey, keyTypes, noteKey } from '../../src/core/audit/note.ts';
@@ -300,6 +300,18 @@ describe('TLS', () => {
     expect(accepted(tls).tls).toEqual({ certFile: tls.TLS_CERT_FILE, keyFile: tls.TLS_KEY_FILE });
   });
 
+  test('a pair that cannot be read is what is wrong, and not that there is none', () => {
+    const none = { TLS_CERT_FILE: join(folder, 'none.pem'), TLS_KEY_FILE: join(folder, 'none.key') };
+    for (const HOST of ['::', '0.0.0.0'])
+      expect(faultsOf({ HOST, ...none }).map((fault) => fault.split(' ')[0])).toEqual([
+        'TLS_CERT_FILE',
+        'TLS_KEY_FILE',
+      ]);
+    expect(faultsOf({ HOST: '::', ...tls, TLS_CERT_FILE: 'a\0b' })).toEqual([
+      'TLS_CERT_FILE must be a path without control characters',
+    ]);
+  });
+
   test('half a pair does not let it listen beyond this machine', () => {
     const named = faultsOf({ HOST: '0.0.0.0', TLS_CERT_FILE: tls.TLS_CERT_FILE }).map(
       (fault) => fault.split(' ')[0],
@@ -577,11 +589,13 @@ describe('.env', () => {
   test('is read from a folder, and the environment wins over it', () => {
     writeFileSync(
       join(folder, '.env'),
-      'PORT=9001\nPATH=from-the-file\nINSTALLATION_NAME="vault.example.org" # name\n',
+      'PORT=9001\nHOST=from-the-file\nINSTALLATION_NAME="vault.example.org" # name\n',
     );
+    vi.stubEnv('HOST', '127.0.0.2');
     const env = readEnvironment(folder);
+    vi.unstubAllEnvs();
     expect([env.PORT, env.INSTALLATION_NAME]).toEqual(['9001', 'vault.example.org']);
-    expect(env.PATH).not.toBe('from-the-file');
+    expect(env.HOST).toBe('127.0.0.2');
     expect(process.env.INSTALLATION_NAME).toBeUndefined();
     expect(readEnvironment(join(folder, 'nowhere')).PORT).toBeUndefined();
   });
@@ -591,6 +605,46 @@ describe('.env', () => {
     writeFileSync(env, '# ours\n\nPORT=9001\nexport HOST=127.0.0.1\ncorrect-horse-battery\n');
     expect(() => readEnvironment(folder)).toThrow(/\.env has no setting \(NAME=value\) in line 5/);
     expect(() => readEnvironment(folder)).not.toThrow(/horse/);
+  });
+
+  /** Every fault that `.env` with this in it leads to. */
+  const saidOf = (text: string): readonly string[] => {
+    writeFileSync(join(folder, '.env'), text, { mode: 0o600 });
+    try {
+      return faultsOf(readEnvironment(folder));
+    } catch (error) {
+      if (!isAppError(error, 'config_invalid')) throw error;
+      return (error.extras.faults ?? []).map(({ where, fault }) => `${where} ${fault}`);
+    }
+  };
+
+  test('holds nothing that nobody reads, for what was meant by it would not be in force', () => {
+    const nothing = 'in .env is nothing that Callvault reads from there: ';
+    const out = 'take it out, or put it into the environment of the program that it is for';
+    expect(saidOf('PROT=9001\nFOO_BAR=1\nexport NODE_EXTRA_CA_CERTS=/x\nport=1\n')).toEqual([
+      `FOO_BAR ${nothing}${out}`,
+      `NODE_EXTRA_CA_CERTS ${nothing}${out}`,
+      `PROT ${nothing}write PORT if that is what is meant, or ${out}`,
+      `.env has a name in line 4 that is nothing that Callvault reads from there: ${out}`,
+    ]);
+    expect(saidOf('S3_BUCKETS=x\n')).toEqual([expect.stringMatching(/^S3_BUCKETS .* write S3_BUCKET if/)]);
+    expect(
+      saidOf('COMPOSE_PROJECT_NAME=x\nCALLVAULT_TOKEN=y\nKEY_FILE=/x\nS3_ACCESS_KEY_ID_FILE=\n'),
+    ).toEqual([]);
+  });
+
+  test('a secret that lost its name is not taken for one', () => {
+    const said = saidOf('correctHorseBatteryStaple==\nA="1\n2"\n').join();
+    expect(said).toMatch(/nothing that Callvault reads/);
+    expect(said).not.toMatch(/Horse/);
+  });
+
+  test('its faults come with those of the values', () => {
+    expect(saidOf('FOO_BAR=1\nPORT=eighty\nno setting\n')).toEqual([
+      expect.stringMatching(/^\.env has no setting .* line 3/),
+      expect.stringMatching(/^FOO_BAR in \.env/),
+      expect.stringMatching(/^PORT must be/),
+    ]);
   });
 
   test('with a secret in it, it must be closed to other users', () => {
@@ -607,7 +661,9 @@ describe('.env', () => {
     chmodSync(env, 0o644);
     expect(readEnvironment(folder).PORT).toBe('9001');
   });
+});
 
+describe('.env.example', () => {
   const example = readFileSync(join(import.meta.dirname, '../../.env.example'), 'utf8');
   const written = [...example.matchAll(/^#?([A-Z][A-Z0-9_]*)=(.*)$/gm)].map(
     ([, name, value]) => [name, value] as const,
