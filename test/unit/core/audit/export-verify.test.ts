@@ -137,8 +137,10 @@ describe('a sound export', () => {
       entries: 0,
     });
   });
+});
 
-  test('contains heads that are known; those beside its run are counted', () => {
+describe('heads that are known', () => {
+  test('are contained in a sound export; those beside its run are counted', () => {
     const anchors = [1, 100, 150, 200, SIZE, SIZE + 9].map((size) =>
       size > SIZE ? { size, root: '00' } : anchorAt(size),
     );
