@@ -76,16 +76,13 @@ export const followThrough = async (
   throw logHalted(`The access log of ${head.size} entries does not continue the ${range.size} seen before.`);
 };
 
-/** The newest checkpoint that a place keeps; stops at the first that the log is too short for. */
+/** The newest checkpoint that a place keeps, from a size on. */
 export const newestIn = async (
   place: CheckpointPlace,
-  { from, head, known }: { readonly from: number; readonly head: number; readonly known: LogKeys },
+  { from, known }: { readonly from: number; readonly known: LogKeys },
 ): Promise<KnownRoot | null> => {
   let newest = 0;
-  for await (const size of place.sizes(from)) {
-    newest = size;
-    if (size > head) break;
-  }
+  for await (const size of place.sizes(from)) newest = size;
   if (newest === 0) return null;
   const note = await place.read(checkpointName(newest));
   const { size, root } = ownCheckpoint({ size: newest, note }, place.where, known);

@@ -112,7 +112,7 @@ const resume = async (machine: Machine): Promise<void> => {
   const early = await rows.state();
   const found: KnownRoot[] = [];
   for (const place of places) {
-    const newest = await newestIn(place, { from: early.newest?.size ?? 0, head: early.head.size, known });
+    const newest = await newestIn(place, { from: early.newest?.size ?? 0, known });
     if (newest !== null) found.push(newest);
     // A crash before a copy does this, and so does a place that is new; a folder that is not mounted does it too.
     else if (early.newest !== null)

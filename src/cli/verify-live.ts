@@ -61,7 +61,9 @@ const problemOf = async (response: Response): Promise<AppError> => {
   }
   const words = typeof problem.detail === 'string' ? problem.detail.slice(0, 500) : '';
   const code = problem.code === 'integrity_failure' ? 'integrity_failure' : 'log_unavailable';
-  return new AppError(code, `The vault answered ${response.status}. ${words}`.trim());
+  const named =
+    typeof problem.code === 'string' && /^[a-z_]{1,40}$/.test(problem.code) ? ` (${problem.code})` : '';
+  return new AppError(code, `The vault answered ${response.status}${named}. ${words}`.trim());
 };
 
 /** Asks a running vault as an officer does. Rejects with `log_unavailable` when it does not answer as one. */

@@ -18,6 +18,8 @@ export type Problem = {
 
 /** What a stranger is told when the fault is ours: which kind, never why. */
 const serverDetail = (code: ErrorCode): string => {
+  if (code === 'log_halted')
+    return 'The vault has stopped, for its access log is not the one that it was. Nothing was done. Only its operator can help.';
   switch (problemTable[code].status) {
     case 502:
       return 'What is stored here did not pass its integrity check. Nothing of it was released. The operator has been told.';
@@ -30,13 +32,21 @@ const serverDetail = (code: ErrorCode): string => {
   }
 };
 
+/** Which entry of the log is at fault may be told: whoever was refused it can have the others, and name this one. */
+const detailOf = ({ code, extras, message }: AppError): string => {
+  if (problemTable[code].status < 500) return message;
+  return extras.entry === undefined
+    ? serverDetail(code)
+    : `Entry ${extras.entry} of the access log is not the one that was committed. Nothing of it was released. The operator has been told.`;
+};
+
 export const problemOf = (error: AppError, requestId: string): Problem => {
   const { status } = problemTable[error.code];
   return {
     type: `urn:callvault:problem:${error.code}`,
     title: STATUS_CODES[status] ?? 'Error',
     status,
-    detail: status >= 500 ? serverDetail(error.code) : error.message,
+    detail: detailOf(error),
     code: error.code,
     requestId,
     ...(error.extras.faults === undefined || status >= 500 ? {} : { faults: error.extras.faults }),
@@ -46,6 +56,12 @@ export const problemOf = (error: AppError, requestId: string): Problem => {
 const challenge = (code: ErrorCode): string | null =>
   code === 'unauthenticated' ? 'Bearer realm="callvault"' : null;
 
+/** Seconds after which to ask again, of a fault that may have passed by then; one that waits for a person is asked seldom. */
+const waitFor = ({ status, code }: Problem): number | null => {
+  if (code === 'log_halted') return 60;
+  return status === 503 ? 5 : null;
+};
+
 /** The one place that answers an error. */
 export const sendProblem = (request: FastifyRequest, reply: FastifyReply, thrown: unknown): FastifyReply => {
   const error = asAppError(thrown);
@@ -54,7 +70,7 @@ export const sendProblem = (request: FastifyRequest, reply: FastifyReply, thrown
   // The framework would close the connection after a body it has not read.
   discardRest(request.raw);
   void reply.removeHeader('connection');
-  const wait = error.extras.retryAfter ?? (problem.status === 503 ? 5 : null);
+  const wait = error.extras.retryAfter ?? waitFor(problem);
   if (wait !== null) void reply.header('retry-after', String(Math.ceil(wait)));
   const authenticate = challenge(error.code);
   if (authenticate !== null) void reply.header('www-authenticate', authenticate);
