@@ -1,10 +1,36 @@
 import { CreateBucketCommand, HeadBucketCommand } from '@aws-sdk/client-s3';
 import { AppError } from '../core/errors.ts';
 import { createS3Room, type S3ObjectStoreOptions, type S3Room } from './s3-client.ts';
-import { s3Facts, s3Fault } from './s3-fault.ts';
+import { type S3Facts, s3Facts, s3Fault } from './s3-fault.ts';
+
+/** Of certificates that are not believed; OpenSSL's words. */
+const CERTIFICATE = /CERT|SELF_SIGNED|ISSUER/;
+
+const adviceFor = ({ status, code }: S3Facts): string => {
+  if (status === 401 || status === 403)
+    return 'Check S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY, and what they may do there';
+  if (code !== null && CERTIFICATE.test(code))
+    return 'Check its certificate; an authority of your own is named in NODE_EXTRA_CA_CERTS';
+  return 'Check that it runs there and can be reached from here';
+};
+
+/** For whoever starts the vault: which store cannot be used, why, and what to look at. The key and its secret are left out. */
+const storeFault = ({ endpoint, region, bucket }: S3ObjectStoreOptions, error: unknown): AppError => {
+  const fault = s3Fault(error);
+  if (fault.code !== 'storage_unavailable') return fault;
+  const facts = s3Facts(error);
+  const where =
+    endpoint === null ? `Amazon S3 in ${region} (S3_REGION)` : `${new URL(endpoint).host} (S3_ENDPOINT)`;
+  const why = facts.status === null ? (facts.code ?? facts.name) : `status ${facts.status}`;
+  return new AppError(
+    'storage_unavailable',
+    `${fault.message.replace(/\.$/, '')}: ${where}, bucket ${bucket} (S3_BUCKET), ${why}. ${adviceFor(facts)}.`,
+    { cause: fault.cause },
+  );
+};
 
 /** Answers to this have no body, so a status is all there is to go by. */
-const isThere = async (room: S3Room): Promise<boolean> => {
+const isThere = async (room: S3Room, options: S3ObjectStoreOptions): Promise<boolean> => {
   try {
     await room.client.send(new HeadBucketCommand({ Bucket: room.bucket }));
     return true;
@@ -16,7 +42,7 @@ const isThere = async (room: S3Room): Promise<boolean> => {
         'config_invalid',
         `The bucket ${room.bucket} lies in another region: set S3_REGION to it.`,
       );
-    throw s3Fault(error);
+    throw storeFault(options, error);
   }
 };
 
@@ -35,7 +61,7 @@ const withRoom = async <T>(options: S3ObjectStoreOptions, use: (room: S3Room) =>
  */
 export const assertS3Bucket = (options: S3ObjectStoreOptions): Promise<void> =>
   withRoom(options, async (room) => {
-    if (!(await isThere(room)))
+    if (!(await isThere(room, options)))
       throw new AppError(
         'config_invalid',
         `There is no bucket ${room.bucket}: run "callvault migrate" to have it made, or make it with the tools of the object store.`,
@@ -43,13 +69,17 @@ export const assertS3Bucket = (options: S3ObjectStoreOptions): Promise<void> =>
   });
 
 /** Object Lock can be had only when a bucket is made, and keeps nothing by itself: only checkpoints ask for it. */
-const make = async (room: S3Room, ObjectLockEnabledForBucket: boolean): Promise<void> => {
+const make = async (
+  room: S3Room,
+  options: S3ObjectStoreOptions,
+  ObjectLockEnabledForBucket: boolean,
+): Promise<void> => {
   try {
     await room.client.send(new CreateBucketCommand({ Bucket: room.bucket, ObjectLockEnabledForBucket }));
   } catch (cause) {
     // A server that knows no such thing; what it makes is stated as what it is at every start.
-    if (ObjectLockEnabledForBucket && s3Facts(cause).status === 501) return make(room, false);
-    if (s3Facts(cause).status !== 403) throw s3Fault(cause);
+    if (ObjectLockEnabledForBucket && s3Facts(cause).status === 501) return make(room, options, false);
+    if (s3Facts(cause).status !== 403) throw storeFault(options, cause);
     throw new AppError(
       'storage_unavailable',
       `There is no bucket ${room.bucket}, and these credentials may not make it: make it with the tools of the object store.`,
@@ -64,7 +94,7 @@ const make = async (room: S3Room, ObjectLockEnabledForBucket: boolean): Promise<
  */
 export const ensureS3Bucket = (options: S3ObjectStoreOptions): Promise<boolean> =>
   withRoom(options, async (room) => {
-    if (await isThere(room)) return false;
-    await make(room, true);
+    if (await isThere(room, options)) return false;
+    await make(room, options, true);
     return true;
   });

@@ -167,6 +167,20 @@ test('a folder for checkpoints that is not there, or is none: nothing is made, o
   }
 });
 
+test('an object store that is away: it says which, and makes nothing', async () => {
+  const stranger = await newVaultFolder();
+  try {
+    const keys = { S3_ACCESS_KEY_ID: 'AKIDEXAMPLE', S3_SECRET_ACCESS_KEY: '9f2c41d07be35a68b1' };
+    const env = { S3_ENDPOINT: 'http://127.0.0.1:9', S3_BUCKET: 'calls', ...keys };
+    await expect(stranger.start(env)).rejects.toThrow(
+      /ended with 3.*\n.*127\.0\.0\.1:9 \(S3_ENDPOINT\), bucket calls \(S3_BUCKET\), ECONNREFUSED\. Check/,
+    );
+    expect(await readdir(stranger.home)).toEqual([]);
+  } finally {
+    await stranger.remove();
+  }
+});
+
 test('the folder of the checkpoints gone under a log that was made with it', async () => {
   const place = join(folder.home, 'elsewhere');
   await mkdir(place, { mode: 0o700 });

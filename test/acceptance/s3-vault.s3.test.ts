@@ -95,7 +95,9 @@ describe('the bucket', () => {
     line.setFault({ direction: 'request', after: 0, how: 'reset' });
     const { code, stderr } = await folder.cli('serve');
     expect(code).toBe(3);
-    expect(stderr).toMatch(/^callvault: The object store (cannot be used now|did not answer in time)\.\n$/);
+    expect(stderr).toMatch(
+      /^callvault: The object store (cannot be used now|did not answer in time): \S+ \(S3_ENDPOINT\), bucket \S+ \(S3_BUCKET\), \w+\. Check that it runs there and can be reached from here\.\n$/,
+    );
   });
 
   test('with it, it serves', async () => {

@@ -18,6 +18,8 @@ const bucketWhere = async (head: number, put = 500, locked = put) => {
     request.resume().on('end', () => {
       const asksForLock = request.headers['x-amz-bucket-object-lock-enabled'] === 'true';
       const answer = asksForLock ? locked : put;
+      // It says nothing at all.
+      if (request.method === 'HEAD' && head === 0) return;
       response.writeHead(request.method === 'HEAD' ? head : answer, { connection: 'close' });
       response.end();
     });
@@ -52,7 +54,30 @@ describe('at the start', () => {
     const { options, close } = await bucketWhere(200);
     await close();
     closers.length = 0;
-    await refusal(assertS3Bucket(options), 'storage_unavailable');
+    const { message } = await refusal(assertS3Bucket(options), 'storage_unavailable');
+    const where = `${new URL(options.endpoint).host} (S3_ENDPOINT), bucket calls (S3_BUCKET)`;
+    expect(message).toBe(
+      `The object store cannot be used now: ${where}, ECONNREFUSED. Check that it runs there and can be reached from here.`,
+    );
+    const migrating = await refusal(ensureS3Bucket(options), 'storage_unavailable');
+    expect(migrating.message).toBe(message);
+  });
+
+  test('each says where, why, and what to look at', async () => {
+    const { options } = await bucketWhere(403);
+    const where = `${new URL(options.endpoint).host} (S3_ENDPOINT), bucket calls (S3_BUCKET)`;
+    const said = async (changes: object) =>
+      (await refusal(assertS3Bucket({ ...options, ...changes }), 'storage_unavailable')).message;
+    expect(await said({})).toBe(
+      `The object store refuses the credentials or the action: ${where}, status 403. Check S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY, and what they may do there.`,
+    );
+    expect(await said({ endpoint: options.endpoint.replace('http:', 'https:') })).toMatch(
+      /^The object store cannot be used now: .*, (EPROTO|ERR_SSL_\w+)\. Check/,
+    );
+    const { options: silent } = await bucketWhere(0);
+    expect(await said({ endpoint: silent.endpoint })).toMatch(
+      /^The object store did not answer in time: .*, (TimeoutError|ETIMEDOUT)\. Check that it runs/,
+    );
   });
 });
 
