@@ -19,8 +19,8 @@ export type HeardColumns = {
   readonly parts: readonly (readonly [number, number])[] | null;
   /** How many parts there are. */
   readonly part_count: number | null;
-  /** Every statement that was looked at is the one that the log committed to. */
-  readonly whole: boolean;
+  /** Place of the first statement that is not the one that the log committed to; null when all are. */
+  readonly altered: string | null;
   /** Statements that were looked at for the whole page. */
   readonly looked_at: number;
 };
@@ -43,7 +43,7 @@ export const hearingsStatement = (query: HearingSearch): Statement => {
   const text = `WITH page AS MATERIALIZED (${page}),
   heard AS MATERIALIZED (
     SELECT CASE WHEN sha256('\\x02'::bytea || e.salt || convert_to(e.body, 'UTF8')) = l.commitment
-                THEN e.body::jsonb -> 'detail' END AS detail
+                THEN e.body::jsonb -> 'detail' END AS detail, e.seq
       FROM audit.entry e JOIN audit.leaf l USING (seq) WHERE ${heard}
      ORDER BY (e.facts).at, e.seq LIMIT ${conditions.parameter(MAX_STATEMENTS)}::bigint),
   stated AS (
@@ -55,7 +55,7 @@ export const hearingsStatement = (query: HearingSearch): Statement => {
          (SELECT jsonb_agg(jsonb_build_array(lower(part), upper(part)) ORDER BY lower(part))
             FROM (SELECT part FROM unnest(s.spans) AS part ORDER BY part LIMIT ${MAX_PARTS}) AS listed) AS parts,
          (SELECT count(*)::int FROM unnest(s.spans)) AS part_count,
-         NOT EXISTS (SELECT FROM heard WHERE detail IS NULL) AS whole,
+         (SELECT min(seq) FROM heard WHERE detail IS NULL) AS altered,
          (SELECT count(*)::int FROM heard) AS looked_at
     FROM page p LEFT JOIN stated s ON s.playback = p.event_id::text
    ORDER BY p.at DESC, p.seq DESC`;

@@ -4,6 +4,7 @@ import { emptyRange, rootOf } from '../core/audit/merkle.ts';
 import { AppError } from '../core/errors.ts';
 import type { PostgresSettings } from '../core/postgres-settings.ts';
 import { logUnavailable } from './append-failure.ts';
+import { createDamaged, type Damaged } from './damaged-entry.ts';
 import { createLogProver, type LogProver } from './prover.ts';
 import type { AuditLogger, LogSearch } from './reader.ts';
 import { formatCursor, pageLimit, type Statement, searchStatement } from './search.ts';
@@ -44,6 +45,8 @@ export type LogEvidence = LogProver & {
   readonly run: (from: number, to: number) => Promise<readonly RawRow[]>;
   /** A page of what a search finds, newest first, as it lies in the database. */
   readonly selected: (query: LogSearch) => Promise<Selected>;
+  /** What to throw for an entry that is not the one committed to; the operator is told. */
+  readonly damaged: Damaged;
   /** Safe to call twice. */
   readonly close: () => Promise<void>;
 };
@@ -52,7 +55,7 @@ const CONNECTIONS = 3;
 const STATEMENT_MS = 30_000;
 const CONNECT_MS = 5_000;
 
-type Options = { readonly postgres: PostgresSettings; readonly log: Pick<AuditLogger, 'warn'> };
+type Options = { readonly postgres: PostgresSettings; readonly log: Pick<AuditLogger, 'warn' | 'error'> };
 
 const openPool = ({ postgres, log }: Options): pg.Pool => {
   const pool = new pg.Pool({
@@ -138,6 +141,7 @@ export const createLogEvidence = (options: Options): LogEvidence => {
 
   return {
     ...createLogProver(ask),
+    damaged: createDamaged(options.log),
     head: async () => {
       const [head] = await ask<{ size: string; root: Buffer }>({
         text: 'SELECT size, root FROM audit.batch ORDER BY first_seq DESC LIMIT 1',

@@ -2,11 +2,12 @@ import pg from 'pg';
 import { commitmentOf } from '../core/audit/commitment.ts';
 import { decodeBody } from '../core/audit/entry.ts';
 import { emptyRange, rootOf } from '../core/audit/merkle.ts';
-import { AppError } from '../core/errors.ts';
+import { AppError, isAppError } from '../core/errors.ts';
 import type { AuditAction, AuditEvent, Outcome, Purpose } from '../core/events.ts';
 import { isUuid } from '../core/ids.ts';
 import type { PostgresSettings } from '../core/postgres-settings.ts';
 import { logUnavailable } from './append-failure.ts';
+import { createDamaged, type Damaged } from './damaged-entry.ts';
 import { type HeardColumns, type HearingSearch, hearingsStatement, MAX_STATEMENTS } from './hearings.ts';
 import { mintReceipt } from './mint.ts';
 import type { Receipt } from './receipt.ts';
@@ -146,13 +147,15 @@ type EntryRow = {
 };
 
 /** Throws `integrity_failure` for an entry that is not what the log committed to: whoever reads must not be shown it. */
-const entryOf = (row: EntryRow): LogEntry => {
-  if (row.salt.length !== 32 || !commitmentOf(row.salt, row.body).equals(row.commitment))
-    throw new AppError(
-      'integrity_failure',
-      `Entry ${row.seq} of the access log is not the one that was committed.`,
-    );
-  return { seq: Number(row.seq), event: decodeBody(row.body) };
+const entryOf = (row: EntryRow, damaged: Damaged): LogEntry => {
+  const seq = Number(row.seq);
+  if (row.salt.length !== 32 || !commitmentOf(row.salt, row.body).equals(row.commitment)) throw damaged(seq);
+  try {
+    return { seq, event: decodeBody(row.body) };
+  } catch (cause) {
+    if (!isAppError(cause, 'integrity_failure')) throw cause;
+    throw damaged(seq, cause);
+  }
 };
 
 type ExtentRow = { readonly count: number; readonly first: string | null; readonly last: string | null };
@@ -170,15 +173,18 @@ const pageOf = <T extends LogEntry>(
   return { entries, next: more ? formatCursor({ at: last.event.at, seq: last.seq }) : null };
 };
 
-const hearingOf = (row: EntryRow & HeardColumns): HearingEntry => {
-  if (!row.whole)
-    throw new AppError(
-      'integrity_failure',
-      'A statement about what was heard is not the one that was committed to the access log.',
-    );
+type HeadRow = { readonly size: string; readonly root: Buffer };
+
+const headOf = (head: HeadRow | undefined): AuditHead =>
+  head === undefined
+    ? { size: 0, root: rootOf(emptyRange).toString('hex') }
+    : { size: Number(head.size), root: head.root.toString('hex') };
+
+const hearingOf = (row: EntryRow & HeardColumns, damaged: Damaged): HearingEntry => {
+  if (row.altered !== null) throw damaged(Number(row.altered));
   const { statements, parts, part_count: partCount } = row;
   const heard = statements === null ? null : { statements, parts: parts ?? [], partCount: partCount ?? 0 };
-  return { ...entryOf(row), heard };
+  return { ...entryOf(row, damaged), heard };
 };
 
 const openPool = ({ postgres, log }: AuditReaderOptions): pg.Pool => {
@@ -200,6 +206,8 @@ const openPool = ({ postgres, log }: AuditReaderOptions): pg.Pool => {
 /** Opens connections when they are first needed. */
 export const createAuditReader = (options: AuditReaderOptions): AuditReader => {
   const pool = openPool(options);
+  const damaged = createDamaged(options.log);
+  const toEntry = (row: EntryRow): LogEntry => entryOf(row, damaged);
   let closing: Promise<void> | null = null;
 
   const rows = async <R extends pg.QueryResultRow>({ text, values }: Statement): Promise<R[]> => {
@@ -215,7 +223,7 @@ export const createAuditReader = (options: AuditReaderOptions): AuditReader => {
 
   const oneEntry = async (statement: Statement): Promise<LogEntry | null> => {
     const row = (await rows<EntryRow>(statement))[0];
-    return row === undefined ? null : entryOf(row);
+    return row === undefined ? null : toEntry(row);
   };
 
   const find = async (eventId: string): Promise<LogEntry | null> =>
@@ -224,11 +232,12 @@ export const createAuditReader = (options: AuditReaderOptions): AuditReader => {
   return {
     find,
     search: async (query) =>
-      pageOf((await rows<EntryRow>(searchStatement(query))).map(entryOf), pageLimit(query)),
+      pageOf((await rows<EntryRow>(searchStatement(query))).map(toEntry), pageLimit(query)),
     hearings: async (query) => {
       const found = await rows<EntryRow & HeardColumns>(hearingsStatement(query));
       const heardComplete = (found[0]?.looked_at ?? 0) < MAX_STATEMENTS;
-      return { ...pageOf(found.map(hearingOf), pageLimit(query)), heardComplete };
+      const entries = found.map((row) => hearingOf(row, damaged));
+      return { ...pageOf(entries, pageLimit(query)), heardComplete };
     },
     count: async (query, most) => {
       const [row] = await rows<ExtentRow>(countStatement(query, most));
@@ -247,10 +256,7 @@ export const createAuditReader = (options: AuditReaderOptions): AuditReader => {
     },
     head: async () => {
       const text = 'SELECT size, root FROM audit.batch ORDER BY first_seq DESC LIMIT 1';
-      const head = (await rows<{ size: string; root: Buffer }>({ text, values: [] }))[0];
-      return head === undefined
-        ? { size: 0, root: rootOf(emptyRange).toString('hex') }
-        : { size: Number(head.size), root: head.root.toString('hex') };
+      return headOf((await rows<HeadRow>({ text, values: [] }))[0]);
     },
     mayAppend: async () => {
       const text = `SELECT has_function_privilege('audit.append(text, bigint, bytea[], text[])', 'EXECUTE') AS may`;

@@ -62,6 +62,8 @@ export type ErrorExtras = {
   readonly allow?: readonly string[];
   /** Total length for 416 answers. */
   readonly totalBytes?: number;
+  /** Place of the entry of the access log that is at fault, for 502 answers. */
+  readonly entry?: number;
 };
 
 /** The one error class. `message` is safe to show the caller for every code below 500; `cause` is for the operator's log only. */

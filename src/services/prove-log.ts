@@ -12,7 +12,7 @@ import { type CheckpointNow, cosignedNote, signedNow } from './signed-now.ts';
 export type ProveLogDeps = {
   readonly evidence: Pick<
     LogEvidence,
-    'head' | 'raw' | 'root' | 'inclusion' | 'consistency' | 'checkpoint' | 'witnesses'
+    'head' | 'raw' | 'root' | 'inclusion' | 'consistency' | 'checkpoint' | 'witnesses' | 'damaged'
   >;
   readonly checkpointNow: CheckpointNow;
   readonly recordReading: RecordReading;
@@ -59,16 +59,16 @@ const noEntry = (): AppError => new AppError('not_found', 'There is no such entr
 type ReadableEntry = RawEntry & { readonly salt: Buffer; readonly body: string };
 
 /** Null for what these readers may not see. Throws `integrity_failure` for an entry that is not the one committed to. */
-const readable = (raw: RawEntry | null, actor: UserActor): ReadableEntry | null => {
+const readable = (
+  raw: RawEntry | null,
+  actor: UserActor,
+  damaged: LogEvidence['damaged'],
+): ReadableEntry | null => {
   if (raw === null || raw.salt === null || raw.body === null) return null;
   const entry = { ...raw, salt: raw.salt, body: raw.body };
   const committed =
     entry.salt.length === SALT_BYTES && commitmentOf(entry.salt, entry.body).equals(entry.commitment);
-  if (!committed)
-    throw new AppError(
-      'integrity_failure',
-      `Entry ${entry.seq} of the access log is not the one that was committed.`,
-    );
+  if (!committed) throw damaged(entry.seq);
   return isFor(audienceOf(actor), decodeBody(entry.body)) ? entry : null;
 };
 
@@ -130,7 +130,7 @@ export const createProveLog = ({ evidence, checkpointNow, recordReading }: Prove
 
     /** Rejects with `not_found` for another organisation's entry as for one that does not exist. */
     async entry(actor: UserActor, seq: number, request: string): Promise<EntryProof> {
-      const entry = readable(await evidence.raw(seq), actor);
+      const entry = readable(await evidence.raw(seq), actor, evidence.damaged);
       if (entry === null) {
         await recordReading(actor, request, [], 'denied');
         throw noEntry();

@@ -177,6 +177,9 @@ describe('H-5 an entry with its proof', () => {
     const { detail } = expectProblem(await ask(`/entries/${seq}/proof`), 502, 'integrity_failure');
     // It is an entry that is at fault here, and no recording.
     expect(detail).not.toMatch(/recording/i);
+    expect(detail).toContain(`Entry ${seq} of the access log`);
+    const read = await ask(`/entries/${seq}`);
+    expect(expectProblem(read, 502, 'integrity_failure').detail).toContain(`Entry ${seq} of the`);
     await tamper(`replace(body, '"outcome":"failed"', '"outcome":"success"')`);
     jsonOf(await ask(`/entries/${seq}/proof`), 200);
   });

@@ -115,13 +115,15 @@ test('a statement that is not the one committed to is not shown, nor the page it
       [recording, from, to],
     );
   await superuser.query('ALTER TABLE audit.entry DISABLE TRIGGER USER');
+  const stated = `SELECT seq::int FROM audit.entry WHERE (facts).recording = $1 AND (facts).action = 'playback.heard'`;
+  const entry: number = (await superuser.query(stated, [recording])).rows[0].seq;
   for (const [from, to] of [
     ['"spans":[[0,1]]', '"spans":[[0,9]]'],
     // No JSON at all behind what the columns are derived from.
     ['"spans":[[0,1]]', '"spans":[[0,1'],
   ] as const) {
     await change(from, to);
-    await expect(ask(recording)).rejects.toMatchObject({ code: 'integrity_failure' });
+    await expect(ask(recording)).rejects.toMatchObject({ code: 'integrity_failure', extras: { entry } });
     await change(to, from);
   }
   expect((await ask(recording)).entries[0]?.heard?.parts).toEqual([[0, 1]]);

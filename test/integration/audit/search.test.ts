@@ -223,21 +223,29 @@ test.each([
 test.each([
   ['a body that is no entry', `replace(body, '"outcome":"', '"outcome" :"')`],
   ['another well-formed entry', `replace(body, '"outcome":"success"', '"outcome":"failed"')`],
-])('an entry that is not the one committed is not shown: %s', async (_, forgery) => {
-  const superuser = await database.connect('superuser');
-  const seq = events.findIndex(
-    (event) =>
-      event.organisation === ours &&
-      event.outcome === 'success' &&
-      eventScope[event.action] === 'organisation',
-  );
-  await superuser.query('ALTER TABLE audit.entry DISABLE TRIGGER USER');
-  const { rows } = await superuser.query('SELECT body FROM audit.entry WHERE seq = $1', [seq]);
-  await superuser.query(`UPDATE audit.entry SET body = ${forgery} WHERE seq = $1`, [seq]);
-  const refused = { code: 'integrity_failure' };
-  await expect(reader.read(seq, ourOfficer)).rejects.toMatchObject(refused);
-  await expect(reader.find(events[seq]!.id)).rejects.toMatchObject(refused);
-  await expect(reader.receiptOf(events[seq]!.id)).rejects.toMatchObject(refused);
-  await superuser.query('UPDATE audit.entry SET body = $2 WHERE seq = $1', [seq, rows[0].body]);
-  expect((await reader.find(events[seq]!.id))?.event).toEqual(events[seq]);
-});
+])(
+  'an entry that is not the one committed is not shown, and an alarm is raised once: %s',
+  async (_, forgery) => {
+    const alarms: [object, string][] = [];
+    const error = (fields: object, message: string) => void alarms.push([fields, message]);
+    const reader = createAuditReader({ postgres: database.app, log: { info() {}, warn() {}, error } });
+    const superuser = await database.connect('superuser');
+    const seq = events.findIndex(
+      (event) =>
+        event.organisation === ours &&
+        event.outcome === 'success' &&
+        eventScope[event.action] === 'organisation',
+    );
+    await superuser.query('ALTER TABLE audit.entry DISABLE TRIGGER USER');
+    const { rows } = await superuser.query('SELECT body FROM audit.entry WHERE seq = $1', [seq]);
+    await superuser.query(`UPDATE audit.entry SET body = ${forgery} WHERE seq = $1`, [seq]);
+    const refused = { code: 'integrity_failure', extras: { entry: seq } };
+    await expect(reader.read(seq, ourOfficer)).rejects.toMatchObject(refused);
+    await expect(reader.find(events[seq]!.id)).rejects.toMatchObject(refused);
+    await expect(reader.receiptOf(events[seq]!.id)).rejects.toMatchObject(refused);
+    await superuser.query('UPDATE audit.entry SET body = $2 WHERE seq = $1', [seq, rows[0].body]);
+    expect((await reader.find(events[seq]!.id))?.event).toEqual(events[seq]);
+    expect(alarms).toEqual([[{ seq }, expect.stringMatching(/^ALARM: an entry of the access log/)]]);
+    await reader.close();
+  },
+);
