@@ -12,9 +12,11 @@ import type { Fault } from './fault.ts';
 /** Without these nobody could tell why a body is missing or a head was lost: every reader is shown them. */
 export const aboutTheLog: ReadonlySet<AuditAction> = new Set(['log.pruned', 'log.epoch_opened']);
 
-/** Who reads an entry: an organisation's officers, or the installation's auditor; null: everybody. */
-const readersOf = ({ action, organisation }: AuditEvent): string | null => {
-  if (aboutTheLog.has(action)) return null;
+const EVERYBODY = 'everybody';
+
+/** Who reads an entry: an organisation's officers, the installation's auditor, or all of them. */
+const readersOf = ({ action, organisation }: AuditEvent): string => {
+  if (aboutTheLog.has(action)) return EVERYBODY;
   return eventScope[action] === 'installation' || organisation === null ? 'installation' : organisation;
 };
 
@@ -83,7 +85,6 @@ export const createShowing = (): Showing => {
       const given = givenIn(event);
       if (given !== null) exports.set(seq, given);
       const readers = readersOf(event);
-      if (readers === null) return;
       const places = shown.get(readers) ?? createPlaces();
       shown.set(readers, places);
       places.add(seq);
@@ -101,7 +102,7 @@ const takenOut = ({ verdict, showing }: ShownFile, others: readonly ShownFile[])
   if (kind !== 'range' || from === null || to === null) return [];
   const hidden = (place: number): boolean => place >= from && place < to && !showing.open.has(place);
   for (const other of others)
-    for (const readers of showing.shown.keys()) {
+    for (const readers of new Set([...showing.shown.keys(), EVERYBODY])) {
       const place = other.showing.shown.get(readers)?.lowest(hidden) ?? null;
       if (place !== null)
         return [

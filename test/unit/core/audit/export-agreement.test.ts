@@ -18,10 +18,13 @@ const SIZE = 1100;
 /** The exports of the first test files were told to the log here: a run, and a selection. */
 const [RUN, CHOICE] = [600, 601];
 const TO = 550;
+/** About the log itself. */
+const SHARED = 5;
 
-const ownerOf = (seq: number): 'ours' | 'theirs' | 'installation' =>
-  seq === 0 ? 'installation' : seq % 3 === 0 && seq < RUN ? 'theirs' : 'ours';
-const isOurs = (seq: number): boolean => ownerOf(seq) === 'ours';
+const ownerOf = (seq: number): 'ours' | 'theirs' | 'installation' | 'everybody' =>
+  seq === SHARED ? 'everybody' : seq === 0 ? 'installation' : seq % 3 === 0 && seq < RUN ? 'theirs' : 'ours';
+const isFor = (reader: string, seq: number): boolean => [reader, 'everybody'].includes(ownerOf(seq));
+const isOurs = (seq: number): boolean => isFor('ours', seq);
 const oursIn = (from: number, to: number): number =>
   Array.from({ length: to - from }, (_, i) => from + i).filter(isOurs).length;
 const chosen = [11, 10, 8];
@@ -39,6 +42,7 @@ const eventAt = (seq: number): AuditEvent => {
       ...base,
       detail: { ...given, count: 3, first: 8, last: 11 },
     } as never);
+  if (seq === SHARED) return fixedEvent('log.pruned', base as never);
   if (ownerOf(seq) === 'installation') return fixedEvent('installation.created', base as never);
   return fixedEvent('recording.viewed', {
     ...base,
@@ -85,8 +89,8 @@ const without =
     !isOurs(seq) || seqs.includes(seq);
 
 test('files that are as they were given agree, whoever reads them', () => {
-  const theirs = run('theirs', { withheld: (seq) => ownerOf(seq) !== 'theirs' });
-  const auditor = run('auditor', { withheld: (seq) => ownerOf(seq) !== 'installation' });
+  const theirs = run('theirs', { withheld: (seq) => !isFor('theirs', seq) });
+  const auditor = run('auditor', { withheld: (seq) => !isFor('installation', seq) });
   const middle = run('middle', { from: 500, to: 700 });
   expect(found(first, later, theirs, auditor, middle, choice('choice', chosen))).toEqual(
     Array.from({ length: 6 }, () => []),
@@ -104,6 +108,20 @@ describe('H-5 a body is taken out, and its commitment left: the file alone verif
     expect(found(cut, choice('choice', chosen))[0]).toEqual([
       { ...fault, message: expect.stringContaining('choice shows it') },
     ]);
+  });
+
+  test('what is about the log itself is shown to everybody', () => {
+    const cut = run('cut', { size: RUN, withheld: (seq) => seq === SHARED || !isFor('theirs', seq) });
+    expect(found(cut, later)[0]?.[0]).toMatchObject({ kind: 'export', index: SHARED });
+    // Who reads the file cannot be told where no other body is left.
+    expect(found(run('bare', { withheld: () => true }), later)[0]).toMatchObject([{ index: SHARED }]);
+  });
+
+  test('more was given than the file says, and less', () => {
+    const theirs = run('theirs', { size: RUN, to: TO, withheld: (seq) => !isFor('theirs', seq) });
+    expect(found(theirs, later)[0]).toMatchObject([{ index: RUN }]);
+    const everything = run('everything', { size: RUN, to: TO, withheld: () => false });
+    expect(found(everything, run('tail', { from: RUN }))[0]).toMatchObject([{ index: RUN }]);
   });
 
   test('where the other shows nothing of it, the log’s own entry counts', () => {
@@ -124,7 +142,7 @@ describe('H-5 a body is taken out, and its commitment left: the file alone verif
 
   test('every body is taken out, so that nobody knows whose file it was', () => {
     const bare = run('bare', { size: RUN, to: TO, withheld: () => true });
-    expect(found(bare, later)[0]).toMatchObject([{ index: RUN }]);
+    expect(found(bare, later)[0]).toMatchObject([{ index: SHARED }, { index: RUN }]);
   });
 
   test('an entry is left out of a choice', () => {
@@ -147,4 +165,6 @@ test('a file of another log says nothing about this one', () => {
   const other = { ...later, verdict: { ...later.verdict, origin: 'another' } };
   const nameless = { ...later, verdict: { ...later.verdict, origin: null } };
   expect(found(cut, other, nameless)).toEqual([[], [], []]);
+  // Where no checkpoint names the log there is no telling whether two are of the same.
+  expect(found({ ...cut, verdict: { ...cut.verdict, origin: null } }, nameless)).toEqual([[], []]);
 });
