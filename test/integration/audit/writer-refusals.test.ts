@@ -30,6 +30,9 @@ afterEach(async () => {
 const sizeNow = async (): Promise<number> =>
   (await superuser.query('SELECT max(size)::int AS size FROM audit.batch')).rows[0].size;
 
+/** Leaves nothing of it behind. */
+const cure = 'ALTER TABLE audit.entry DROP CONSTRAINT poison; DROP FUNCTION audit.poison(text)';
+
 /** Entries of this care unit make the database fail as it fails for a body it cannot store. */
 const poisonUnit = fixedId(666);
 const poison = (how: string): Promise<unknown> =>
@@ -57,7 +60,7 @@ describe('an entry the database cannot store', () => {
     });
     const seqs = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value.seq] : []));
     expect(seqs).toEqual(Array.from({ length: 196 }, (_, i) => before + i));
-    await superuser.query('ALTER TABLE audit.entry DROP CONSTRAINT poison');
+    await superuser.query(cure);
     expect(await verdictOf(database)).toMatchObject({ ok: true, size: before + 196 });
     expect(writer.state()).toBe('ready');
   });
@@ -97,7 +100,7 @@ describe('a database that will not store anything: refused as unavailable, recov
     await refusesAndRecovers(
       `CREATE OR REPLACE FUNCTION audit.poison(body text) RETURNS boolean LANGUAGE plpgsql AS $$
        BEGIN RAISE EXCEPTION 'No space left on device' USING ERRCODE = 'disk_full'; END $$`,
-      'ALTER TABLE audit.entry DROP CONSTRAINT poison',
+      cure,
     );
   });
 
