@@ -37,10 +37,11 @@ const mayCall: Readonly<Record<RoleKind, readonly string[]>> = {
   retention: ['prune(bigint,integer)'],
 };
 
-/** Functions of the log that are not for this kind, and any that acts with another role's rights. */
+/** Functions of the log that are not for this kind, and any that acts with another role's rights; a trigger's nobody can call. */
 const foreignFunctions = (kind: RoleKind): string =>
   `SELECT DISTINCT p.oid::regprocedure::text AS found FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace, reachable r
-    WHERE (n.nspname = 'audit' OR p.prosecdef) AND n.nspname <> 'pg_catalog' AND has_function_privilege(r.oid, p.oid, 'EXECUTE')
+    WHERE (n.nspname = 'audit' OR p.prosecdef) AND n.nspname <> 'pg_catalog'
+      AND p.prorettype <> 'trigger'::regtype AND has_function_privilege(r.oid, p.oid, 'EXECUTE')
       AND p.oid::regprocedure::text NOT IN (${mayCall[kind].map((name) => `'audit.${name}'`).join(', ')})`;
 
 const ofKind: Readonly<Record<RoleKind, readonly Question[]>> = {

@@ -27,6 +27,7 @@ export type Finding = { readonly index: number | null; readonly kind: string; re
 export type Found = { readonly code: number; readonly first: Finding | undefined; readonly ran: Ran };
 
 const foundIn = (ran: Ran): Found => {
+  if (ran.stdout === '') throw new Error(`nothing was printed, but ${ran.stderr}`);
   const { faults = [], files = [] } = JSON.parse(ran.stdout) as {
     faults?: Finding[];
     files?: { faults: Finding[] }[];
