@@ -100,7 +100,8 @@ const PATIENCE_MS = 15_000;
 
 /**
  * Makes or checks the data folder (owner-only) and takes it for this process: of any number of attempts at once, one gets
- * it. Waits for a command to end, and throws `instance_running`, naming the other process, for a vault that serves.
+ * it. Waits for a command to end, and for whoever has not said yet what it is; throws `instance_running`, naming the
+ * other process, for a vault that serves.
  * Throws `config_invalid` for a folder that is open to others.
  */
 export const openDataFolder = async (wanted: string): Promise<DataFolder> => {
@@ -111,7 +112,8 @@ export const openDataFolder = async (wanted: string): Promise<DataFolder> => {
       const taken = takeLock(join(path, LOCK));
       if (taken !== null) return taken;
       const other = await readAnnouncement(path);
-      if (other?.command !== 'command' || Date.now() > until) throw occupied(path, other);
+      // Nothing is announced for a moment after the lock was taken and before it is released, be it by a command or a vault.
+      if (other?.command === 'serve' || Date.now() > until) throw occupied(path, other);
     }
   };
   const lock = await takeIt();

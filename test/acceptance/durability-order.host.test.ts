@@ -33,7 +33,11 @@ const SYSCALLS = [
 type Traced = { readonly text: string; readonly uploads: readonly TracedUpload[] };
 
 /** Runs vault and database under strace while `count` calls are delivered one after another, and stops them. */
-const traced = async (count: number, env: Readonly<Record<string, string>> = {}): Promise<Traced> => {
+const traced = async (
+  count: number,
+  env: Readonly<Record<string, string>> = {},
+  whenStarted: () => Promise<unknown> = async () => undefined,
+): Promise<Traced> => {
   const { folder, line } = world;
   const file = join(folder.home, 'trace');
   // -D: the process we start is the vault, and strace stands beside it.
@@ -51,6 +55,7 @@ const traced = async (count: number, env: Readonly<Record<string, string>> = {})
     `trace=${SYSCALLS}`,
   ];
   const vault = await folder.start(env, strace);
+  await whenStarted();
   const uploads: TracedUpload[] = [];
   for (let call = 0; call < count; call += 1) {
     const recording = await line.store(newCall(150_000 + 200_000 * call));
@@ -149,19 +154,22 @@ describe('in a real run without one flush the checker fails', () => {
   test('of the commit; and a database told not to flush commits flushes these all the same', async () => {
     await inServer('ALTER ROLE callvault SET synchronous_commit = off');
     expect(faultsOf(await traced(1))).toEqual([[]]);
-    const vault = await world.folder.start();
-    const definition = await inDatabase(
-      world.folder,
-      async (client) => {
-        const text = `SELECT pg_get_functiondef('audit.append(text,bigint,bytea[],text[])'::regprocedure) AS sql`;
-        return (await client.query<{ sql: string }>(text)).rows[0]?.sql ?? '';
-      },
-      'superuser',
-    );
-    await vault.stop();
-    const unsafe = definition.replace(/PERFORM set_config\('synchronous_commit', 'on', true\);/, 'NULL;');
-    expect(unsafe).not.toBe(definition);
-    await inServer(unsafe);
-    expect(faultsOf(await traced(1))).toEqual([[NOT_COMMITTED]]);
+    // While it runs: with such a function it would not start.
+    const takeFlushOut = () =>
+      inDatabase(
+        world.folder,
+        async (client) => {
+          const text = `SELECT pg_get_functiondef('audit.append(text,bigint,bytea[],text[])'::regprocedure) AS sql`;
+          const definition = (await client.query<{ sql: string }>(text)).rows[0]?.sql ?? '';
+          const unsafe = definition.replace(
+            /PERFORM set_config\('synchronous_commit', 'on', true\);/,
+            'NULL;',
+          );
+          expect(unsafe).not.toBe(definition);
+          await client.query(unsafe);
+        },
+        'superuser',
+      );
+    expect(faultsOf(await traced(1, {}, takeFlushOut))).toEqual([[NOT_COMMITTED]]);
   });
 });
