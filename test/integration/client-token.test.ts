@@ -43,7 +43,8 @@ describe('POST /v1/auth/token (RFC 6749 §4.4)', () => {
       expect(answer.json()).toEqual({
         access_token: expect.any(String),
         token_type: 'Bearer',
-        expires_in: 300,
+        // Not longer than its session, of which a busy machine may have used up a second.
+        expires_in: expect.toSatisfy((seconds: number) => seconds > 290 && seconds <= 300),
       });
       expect(answer.headers['cache-control']).toContain('no-store');
       expect(answer.headers['set-cookie']).toBeUndefined();
