@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pieceEnd } from '../src/core/playback-pieces.ts';
+import { inTurns, type Load } from './in-turns.ts';
 import { head, type LoadResult, runLoad } from './load.ts';
 import { pinLoad, row, startBare, startVault, wav } from './scene.ts';
 
@@ -9,7 +10,6 @@ const BYTES = 3_650_000;
 const FILES = 8;
 const PIECE = 512 * 1024;
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 5);
-const ROUNDS = 3;
 
 pinLoad();
 const vault = await startVault();
@@ -43,22 +43,6 @@ const starts = [0];
 for (let end = pieceEnd(0, BYTES); end < BYTES; end = pieceEnd(end, BYTES)) starts.push(end);
 /** What a player asks: from where the last answer ended to the end. */
 const piece = (turn: number): string => `bytes=${starts[turn % starts.length]}-`;
-
-type Load = () => Promise<LoadResult>;
-
-const median = (results: readonly LoadResult[]): LoadResult =>
-  results.toSorted((a, b) => a.perSecond - b.perSecond)[Math.floor(ROUNDS / 2)] as LoadResult;
-
-/** Medians of rounds taken in turns, so that what else the machine does meets both alike. */
-const inTurns = async (onBare: Load, onVault: Load): Promise<readonly [LoadResult, LoadResult]> => {
-  const results: [LoadResult[], LoadResult[]] = [[], []];
-  for (const run of [onBare, onVault]) await run();
-  for (let round = 0; round < ROUNDS; round += 1) {
-    results[0].push(await onBare());
-    results[1].push(await onVault());
-  }
-  return [median(results[0]), median(results[1])];
-};
 
 const load =
   (

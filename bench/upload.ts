@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { createAudioProbe } from '../src/core/audio/probe.ts';
-import { head, type LoadResult, runLoad } from './load.ts';
+import { inTurns, type Load } from './in-turns.ts';
+import { head, runLoad } from './load.ts';
 import { pinLoad, row, startBare, startVault, warmPageCache, wav } from './scene.ts';
 
 /** `npm run bench:upload`: 3.6 MB WAVs, 8 at once, raw PUT, against a bare server that writes plain files with fsync. */
 const BYTES = 3_650_000;
-const SECONDS = Number(process.env.BENCH_SECONDS ?? 2);
-const ROUNDS = 3;
+const SECONDS = Number(process.env.BENCH_SECONDS ?? 4);
 
 pinLoad();
 const vault = await startVault();
@@ -25,28 +25,26 @@ const put = (path: string, token: string): Buffer[] => [
 ];
 
 const load =
-  ({ port, pid }: { port: number; pid: number }, next: () => readonly Buffer[]) =>
-  () =>
-    runLoad({ port, server: pid, connections: 8, seconds: SECONDS, next, expect: [201] });
+  ({ port, pid }: { port: number; pid: number }, next: () => readonly Buffer[]): Load =>
+  async () => {
+    await warmPageCache();
+    return runLoad({ port, server: pid, connections: 8, seconds: SECONDS, next, expect: [201] });
+  };
 
-const results: Record<'bare' | 'vault', LoadResult[]> = { bare: [], vault: [] };
-for (let round = 0; round < ROUNDS; round += 1) {
-  await warmPageCache();
-  results.bare.push(await load(bare, () => put('/upload', bare.token))());
-  await warmPageCache();
-  results.vault.push(await load(vault, () => put(`/v1/ingest/${randomUUID()}.wav`, vault.apiKey))());
-}
-const median = (list: LoadResult[]): LoadResult =>
-  list.toSorted((a, b) => a.perSecond - b.perSecond)[Math.floor(ROUNDS / 2)] as LoadResult;
+const [onBare, onVault] = await inTurns(
+  load(bare, () => put('/upload', bare.token)),
+  load(vault, () => put(`/v1/ingest/${randomUUID()}.wav`, vault.apiKey)),
+);
 
 row(['', 'uploads/s', 'MB/s', 'p50 ms', 'p99 ms', 'CPU ms']);
-for (const name of ['bare', 'vault'] as const) {
-  const { perSecond, p50, p99, cpuMs } = median(results[name]);
+for (const [name, { perSecond, p50, p99, cpuMs }] of [
+  ['bare', onBare],
+  ['vault', onVault],
+] as const)
   row([`${name}, 3.65 MB, 8 at once`, perSecond, (perSecond * BYTES) / 1e6, p50, p99, cpuMs]);
-}
 row(['']);
-row(['ratio uploads (promised 0.6)', median(results.vault).perSecond / median(results.bare).perSecond]);
-row(['  the same by processor time', median(results.bare).cpuMs / median(results.vault).cpuMs]);
+row(['ratio uploads (promised 0.6)', onVault.perSecond / onBare.perSecond]);
+row(['  the same by processor time', onBare.cpuMs / onVault.cpuMs]);
 
 const PIECE_BYTES = 65_536;
 const PROBES = 300;
@@ -61,7 +59,7 @@ const probeMs = (): number => {
   const used = process.cpuUsage();
   return (used.user + used.system - user - system) / 1000 / PROBES;
 };
-const share = probeMs() / median(results.vault).cpuMs;
+const share = probeMs() / onVault.cpuMs;
 row(['share of probe and peaks (promised under 0.15)', share]);
 
 await vault.close();
