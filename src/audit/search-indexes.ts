@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type { EntryFacts } from '../core/audit/facts.ts';
 import type { StoredEntry, Unfound } from '../core/audit/log-rows.ts';
 import { isDamage } from './append-failure.ts';
+import { installationActions, usualActions } from './indexed-actions.ts';
 
 /** The indexes by which people's searches find entries, and which entries each must give. */
 type Key = 'organisation' | 'actor' | 'recording' | 'subject' | 'unit' | 'action' | 'outcome' | 'purpose';
@@ -25,27 +26,12 @@ const types: Readonly<Record<Key, string>> = {
   purpose: 'text',
 };
 
-/** As the migration has them; what people do all day has no index by action. */
-const daily: readonly string[] = [
-  'recording.stored',
-  'recording.viewed',
-  'recordings.searched',
-  'playback.opened',
-  'playback.heard',
-];
-const ofInstallation: readonly string[] = [
-  'installation.created',
-  'session.refused',
-  'organisation.changed',
-  'key.rotated',
-  'log.verified',
-  'keys.exported',
-  'log.pruned',
-  'log.epoch_opened',
-];
+/** A stored entry says its action as text, whatever it says. */
+const usual: readonly string[] = usualActions;
+const ofInstallation: readonly string[] = installationActions;
 const quoted = (words: readonly string[]): string => words.map((word) => `'${word}'`).join(', ');
 
-const indexes: readonly SearchIndex[] = [
+export const searchIndexes: readonly SearchIndex[] = [
   ...(['organisation', 'actor', 'recording', 'subject'] as const).map((key) => ({
     name: `entry_${key}`,
     keys: [key],
@@ -60,8 +46,8 @@ const indexes: readonly SearchIndex[] = [
   {
     name: 'entry_action',
     keys: ['action', 'organisation'],
-    holds: (facts) => !daily.includes(facts.action),
-    where: `(e.facts).action NOT IN (${quoted(daily)})`,
+    holds: (facts) => !usual.includes(facts.action),
+    where: `(e.facts).action NOT IN (${quoted(usualActions)})`,
   },
   {
     name: 'entry_outcome',
@@ -79,7 +65,7 @@ const indexes: readonly SearchIndex[] = [
     name: 'entry_installation',
     keys: [],
     holds: (facts) => facts.organisation === null || ofInstallation.includes(facts.action),
-    where: `((e.facts).organisation IS NULL OR (e.facts).action IN (${quoted(ofInstallation)}))`,
+    where: `((e.facts).organisation IS NULL OR (e.facts).action IN (${quoted(installationActions)}))`,
   },
 ];
 
@@ -177,7 +163,7 @@ export const createIndexLookup = (client: Client) => {
     /** Of the entries read from [from, to). */
     unfound: async (entries: readonly StoredEntry[], run: Run): Promise<readonly Unfound[]> => {
       const found: Unfound[] = [];
-      for (const index of indexes) found.push(...(await unfoundBy(index, entries, run)));
+      for (const index of searchIndexes) found.push(...(await unfoundBy(index, entries, run)));
       return found;
     },
     /** Indexes that the database could not read everywhere. */

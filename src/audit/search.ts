@@ -1,5 +1,6 @@
 import { AppError } from '../core/errors.ts';
-import { type AuditAction, eventScope } from '../core/events.ts';
+import type { AuditAction } from '../core/events.ts';
+import { installationActions, usualActions } from './indexed-actions.ts';
 import type { Audience, LogSearch } from './reader.ts';
 
 /** A statement and its values; every value is a parameter. */
@@ -14,10 +15,6 @@ const DEFAULT_LIMIT = 50;
 /** What every read needs to check an entry against what the log committed to. */
 export const ENTRY_COLUMNS = 'e.seq, e.salt, e.body, l.commitment';
 export const ENTRY_TABLES = 'audit.entry e JOIN audit.leaf l USING (seq)';
-
-const installationActions = (Object.keys(eventScope) as AuditAction[]).filter(
-  (action) => eventScope[action] === 'installation',
-);
 
 const CURSOR = /^(\d{1,16})\.(\d{1,16})$/;
 const MAX_CURSOR = 64;
@@ -80,18 +77,10 @@ export const pageLimit = ({ limit = DEFAULT_LIMIT }: Pick<LogSearch, 'limit'>): 
 /** Each names few entries, and has an index in which they stand in order. */
 const narrow = ['actor', 'recording', 'subject'] as const;
 
-/** Happen all day, and are found along the organisation's own index; the others have one by action (the migration). */
-const usualActions: ReadonlySet<AuditAction> = new Set([
-  'recording.stored',
-  'recording.viewed',
-  'recordings.searched',
-  'playback.opened',
-  'playback.heard',
-]);
 /** Whoever guesses passwords fills the installation's own entries. */
-const usualOfInstallation: ReadonlySet<AuditAction> = new Set([...usualActions, 'session.refused']);
+const usualOfInstallation: readonly AuditAction[] = [...usualActions, 'session.refused'];
 const isUsual = ({ scope }: Audience, action: AuditAction): boolean =>
-  (scope === 'installation' ? usualOfInstallation : usualActions).has(action);
+  (scope === 'installation' ? usualOfInstallation : usualActions).includes(action);
 
 /**
  * One walk cannot follow an index in order for several keys of a patient or several rare actions at once; one for each,
@@ -106,8 +95,8 @@ const branchesOf = (query: LogSearch, conditions: Conditions): readonly string[]
   if (actions === undefined) return [];
   if (audience.scope === 'installation' || narrow.some((field) => query[field] !== undefined))
     return [actionCondition(audience, actions, conditions)];
-  const usual = actions.filter((action) => usualActions.has(action));
-  const rare = actions.filter((action) => !usualActions.has(action));
+  const usual = actions.filter((action) => usualActions.includes(action));
+  const rare = actions.filter((action) => !usualActions.includes(action));
   return [
     ...(usual.length === 0 ? [] : [actionCondition(audience, usual, conditions)]),
     ...rare.map((action) => `(e.facts).action = ${conditions.parameter(action)}::text`),
