@@ -1,4 +1,5 @@
 import type { Codec } from './facts.ts';
+import { createSampleVectors, type SampleVectors, VECTOR_BYTES } from './sample-vectors.ts';
 
 /** Greatest amplitude a sample can have: that of the most negative 16-bit sample, and one more. */
 export const FULL_SCALE = 32_768;
@@ -9,34 +10,20 @@ export const FULL_SCALE = 32_768;
  */
 export type Loudest = (offset: number, stride: number, count: number) => number;
 
-/** How the samples of a codec lie in the stream, for those that are read without decoding state. */
+/**
+ * How the samples of a codec lie in the stream, for those that are read without decoding state. What `loudestIn` answers holds
+ * until it is asked again.
+ */
 export type SampleFormat = { readonly bytes: number; readonly loudestIn: (bytes: Buffer) => Loudest };
 
 const magnitude = (value: number): number => value ^ (value >> 31);
 
-/**
- * Samples without a gap, two by two: the upper half of a word compares as the sample itself, whatever the lower holds. Nearly
- * every byte of an upload passes here, and this takes half the time of one by one.
- */
-const loudestPair = (words: Int32Array): number => {
-  let high = 0;
-  for (let i = 0; i < words.length; i += 1) {
-    const word = words[i]!;
-    const second = magnitude(word);
-    if (second > high) high = second;
-    const first = magnitude(word << 16);
-    if (first > high) high = first;
-  }
-  return high >> 16;
-};
-
-const WORD = Int32Array.BYTES_PER_ELEMENT;
-
+/** 16-bit samples that lie somewhere in wider ones, `skew` bytes from their beginning. */
 const loudestInt16 =
   (skew: number): SampleFormat['loudestIn'] =>
   (bytes) => {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const each: Loudest = (offset, stride, count) => {
+    return (offset, stride, count) => {
       let high = 0;
       for (let at = offset + skew, end = at + stride * count; at < end; at += stride) {
         const sample = magnitude(view.getInt16(at, true));
@@ -44,18 +31,49 @@ const loudestInt16 =
       }
       return high;
     };
+  };
+
+const vectors = createSampleVectors();
+
+type Lanes = {
+  /** Bytes of one. */
+  readonly bytes: number;
+  /** Of whole vectors: what is greatest in each place. */
+  readonly most: (vectors: SampleVectors, offset: number, count: number) => Int16Array | Uint8Array;
+  readonly amplitude: (most: number) => number;
+};
+
+/** One channel, or one of two, as many samples of both as fit into a vector; the few behind the last whole one one by one. */
+const loudestInVectors =
+  (lanes: Lanes, oneByOne: SampleFormat['loudestIn']): SampleFormat['loudestIn'] =>
+  (bytes) => {
+    const each = oneByOne(bytes);
+    if (vectors === null || bytes.length < VECTOR_BYTES || bytes.length > vectors.capacity) return each;
+    vectors.load(bytes);
     return (offset, stride, count) => {
-      const lead = (bytes.byteOffset + offset) % WORD === 0 ? 0 : 1;
-      const start = bytes.byteOffset + offset + 2 * lead;
-      if (stride !== 2 || count < 16 || start % WORD !== 0) return each(offset, stride, count);
-      const words = (count - lead) >> 1;
-      return Math.max(
-        lead === 0 ? 0 : each(offset, 2, 1),
-        loudestPair(new Int32Array(bytes.buffer, start, words)),
-        (count - lead) % 2 === 0 ? 0 : each(offset + 2 * (count - 1), 2, 1),
-      );
+      const whole = Math.floor((stride * count) / VECTOR_BYTES);
+      if (VECTOR_BYTES % stride !== 0 || whole === 0) return each(offset, stride, count);
+      const found = lanes.most(vectors, offset, whole);
+      let most = 0;
+      for (let lane = 0; lane < found.length; lane += stride / lanes.bytes)
+        if (found[lane]! > most) most = found[lane]!;
+      const behind = whole * VECTOR_BYTES;
+      return Math.max(lanes.amplitude(most), each(offset + behind, stride, count - behind / stride));
     };
   };
+
+const int16Lanes: Lanes = {
+  bytes: 2,
+  most: (all, offset, count) => all.loudest(offset, count),
+  amplitude: (most) => most,
+};
+
+/** Codes of G.711: the louder, the greater, once the right bits are inverted and the sign is left out. */
+const codeLanes = (flipped: number, amplitude: (code: number) => number): Lanes => ({
+  bytes: 1,
+  most: (all, offset, count) => all.greatest(offset, count, flipped),
+  amplitude: (most) => amplitude(most ^ flipped),
+});
 
 const loudestInt16BE: SampleFormat['loudestIn'] = (bytes) => (offset, stride, count) => {
   let high = 0;
@@ -112,15 +130,21 @@ const ulawAmplitude = (code: number): number => {
 
 const formats: Partial<Record<Codec, SampleFormat>> = {
   pcm_u8: { bytes: 1, loudestIn: loudestByTable(tableOf((code) => Math.abs(code - 128) << 8)) },
-  pcm_s16: { bytes: 2, loudestIn: loudestInt16(0) },
+  pcm_s16: { bytes: 2, loudestIn: loudestInVectors(int16Lanes, loudestInt16(0)) },
   pcm_s16be: { bytes: 2, loudestIn: loudestInt16BE },
   // The two high bytes of a wider sample say all that a picture of the call needs.
   pcm_s24: { bytes: 3, loudestIn: loudestInt16(1) },
   pcm_s32: { bytes: 4, loudestIn: loudestInt16(2) },
   pcm_f32: { bytes: 4, loudestIn: loudestFloat((view, at) => view.getFloat32(at, true)) },
   pcm_f64: { bytes: 8, loudestIn: loudestFloat((view, at) => view.getFloat64(at, true)) },
-  alaw: { bytes: 1, loudestIn: loudestByTable(tableOf(alawAmplitude)) },
-  ulaw: { bytes: 1, loudestIn: loudestByTable(tableOf(ulawAmplitude)) },
+  alaw: {
+    bytes: 1,
+    loudestIn: loudestInVectors(codeLanes(0x55, alawAmplitude), loudestByTable(tableOf(alawAmplitude))),
+  },
+  ulaw: {
+    bytes: 1,
+    loudestIn: loudestInVectors(codeLanes(0xff, ulawAmplitude), loudestByTable(tableOf(ulawAmplitude))),
+  },
 };
 
 /** The sample format of a codec, or null where the codec has to be decoded first. */

@@ -21,6 +21,20 @@ describe.each(['alaw', 'ulaw'] as const)('%s', (codec) => {
       expect(loudest(codec, Buffer.from([code]))).toBe(Math.abs(decoded.readInt16LE(code * 2)));
     }
   });
+
+  test.each([1, 2, 3])('of %i channels, every code is heard where it lies', (channels) => {
+    const decoded = audioFixture(`${codec}-codes.s16le`);
+    const [quiet, loud] = codec === 'alaw' ? [0xd5, 0xaa] : [0xff, 0x80];
+    for (let code = 0; code < 256; code += 1)
+      for (const count of [15, 16, 17, 40]) {
+        const bytes = Buffer.alloc(channels * count, loud);
+        for (let frame = 0; frame < count; frame += 1) bytes[frame * channels] = quiet;
+        bytes[((code * 7) % count) * channels] = code;
+        const quietest = Math.abs(decoded.readInt16LE(quiet * 2));
+        const expected = Math.max(quietest, Math.abs(decoded.readInt16LE(code * 2)));
+        expect(sampleFormatOf(codec)!.loudestIn(bytes)(0, channels, count)).toBe(expected);
+      }
+  });
 });
 
 test.each<[Codec, Buffer, number]>([
@@ -51,18 +65,45 @@ test('only the asked channel is heard', () => {
   expect(of(0, 4, 0)).toBe(0);
 });
 
-test('every sample counts, wherever the stretch begins and however the bytes lie in memory', () => {
-  const memory = Buffer.alloc(256);
-  for (const skew of [0, 1, 2, 3])
-    for (const first of [0, 1, 2, 3])
-      for (const count of [16, 17, 18, 19])
-        for (let loud = 0; loud < count; loud += 1) {
-          const bytes = memory.fill(0).subarray(skew, skew + 2 * (first + count + 1));
-          bytes.writeInt16LE(30_000, 2 * (first + count));
-          if (first > 0) bytes.writeInt16LE(30_000, 2 * (first - 1));
-          bytes.writeInt16LE(loud % 2 === 0 ? 777 : -778, 2 * (first + loud));
-          expect(sampleFormatOf('pcm_s16')!.loudestIn(bytes)(2 * first, 2, count)).toBe(777);
-        }
+describe('every sample counts, and no other', () => {
+  const loudestIn = sampleFormatOf('pcm_s16')!.loudestIn;
+
+  test.each([1, 2, 3, 4, 8, 9])(
+    'of %i channels, wherever the stretch begins and however the bytes lie',
+    (channels) => {
+      const memory = Buffer.alloc(16_384);
+      const stride = 2 * channels;
+      // Whatever was measured before must not be heard again.
+      for (const skew of [0, 1])
+        for (const first of [0, 1, 3])
+          for (const count of [1, 7, 8, 9, 16, 17, 31])
+            for (let loud = 0; loud < count; loud += 1) {
+              loudestIn(Buffer.alloc(16_384, 0x7f));
+              const bytes = memory.subarray(skew, skew + stride * (first + count));
+              // All that is not asked for is louder: other channels, and what lies before.
+              for (let at = 0; at < bytes.length; at += 2)
+                bytes.writeInt16LE(at % stride === 0 ? 0 : 30_000, at);
+              for (let frame = 0; frame < first; frame += 1) bytes.writeInt16LE(30_000, frame * stride);
+              bytes.writeInt16LE(loud % 2 === 0 ? 777 : -778, stride * (first + loud));
+              expect(loudestIn(bytes)(stride * first, stride, count)).toBe(777);
+            }
+    },
+  );
+
+  test('the last of two channels, to the very end of a chunk', () => {
+    for (const frames of [4, 5, 8, 1000]) {
+      const stereo = Buffer.alloc(frames * 4);
+      stereo.writeInt16LE(-500, frames * 4 - 2);
+      stereo.writeInt16LE(20_000, frames * 4 - 4);
+      expect(loudestIn(stereo)(2, 4, frames)).toBe(499);
+    }
+  });
+
+  test('of a chunk larger than any that comes from a socket', () => {
+    const bytes = Buffer.alloc(1_000_000);
+    bytes.writeInt16LE(1234, 999_998);
+    expect(loudestIn(bytes)(0, 2, 500_000)).toBe(1234);
+  });
 });
 
 test('codecs that must be decoded first have no sample format', () => {
