@@ -126,7 +126,7 @@ const questions = async (reader: AuditReader, client: pg.Client): Promise<Plan[]
   const plans: Plan[] = [];
   head('questions, ms', ['p50', 'longest', 'entries']);
   for (const { name, officer, audience, recording } of question.recordings(ENTRIES)) {
-    const call = () => ask.whoHeard({ actor: officer, recording, page: {}, request: 'bench' });
+    const call = () => ask.whoHeard({ actor: officer, recording, period: {}, page: {}, request: 'bench' });
     const times = await timed(Array.from({ length: ROUNDS }, () => call));
     const { count } = await reader.count({ audience, recording }, MAX_COUNTED);
     row(`who heard ${name}`, [times.p50, times.most, String(count)]);

@@ -7,7 +7,8 @@ export const MAX_STATEMENTS = 10_000;
 /** Parts of a recording that are listed for one playback. */
 export const MAX_PARTS = 1_000;
 
-export type HearingSearch = Pick<LogSearch, 'audience' | 'cursor' | 'limit' | 'size'> & {
+/** Of a period, [from, to), it has what happened in it, with all that was stated of a playback, also what came after. */
+export type HearingSearch = Pick<LogSearch, 'audience' | 'from' | 'to' | 'cursor' | 'limit' | 'size'> & {
   readonly recording: string;
 };
 

@@ -67,16 +67,21 @@ export const createAskLog = ({ log, recordings, users, sources, recordReading }:
     assertRecording,
     assertActor,
 
-    /** Who heard this recording: opened, refused, taken out, erased, newest first, with the parts that players stated. */
+    /**
+     * Who heard this recording: opened, refused, taken out, erased, newest first, with the parts that players stated, of a
+     * playback that was opened within the period also later.
+     */
     async whoHeard(asked: {
       readonly actor: UserActor;
       readonly recording: string;
+      readonly period: PeriodAsked;
       readonly page: PageAsked;
       readonly request: string;
     }): Promise<HearingPage> {
       const { actor, recording, request } = asked;
       await assertRecording(actor, recording, request);
-      const page = await log.hearings({ ...asked.page, audience: audienceOf(actor), recording });
+      const query = { ...asked.period, audience: audienceOf(actor), recording };
+      const page = await log.hearings({ ...query, ...asked.page });
       const seqs = page.entries.map(({ seq }) => seq);
       await recordReading(actor, request, seqs);
       return page;

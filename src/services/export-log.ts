@@ -3,6 +3,7 @@ import type { AuditWriter } from '../audit/writer.ts';
 import { mayEver, type UserActor } from '../core/access.ts';
 import { hearingActions } from '../core/audit/hearing-lists.ts';
 import { AppError } from '../core/errors.ts';
+import type { PeriodAsked } from './ask-log.ts';
 import type { Authenticate, Credential } from './authenticate.ts';
 import { eventBase } from './event-base.ts';
 import { audienceOf, type LogQuery, type LogQuestion } from './log-question.ts';
@@ -103,9 +104,12 @@ export const createExportLog = (deps: ExportLogDeps) => {
       return begin(asked, query, (at) => log.search({ ...query, ...at }));
     },
 
-    /** Who heard one recording; the caller has made sure that it is one of the actor's. */
-    async hearings(asked: Asked & { readonly recording: string }): Promise<LogExport<HearingEntry>> {
-      const query = { audience: audienceOf(asked.actor), recording: asked.recording };
+    /** Who heard one recording, in a period; the caller has made sure that it is one of the actor's. */
+    async hearings(
+      asked: Asked & { readonly recording: string; readonly period: PeriodAsked },
+    ): Promise<LogExport<HearingEntry>> {
+      const { actor, recording, period } = asked;
+      const query = { ...period, audience: audienceOf(actor), recording };
       return begin(asked, { ...query, actions: hearingActions }, (at) => log.hearings({ ...query, ...at }));
     },
   };

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Ask, jsonOf, type Reply } from '../support/http-client.ts';
 import { createIntegrator, type Entry } from '../support/integrator.ts';
@@ -33,6 +34,7 @@ const hear = async (id: string, spans: readonly (readonly [number, number])[], w
 type Hearers = {
   readonly opened: readonly {
     readonly playback: string;
+    readonly at: string;
     readonly actor: { readonly id: string };
     readonly heard: { readonly parts: number[][] } | null;
   }[];
@@ -125,6 +127,114 @@ describe('who heard this recording', () => {
     }
     expect(found.map(({ playback }) => playback)).toEqual(played);
     expect(found.map(({ heard }) => heard?.parts)).toEqual([6, 5, 4, 3, 2, 1, 0].map((i) => [[i, i + 1]]));
+  });
+});
+
+type File = { readonly id: string; readonly heard: { readonly parts: number[][] } | null };
+/** The page, and what the file of the same question has. */
+const both = async (id: string, period: Record<string, string>) => {
+  const query = new URLSearchParams(period).toString();
+  const page = await hearers(id, `?${query}`);
+  const file = await get(`recordings/${id}/hearers?format=ndjson&${query}`);
+  expect([file.status, file.headers['x-entry-count']]).toEqual([
+    200,
+    String(file.text.split('\n').length - 1),
+  ]);
+  const lines = file.text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as File & { seq: number });
+  return { page, lines };
+};
+
+describe('who heard this recording, within a time', () => {
+  test('what was opened, refused and erased in it; `to` is not included; file and page agree', async () => {
+    const { id } = await people.deliver();
+    for (let i = 0; i < 3; i += 1) {
+      await people.open(scene.own.nurse, id);
+      await people.open(scene.other.nurse, id);
+      await setTimeout(5);
+    }
+    const [third, second, first] = (await hearers(id)).opened;
+    const cut = { from: second?.at ?? '', to: third?.at ?? '' };
+    const { page, lines } = await both(id, cut);
+    expect(page.opened.map(({ playback }) => playback)).toEqual([second?.playback]);
+    expect(page.refused).toHaveLength(1);
+    expect(lines).toHaveLength(2);
+    const before = await both(id, { to: second?.at ?? '' });
+    expect(before.page.opened.map(({ playback }) => playback)).toEqual([first?.playback]);
+    expect(before.lines).toHaveLength(2);
+    const after = await both(id, { from: third?.at ?? '' });
+    expect(after.page.opened.map(({ playback }) => playback)).toEqual([third?.playback]);
+    expect(await both(id, { from: '2020-01-01T00:00:00Z', to: '2020-01-01T00:00:00+00:00' })).toMatchObject({
+      page: { opened: [], refused: [], takenOut: [], erased: [], heardComplete: true, next: null },
+      lines: [],
+    });
+  });
+
+  test('what a player stated after the period belongs to the playback that was opened in it', async () => {
+    const { id } = await people.deliver();
+    const early = await people.listening(scene.own.nurse, id);
+    await setTimeout(5);
+    const late = await people.listening(scene.own.nurse, id);
+    const [opened] = (await hearers(id)).opened;
+    const to = opened?.at ?? '';
+    for (const [{ playbackId, token }, spans] of [
+      [early, [[0, 500]]],
+      [late, [[600, 900]]],
+      [early, [[400, 700]]],
+    ] as const)
+      expect(
+        (await scene.http.post(`/v1/playbacks/${playbackId}/heard`, { token, json: { spans } })).status,
+      ).toBe(204);
+    const { page, lines } = await both(id, { to });
+    expect(page.opened).toMatchObject([
+      { playback: early.playbackId, heard: { statements: 2, parts: [[0, 700]] } },
+    ]);
+    expect(lines).toMatchObject([{ id: early.playbackId, heard: { parts: [[0, 700]] } }]);
+    // Of a statement that fell into the period, of a playback that did not, nothing is told.
+    const { page: later } = await both(id, { from: to });
+    expect(later.opened).toMatchObject([{ playback: late.playbackId, heard: { parts: [[600, 900]] } }]);
+  });
+});
+
+describe('a time within which a recording was heard', () => {
+  test('page by page within it, and the file’s entry names what was chosen by', async () => {
+    const { id } = await people.deliver();
+    for (let i = 0; i < 5; i += 1) {
+      await people.open(scene.own.nurse, id);
+      await setTimeout(5);
+    }
+    const all = (await hearers(id)).opened;
+    const period = `from=${encodeURIComponent(all[3]?.at ?? '')}&to=${encodeURIComponent(all[0]?.at ?? '')}`;
+    const first = await hearers(id, `?limit=2&${period}`);
+    const second = await hearers(id, `?limit=2&${period}&cursor=${first.next}`);
+    expect([...first.opened, ...second.opened]).toEqual(all.slice(1, 4));
+    expect(second.next).toBeNull();
+    await get(`recordings/${id}/hearers?format=csv&${period}`);
+    expect((await newestOf('log.exported')).detail).toMatchObject({
+      format: 'csv',
+      criteria: ['recording', 'hearers', 'from', 'to'],
+      count: 3,
+    });
+  });
+
+  test('one that ends before it begins, or is no time, is refused, as page and as file, and nothing is told of it', async () => {
+    const { id } = await people.deliver();
+    const before = await newestOf('log.exported');
+    for (const [query, where] of [
+      ['from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z', 'from'],
+      ['from=2026-01-01T00:00:00Z&to=2026-01-01T00:00:00.001%2B01:00', 'from'],
+      ['from=yesterday', 'querystring/from'],
+      ['to=2026-01-01', 'querystring/to'],
+      ['to=2026-02-30T00:00:00', 'querystring/to'],
+      ['from=2026-01-01T00:00:00Z&from=2026-01-01T00:00:00Z', 'querystring/from'],
+    ])
+      for (const format of ['', '&format=csv', '&format=ndjson']) {
+        const reply = await get(`recordings/${id}/hearers?${query}${format}`);
+        expect(expectProblem(reply, 400, 'invalid_request')).toMatchObject({ faults: [{ where }] });
+      }
+    expect((await newestOf('log.exported'))?.seq).toBe(before?.seq);
   });
 });
 

@@ -81,9 +81,10 @@ const hearers = (app: FastifyInstance, { services }: Options): void => {
     },
     async (request, reply) => {
       const { id: recording } = request.params as Static<typeof IdParams>;
-      const query = request.query as Static<typeof HearersQuery>;
+      const { from, to, ...query } = request.query as Static<typeof HearersQuery>;
+      const period = periodOf({ from, to });
       const { answerFormat: format } = request;
-      const asked = { actor: userOf(request), recording, request: request.id };
+      const asked = { actor: userOf(request), recording, period, request: request.id };
       if (format === 'json') {
         const page = await services.askLog.whoHeard({ ...asked, page: pageOf(query) });
         reply.header('cache-control', 'private, no-store').header('vary', 'Accept');
@@ -95,7 +96,7 @@ const hearers = (app: FastifyInstance, { services }: Options): void => {
         ...asked,
         format,
         credential: provenBy(request),
-        criteria: ['recording', 'hearers'],
+        criteria: ['recording', 'hearers', ...Object.keys(period)],
       });
       return sendFile(reply, format, file, hearingWriting(format, file.installationId));
     },

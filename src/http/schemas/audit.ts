@@ -56,8 +56,9 @@ const page = {
   cursor: Type.Optional(Cursor),
   format: Type.Optional(Format),
 };
-export const HearersQuery = Closed(page);
-export const ActivityQuery = Closed({ from: Type.Optional(Instant), to: Type.Optional(Instant), ...page });
+const period = { from: Type.Optional(Instant), to: Type.Optional(Instant) };
+export const HearersQuery = Closed({ ...period, ...page });
+export const ActivityQuery = Closed({ ...period, ...page });
 
 const Word = Type.String({ maxLength: 200 });
 

@@ -9,6 +9,7 @@ import {
   searchStatement,
   tallyStatement,
 } from '../../../src/audit/search.ts';
+import { hearingActions } from '../../../src/core/audit/hearing-lists.ts';
 import { fixedId } from '../../support/audit-events.ts';
 import {
   actorOf,
@@ -182,6 +183,26 @@ describe('the two questions', () => {
     // Once for the page, once for what players stated.
     expect(looked).toBeLessThanOrEqual(2 * Math.ceil(ENTRIES / 4999));
   });
+
+  test.each([
+    ['a day', BUSY_START + 6 * 3_600_000, 5 * 3_600_000],
+    ['a minute in which much else happened', BUSY_START + 7000 + 4999 * 1000, 60_000],
+    ['nothing', BUSY_START - 1000, 500],
+  ])(
+    'who heard it within %s: along the same index, also as it is counted for a file',
+    async (_, from, length) => {
+      const query = { audience: officer, recording: recordingOf(7), from, to: from + length };
+      const statements = [
+        hearingsStatement({ ...query, limit: PAGE }),
+        countStatement({ ...query, actions: hearingActions, size: ENTRIES }, 100_001),
+      ];
+      for (const statement of statements) {
+        const { indexes, looked } = await workOf(statement);
+        expect(indexes).toEqual(['recording_at_seq']);
+        expect(looked).toBeLessThanOrEqual(2 * Math.ceil(ENTRIES / 4999));
+      }
+    },
+  );
 
   test('what somebody did: counted along the actor’s index', async () => {
     const query = { audience: officer, actor: actorOf(7) };
