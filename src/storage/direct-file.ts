@@ -6,10 +6,11 @@ import type { Piece } from './object-body.ts';
 
 /** What lengths, positions and addresses must be multiples of: no disk in use has larger blocks. */
 const BLOCK_BYTES = 4096;
-const PIECE_BYTES = 128 * 1024;
+/** Every write is a wait for the disk on another thread, which costs about as much whatever its length. */
+const PIECE_BYTES = 512 * 1024;
 /** One is on its way to the disk while the other is filled. */
 const BUFFERS_PER_FILE = 2;
-/** 8 MiB at most, for 32 files at once. */
+/** 32 MiB at most, for 32 files at once. */
 const BUFFERS = 32 * BUFFERS_PER_FILE;
 
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;

@@ -56,6 +56,21 @@ const freeBytesBelow = async (root: string): Promise<number> => {
   return bavail * bsize;
 };
 
+/** Many uploads begin in a second; what a disk takes in this time is far below any floor worth having. */
+const FRESH_MS = 100;
+
+/** The same answer for all who ask within {@link FRESH_MS}. */
+const sharedForAMoment = (look: () => Promise<number>): (() => Promise<number>) => {
+  let at = Number.NEGATIVE_INFINITY;
+  let answer: Promise<number> | null = null;
+  return () => {
+    if (answer !== null && performance.now() - at < FRESH_MS) return answer;
+    at = performance.now();
+    answer = look();
+    return answer;
+  };
+};
+
 /** Goes the way of an upload (write, fsync, link into the objects' folder, fsync of that folder) and reads the bytes back. */
 const probe = async (folder: ObjectFolder): Promise<void> => {
   const draft = folder.newDraft();
@@ -105,8 +120,9 @@ export const createFileObjectStore = async (options: FileObjectStoreOptions): Pr
   /** What this process is writing now: a live call that is paused writes nothing for a while. */
   const drafts = new Set<string>();
   const freeBytes = (): Promise<number> => freeBytesBelow(folder.root);
-  const refuseWhenFull = async (incoming: number): Promise<void> => {
-    if ((await freeBytes()) - incoming < options.freeBytesFloor)
+  const recentlyFree = sharedForAMoment(freeBytes);
+  const refuseWhenFull = async (free: Promise<number>, incoming: number): Promise<void> => {
+    if ((await free) - incoming < options.freeBytesFloor)
       throw new AppError('storage_full', 'Too little space is left for objects.');
   };
   return {
@@ -116,7 +132,7 @@ export const createFileObjectStore = async (options: FileObjectStoreOptions): Pr
       const place = folder.placeOf(key);
       assertDeclaredLength(bytes);
       signal.throwIfAborted();
-      await refuseWhenFull(bytes ?? 0);
+      await refuseWhenFull(recentlyFree(), bytes ?? 0);
       const ready = folder.ensure(place.folder);
       // Made while the body is written, and awaited below; until then a failure must not count as unhandled.
       ready.catch(() => undefined);
@@ -161,7 +177,7 @@ export const createFileObjectStore = async (options: FileObjectStoreOptions): Pr
       return { removed: left + probes };
     },
     check: async () => {
-      await refuseWhenFull(0);
+      await refuseWhenFull(freeBytes(), 0);
       await onDisk(probe(folder));
     },
     close: () => files.close(),

@@ -15,7 +15,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 const name = (n: number | string): string => join(folder, String(n));
-const PIECE = 256 * 1024;
+const PIECE = 512 * 1024;
 const CUTS = [1000, 65_552, 300_000];
 
 test('the trial leaves nothing, and where it cannot succeed no file is opened', async () => {
@@ -72,5 +72,5 @@ test('what was written is what was given, file after file and 40 at once, whatev
   };
   for (const [i, length] of lengths.entries())
     for (const [j, cut] of CUTS.entries()) await write(i * CUTS.length + j, length, cut);
-  await Promise.all(Array.from({ length: 40 }, (_, i) => write(100 + i, 400_000 + i, 65_552)));
+  await Promise.all(Array.from({ length: 40 }, (_, i) => write(100 + i, 900_000 + i, 65_552)));
 });
