@@ -20,6 +20,7 @@ import { leaveFilesUnread } from './http/head-requests.ts';
 import { answerBrokenHttp, createHttpServer, type Tls } from './http/http-server.ts';
 import { acceptJson } from './http/json-body.ts';
 import { rememberAddresses } from './http/known-addresses.ts';
+import { assertMeantForUpload } from './http/method-override.ts';
 import { accessPlugin, demandDeclaredAccess } from './http/plugins/access.ts';
 import { type AccessTokenDeps, createAccessTokens } from './http/plugins/access-tokens.ts';
 import { type Metrics, observeRequests } from './http/plugins/metrics.ts';
@@ -106,7 +107,7 @@ export const buildApp = async (deps: AppDeps): Promise<App> => {
   });
   // Before anybody is asked who he is, and for addresses that do not exist too: nobody can search for either.
   app.addHook('onRequest', app.rateLimit());
-  app.addHook('onRequest', async ({ method, raw }) => assertMethod(method, raw.url ?? ''));
+  guardMethods(app, assertMethod);
   app.setNotFoundHandler((request, reply) =>
     sendProblem(request, reply, new AppError('not_found', 'There is nothing at this address.')),
   );
@@ -165,6 +166,14 @@ const guardRequests = (app: App): void => {
     if (/^100-continue$/i.test(request.headers.expect ?? '')) reply.raw.writeContinue();
     const unhurried = request.routeOptions.config.longBody === true || !isAwaited(request.raw);
     done(null, unhurried ? body : bodyInTime(body as Readable));
+  });
+};
+
+/** A method is refused before anybody is asked who he is, like an address that does not exist. */
+const guardMethods = (app: App, assertMethod: (method: string, url: string) => void): void => {
+  app.addHook('onRequest', async ({ method, raw, is404 }) => {
+    if (is404) assertMeantForUpload(raw);
+    assertMethod(method, raw.url ?? '');
   });
 };
 

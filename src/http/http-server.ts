@@ -10,6 +10,7 @@ import { createServer as createHttps } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AppError } from '../core/errors.ts';
+import { takeMethodOverride } from './method-override.ts';
 import { problemOf } from './problem.ts';
 import { shouldUpgrade, takeUpgrades } from './websocket.ts';
 
@@ -46,6 +47,7 @@ export const createHttpServer = (
   const server =
     tls === null ? createHttp(OPTIONS) : createHttps({ ...OPTIONS, ...tls, minVersion: 'TLSv1.2' });
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
+    takeMethodOverride(request);
     exchanges.set(request.socket, { request, response });
     handler(request, response);
   };

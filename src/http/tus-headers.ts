@@ -68,12 +68,6 @@ export const assertNoBody = (request: FastifyRequest): void => {
   throw new AppError('invalid_request', 'Send no body with POST: the bytes come with PATCH.');
 };
 
-/** Passed over, it would do something other than what was asked for. */
-export const assertOwnMethod = (request: FastifyRequest): void => {
-  if (headerOf(request)('x-http-method-override') === undefined) return;
-  throw new AppError('invalid_request', 'X-HTTP-Method-Override is not offered: send the method itself.');
-};
-
 export type Told = {
   readonly offset: number;
   readonly expiresAt: Date;

@@ -7,6 +7,7 @@ import { parseMetadata } from '../../core/metadata.ts';
 import { readUploadMetadata } from '../../core/upload-metadata.ts';
 import type { Services } from '../../services/services.ts';
 import { type HandOver, NoQuery, sourceOf, tellRefusals } from '../delivery.ts';
+import { assertMeant } from '../method-override.ts';
 import { IdParams, problems } from '../schemas/common.ts';
 import {
   AppendHeaders,
@@ -18,7 +19,6 @@ import {
 } from '../schemas/resumable.ts';
 import {
   assertNoBody,
-  assertOwnMethod,
   assertPart,
   assertVersion,
   checksumIn,
@@ -133,6 +133,8 @@ const append = (app: FastifyInstance, { services }: Options, handOver: HandOver)
         tags: ['recordings'],
         operationId: 'continueResumableUpload',
         summary: 'The next bytes; with the last of them it is a recording, which Callvault-Recording names',
+        description:
+          'Where a network lets no PATCH through: POST with X-HTTP-Method-Override: PATCH. The same for HEAD and DELETE.',
         params: IdParams,
         querystring: NoQuery,
         response: {
@@ -192,13 +194,15 @@ export const uploadRoutes: FastifyPluginAsync<Options> = async (app, options) =>
   app.addHook('onRequest', async (request) => {
     if (request.method === 'OPTIONS') return;
     assertVersion(request);
-    assertOwnMethod(request);
+    assertMeant(request.raw);
   });
-  app.addHook('onSend', async (request, reply) => {
+  app.addHook('onSend', async (request, reply, payload) => {
     // Clients begin anew after any other answer to HEAD, and what they have sent would be lost to them.
     if (request.method === 'HEAD' && notNow.has(reply.statusCode)) void reply.code(423);
     void reply.header('tus-resumable', TUS_VERSION);
     if (reply.statusCode === 412) void reply.header('tus-version', TUS_VERSION);
+    // Node would send it, for a HEAD that came as POST.
+    return request.method === 'HEAD' ? null : payload;
   });
   discover(app, options);
   begin(app, options, handOver);
