@@ -15,9 +15,11 @@ const project = (name: string, include: string[], exclude: string[] = []) => ({
     environment: 'node' as const,
     // Vaults are started by the hundred; what Node made of their sources is kept between them.
     env: { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/node-compile') },
-    // Real databases, real servers, real fsync, on machines with two cores.
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    // Real databases, real servers, real fsync, on machines with two cores, and some of them slow: a limit is there to end
+    // a test that hangs, and what is waited for ends the wait.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    expect: { poll: { timeout: 60_000 } },
   },
 });
 const ring = (name: string) =>

@@ -103,7 +103,6 @@ test('two answers run: only the one whose permission is taken away is cut', asyn
 });
 
 test('a playback that was opened before a kill plays on after the restart, by its old address', async () => {
-  const port = new URL(scene.http.url).port;
   const nurse = await newNurse();
   const short = audio.subarray(0, 400_000);
   const { id } = await people.deliver({}, wavFile({ data: short }));
@@ -111,7 +110,7 @@ test('a playback that was opened before a kill plays on after the restart, by it
   const before = await opened.listen({ range: 'bytes=0-99999' });
   expect(before.status).toBe(206);
   await scene.vault.kill();
-  const again = await scene.folder.start({ PORT: port });
+  const again = await scene.folder.start();
   const after = await opened.listen({ range: 'bytes=0-99999' });
   expect(after.status).toBe(206);
   expect(after.body.equals(before.body)).toBe(true);
@@ -120,6 +119,6 @@ test('a playback that was opened before a kill plays on after the restart, by it
   // What was taken away stays away.
   await scene.http.post('/v1/auth/logout', { token: opened.token });
   await again.kill();
-  await scene.folder.start({ PORT: port });
+  await scene.folder.start();
   expectProblem(await opened.listen({ range: 'bytes=0-99' }), 401, 'unauthenticated');
 });

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { freePort } from '../support/care-line.ts';
+import { freePort } from '../support/free-port.ts';
 import { type Certificate, makeCertificate, replaceWith } from '../support/certificates.ts';
 import { until } from '../support/child.ts';
 import { adminCreateOf } from '../support/scene.ts';

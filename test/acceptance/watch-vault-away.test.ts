@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type Agent, createPbxHost, type PbxHost } from '../support/agent.ts';
-import { freePort } from '../support/care-line.ts';
 import { until } from '../support/child.ts';
 import { generatedCall } from '../support/generated-call.ts';
 import { createHttpClient } from '../support/http-client.ts';
@@ -16,7 +15,7 @@ let host: PbxHost;
 let seed = 12_000;
 
 beforeAll(async () => {
-  scene = await startScene({ PORT: await freePort() });
+  scene = await startScene();
   vault = scene.vault;
 });
 afterAll(() => scene?.close());

@@ -3,30 +3,32 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
-import { createLiveCall, type LiveCall } from '../../src/http/live-call.ts';
+import { createLiveCall, type LiveCall, type Patience } from '../../src/http/live-call.ts';
 
-/** What ends a call by time, in a hundredth of the time, over real connections. */
-const PATIENCE = { openingMs: 200, lookMs: 200, quietMs: 600 };
+/** What ends a call by time, in a fraction of the time, over real connections. */
+const PATIENCE = { openingMs: 800, lookMs: 800, quietMs: 2_400 };
 let server: WebSocketServer;
 let client: WebSocket;
 let live: LiveCall;
 let known: () => Promise<boolean>;
 
-beforeEach(async () => {
+const connect = async (patience: Patience = PATIENCE): Promise<void> => {
   known = async () => true;
   server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
   await once(server, 'listening');
   const connected = once(server, 'connection');
   client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
   const [socket] = (await connected) as [WebSocket];
-  live = createLiveCall(socket, { maxBytes: 1e6, isStillKnown: () => known(), patience: PATIENCE });
+  live = createLiveCall(socket, { maxBytes: 1e6, isStillKnown: () => known(), patience });
   if (client.readyState !== client.OPEN) await once(client, 'open');
-});
-afterEach(async () => {
+};
+const hangUp = async (): Promise<void> => {
   client.terminate();
   server.close();
   await once(server, 'close');
-});
+};
+beforeEach(() => connect());
+afterEach(hangUp);
 
 const heard = async (): Promise<number> => {
   let bytes = 0;
@@ -65,22 +67,22 @@ test('a live call goes on for as long as it brings sound', async () => {
   await begin();
   keepSending(1600);
   const counted = heard();
-  await sleep(2_500);
+  await sleep(4 * PATIENCE.quietMs);
   client.close(1000);
   expect(await counted).toBeGreaterThan(40_000);
   expect(live.isCut()).toBe(false);
 });
 
-test('no answer to a ping: gone', async () => {
+test('no answer to a ping: gone, long before it is found to be too quiet', async () => {
+  await hangUp();
+  await connect({ ...PATIENCE, quietMs: 600_000 });
   await begin();
   const closed = once(server.clients.values().next().value as WebSocket, 'close');
   // It reads nothing any more, and so answers nothing.
   client.pause();
-  const at = performance.now();
   expect(await heard()).toBe(0);
   expect(live.isCut()).toBe(true);
-  // At the second look, long before it is found to be too quiet; nobody is there to be told.
-  expect(performance.now() - at).toBeLessThan(PATIENCE.quietMs - 50);
+  // Nobody is there to be told.
   expect((await closed)[0]).toBe(1006);
 });
 
@@ -89,14 +91,14 @@ test('a sender who is not known any more is cut off; one whom nobody can look up
   keepSending(1600);
   known = () => Promise.reject(new Error('the database is away'));
   const counted = heard();
-  await sleep(700);
+  await sleep(2 * PATIENCE.lookMs);
   let over = false;
   void counted.then(() => (over = true));
   await sleep(50);
   expect(over).toBe(false);
   known = async () => false;
-  // Within a look or two, and not at last for its length.
-  expect(await counted).toBeLessThan(100_000);
+  // Within a look or two, and not at last for its length, which is a million.
+  expect(await counted).toBeLessThan(500_000);
 });
 
 test('the close is answered by whoever has stored the call, and not before', async () => {

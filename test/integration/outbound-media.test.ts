@@ -26,7 +26,7 @@ afterAll(async () => {
 type Deps = Parameters<typeof createOutboundMedia>[0];
 const get = async (options: Partial<Deps> = {}, signal = new AbortController().signal): Promise<Buffer> => {
   const allowed = new Set([provider.host]);
-  const ask = createOutboundMedia({ allowed, ca: certificate.pem, idleMs: 500, ...options });
+  const ask = createOutboundMedia({ allowed, ca: certificate.pem, idleMs: 2_000, ...options });
   const asked = { url: `https://${provider.host}/x.wav`, user: 'user', password: 'word' };
   const { body } = await fetchMedia(ask, asked, signal);
   const chunks: Buffer[] = [];
@@ -53,8 +53,8 @@ test('one that sends a byte now and then is given up when the time is over', asy
     response.once('close', () => clearInterval(timer));
   });
   const began = performance.now();
-  await expect(get({}, AbortSignal.timeout(1_000))).rejects.toMatchObject(failure('cut_off'));
-  expect(performance.now() - began).toBeLessThan(5_000);
+  await expect(get({}, AbortSignal.timeout(4_000))).rejects.toMatchObject(failure('cut_off'));
+  expect(performance.now() - began).toBeLessThan(20_000);
 });
 
 test('a name to which it redirects is resolved once, and not asked when one of its addresses is private', async () => {

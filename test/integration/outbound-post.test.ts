@@ -28,7 +28,7 @@ const ask = (
   url: string,
   options: Partial<Parameters<typeof createOutboundPost>[0]> = {},
 ): Promise<PostResult> =>
-  createOutboundPost({ allowed: new Set(), ca: certificate.pem, timeoutMs: 1_500, ...options })(
+  createOutboundPost({ allowed: new Set(), ca: certificate.pem, timeoutMs: 3_000, ...options })(
     url,
     '{"x":"å"}',
     { 'content-type': 'application/json' },
@@ -110,7 +110,7 @@ test.each<[string, Parameters<Receiver['behave']>[0], PostResult]>([
   receiver.behave(behave);
   const began = performance.now();
   expect(await ask(receiver.url, { allowed: new Set([receiver.host]) })).toEqual(result);
-  expect(performance.now() - began).toBeLessThan(5_000);
+  expect(performance.now() - began).toBeLessThan(20_000);
 });
 
 test('a name that takes for ever to resolve is given up', async () => {

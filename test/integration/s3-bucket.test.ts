@@ -25,7 +25,7 @@ const bucketWhere = async (head: number, put = 500, locked = put) => {
     });
   });
   closers.push(close);
-  const timeouts = { connectMs: 500, answerMs: 500, stallMs: 500 };
+  const timeouts = { connectMs: 2_000, answerMs: 2_000, stallMs: 2_000 };
   const keys = { accessKeyId: 'AKIDEXAMPLEOFTHETEST', secretAccessKey: SECRET };
   const options = { endpoint, region: 'us-east-1', bucket: 'calls', forcePathStyle: true, timeouts, ...keys };
   return { options, asked, close };

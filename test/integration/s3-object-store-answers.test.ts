@@ -12,7 +12,7 @@ import { createScriptedServer } from '../support/scripted-server.ts';
 /** Answers that a well-behaved S3 server does not give on request: other makes, broken proxies, servers in trouble. */
 const ACCESS_KEY = 'AKIDEXAMPLEOFTHETEST';
 const SECRET_KEY = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
-const timeouts = { connectMs: 500, answerMs: 500, stallMs: 500 };
+const timeouts = { connectMs: 2_000, answerMs: 2_000, stallMs: 2_000 };
 
 const closers: (() => Promise<void>)[] = [];
 afterEach(async () => {

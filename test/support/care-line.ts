@@ -1,9 +1,11 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import { createServer } from 'node:net';
 import { wavFile } from './audio-files.ts';
+import { freePort } from './free-port.ts';
 import { createHttpClient, jsonOf, type Reply, uploadForm } from './http-client.ts';
 import { adminCreateOf, choosePassword, createStage, type Person, personOf, ROOMY } from './scene.ts';
 import { newVaultFolder, type RunningVault, type VaultFolder } from './vault.ts';
+
+export { freePort } from './free-port.ts';
 
 /** A call as a telephone system has it. */
 export type Call = { readonly callId: string; readonly audio: Buffer };
@@ -66,17 +68,6 @@ export const openCareLine = async (folder: VaultFolder, url: string): Promise<Ca
     },
   };
 };
-
-/** A port nobody listens on now, for a vault that comes back at the same address. */
-export const freePort = (): Promise<string> =>
-  new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(String(typeof address === 'object' ? address?.port : 0)));
-    });
-  });
 
 export type CareLineVault = {
   readonly folder: VaultFolder;

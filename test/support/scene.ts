@@ -3,6 +3,7 @@ import type { Dirent } from 'node:fs';
 import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cachedFolder, copyFolder } from './cached-folder.ts';
+import { freePort } from './free-port.ts';
 import { generatedCall } from './generated-call.ts';
 import { createHttpClient, type HttpClient, jsonOf, type Reply, uploadForm } from './http-client.ts';
 import { newVaultFolder, type RunningVault, type VaultFolder } from './vault.ts';
@@ -268,14 +269,14 @@ const setScene = async (draft: string): Promise<void> => {
 };
 
 /**
- * A vault of its own with the scene set; nothing of it is left after `close`. `observe` sees every answer, so the scene is
- * then set before its eyes.
+ * A vault of its own with the scene set, always at the same address; nothing of it is left after `close`. `observe` sees
+ * every answer, so the scene is then set before its eyes.
  */
 export const startScene = async (
   env: Readonly<Record<string, string>> = {},
   observe?: (reply: Reply) => void,
 ): Promise<Scene & { folder: VaultFolder; vault: RunningVault; close(): Promise<void> }> => {
-  const folder = await newVaultFolder({ ...ROOMY, ...env });
+  const folder = await newVaultFolder({ ...ROOMY, PORT: await freePort(), ...env });
   try {
     const set = observe === undefined ? await cachedFolder(`scene-${await sourcesDigest()}`, setScene) : null;
     if (set !== null) await copyFolder(join(set, 'home'), folder.home);

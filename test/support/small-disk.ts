@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process';
 import { mkdir, open, rename, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type CareLine, freePort, openCareLine } from './care-line.ts';
+import { type CareLine, openCareLine } from './care-line.ts';
+import { freePort } from './free-port.ts';
 import { intoMountsOf, withPrivateMounts } from './private-mounts.ts';
 import { ROOMY } from './scene.ts';
 import { newVaultFolder, type Ran, type RunningVault, type VaultFolder } from './vault.ts';

@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   proxy = await createPostgresProxy(database.app);
-  writer = writers.open({ statementMs: 1_000 }, proxy.settings);
+  writer = writers.open({ statementMs: 4_000 }, proxy.settings);
 });
 afterEach(async () => {
   await writers.close();
@@ -88,7 +88,7 @@ test('a question that must be new finds the right gone although nobody has tried
   await expect(writer.assertAppendable()).rejects.toMatchObject(unavailable);
   await grant();
   // By itself, with no append.
-  await expect.poll(() => writer.assertAppendable().then(() => 'open'), { timeout: 5_000 }).toBe('open');
+  await expect.poll(() => writer.assertAppendable().then(() => 'open')).toBe('open');
 });
 
 test('with the database out of reach nothing is open', async () => {

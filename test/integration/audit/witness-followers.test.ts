@@ -7,7 +7,7 @@ import type pg from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createCheckpointRows } from '../../../src/audit/checkpoint-rows.ts';
 import { createCheckpointer } from '../../../src/audit/checkpointer.ts';
-import { askWitness } from '../../../src/audit/witness-client.ts';
+import { type AskWitness, askWitness } from '../../../src/audit/witness-client.ts';
 import { createWitnessFollowers } from '../../../src/audit/witness-followers.ts';
 import {
   formatNoteKey,
@@ -53,7 +53,7 @@ const append = async (count: number): Promise<void> => {
 };
 
 /** What one process of the vault has; `clock` moves its pauses. */
-const openVault = async (key: NoteKey, url: string) => {
+const openVault = async (key: NoteKey, url: string, ask: AskWitness = askWitness) => {
   const lines: LogLine[] = [];
   const line = (level: LogLine['level']) => (fields: object, message: string) => {
     lines.push({ level, fields, message });
@@ -63,7 +63,7 @@ const openVault = async (key: NoteKey, url: string) => {
   const places = [await openCheckpointFolder(join(home, 'checkpoints'), Date.now())];
   const clock = { at: 0 };
   const witnesses = createWitnessFollowers({
-    ...{ rows, places, log, ask: askWitness, witnesses: [{ key, url }] },
+    ...{ rows, places, log, ask, witnesses: [{ key, url }] },
     now: () => clock.at,
   });
   const { verifiedHead, halt } = writer;
@@ -199,16 +199,19 @@ test.each(answers)(
   },
 );
 
+/** Without a limit of its own, so that whoever waits for its answer waits until the test is given up. */
+const askForEver: AskWitness = async ({ url }, _request, signal) => {
+  await fetch(`${url}/add-checkpoint`, { method: 'POST', signal }).catch(() => undefined);
+  return { kind: 'away' };
+};
+
 test('a witness that never answers: no entry and no checkpoint waits for it, nor does the end for long', async () => {
-  const one = await openVault(nobody, await answering(() => undefined));
+  const one = await openVault(nobody, await answering(() => undefined), askForEver);
   await append(1);
   await one.round();
   await until(() => asked === 1);
-  const before = performance.now();
   await append(1);
   await one.round();
-  expect(performance.now() - before).toBeLessThan(1_500);
   await one.close({ lastRound: true });
-  expect(performance.now() - before).toBeLessThan(4_500);
   expect(asked).toBe(1);
 });

@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   proxy = await createPostgresProxy(database.app);
-  writer = writers.open({ statementMs: 1_000 }, proxy.settings);
+  writer = writers.open({ statementMs: 4_000 }, proxy.settings);
   await writer.append(freshEvent());
 });
 afterEach(async () => {
