@@ -22,14 +22,18 @@ export const table = (name: string): string => `
   CREATE TABLE ${name} (id bigserial PRIMARY KEY, event_id uuid NOT NULL UNIQUE, at bigint NOT NULL, action text NOT NULL,
     outcome text NOT NULL, actor text, organisation uuid, unit uuid, recording uuid, subject text, purpose text, session uuid,
     body text NOT NULL, hash bytea);
-  CREATE INDEX ON ${name} (organisation, at, id);
-  CREATE INDEX ON ${name} (actor, at, id) WHERE actor IS NOT NULL;
-  CREATE INDEX ON ${name} (recording, at, id) WHERE recording IS NOT NULL;
-  CREATE INDEX ON ${name} (subject, at, id) WHERE subject IS NOT NULL;
+  CREATE INDEX ON ${name} (organisation, at, id, action, purpose);
+  CREATE INDEX ON ${name} (actor, at, id);
+  CREATE INDEX ON ${name} (recording, at, id);
+  CREATE INDEX ON ${name} (subject, at, id);
   CREATE INDEX ON ${name} (unit, at, id) WHERE unit IS NOT NULL;
-  CREATE INDEX ON ${name} (action, organisation, at, id) WHERE action NOT LIKE 'recording%' AND action NOT LIKE 'playback%';
-  CREATE INDEX ON ${name} (outcome, organisation, at, id) WHERE outcome <> 'success';
+  CREATE INDEX ON ${name} (action, organisation, at, id) WHERE action NOT IN (
+    'recording.stored', 'recording.viewed', 'recordings.searched', 'playback.opened', 'playback.heard');
+  CREATE INDEX ON ${name} (outcome, organisation, at, id, unit, actor) WHERE outcome <> 'success';
   CREATE INDEX ON ${name} (purpose, organisation, at, id) WHERE purpose <> 'care';
+  CREATE INDEX ON ${name} (at, id) WHERE organisation IS NULL OR action IN (
+    'installation.created', 'session.refused', 'organisation.changed', 'key.rotated', 'log.verified',
+    'keys.exported', 'log.pruned', 'log.epoch_opened');
   GRANT SELECT, INSERT ON ${name} TO callvault;
   GRANT USAGE ON SEQUENCE ${name}_id_seq TO callvault`;
 
