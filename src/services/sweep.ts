@@ -4,7 +4,7 @@ import type { RecordingTable } from '../storage/recording-table.ts';
 import type { SettleIntent } from './settle-intent.ts';
 
 export type SweepDeps = {
-  readonly recordings: Pick<RecordingTable, 'staleIntents'>;
+  readonly recordings: Pick<RecordingTable, 'staleIntents' | 'isUnderWay'>;
   readonly settle: SettleIntent;
   readonly sweepUploads: (graceMs: number) => Promise<void>;
   readonly objects: Pick<ObjectStore, 'sweep'>;
@@ -43,7 +43,9 @@ export const createSweep =
     // After them: what was killed while it made a recording of an upload is decided by now.
     await deps.sweepUploads(graceMs);
     const changes = await deps.reconcileChanges(graceMs);
-    const { removed: leftovers } = await deps.objects.sweep(before);
+    const { removed: leftovers } = await deps.objects.sweep(before, (key) =>
+      deps.recordings.isUnderWay(key, { since: before, at: new Date(deps.now()) }),
+    );
     await deps.playbacks.removeExpired(new Date(deps.now() - PLAYBACK_KEPT_MS));
     await deps.forgetOldSessions();
     await deps.watchCalls();

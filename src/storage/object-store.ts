@@ -19,6 +19,9 @@ export type ObjectSlice = {
   readonly totalBytes: number;
 };
 
+/** Whether somebody, in whichever process, is writing the object of this key now. */
+export type IsUnderWay = (key: ObjectKey) => Promise<boolean>;
+
 export type StoredObject = { readonly key: ObjectKey; readonly bytes: number; readonly modifiedAt: Date };
 
 export interface ObjectStore {
@@ -54,8 +57,12 @@ export interface ObjectStore {
   list(options?: { readonly after?: ObjectKey }): AsyncIterable<StoredObject>;
   /** Every bundle of wrapped keys, oldest first; the caller of {@link list} does not see them. */
   bundles(): AsyncIterable<StoredObject>;
-  /** Removes what interrupted uploads left behind (temporary files, multipart uploads) and nothing was added to since `olderThan`. */
-  sweep(olderThan: Date): Promise<{ readonly removed: number }>;
+  /**
+   * Removes what interrupted uploads left behind (temporary files, multipart uploads) and nothing was added to since `olderThan`.
+   * What this process is writing is never touched. Of others, who may share a bucket but never a folder, only `isUnderWay`
+   * knows: a slow one can be older than any age without a new part.
+   */
+  sweep(olderThan: Date, isUnderWay?: IsUnderWay): Promise<{ readonly removed: number }>;
   /** Throws `storage_unavailable` when objects cannot be written and read now; `storage_full` below the floor of free space. */
   check(): Promise<void>;
   /** Free bytes below the store, or null where the store has no such notion (S3). */

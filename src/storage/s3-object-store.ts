@@ -116,8 +116,8 @@ export const createS3ObjectStore = (options: S3ObjectStoreOptions): ObjectStore 
       return listObjects(room, after);
     },
     bundles: () => listBundles(room),
-    sweep: async (olderThan) => {
-      const uploads = await sweepUploads(room, olderThan);
+    sweep: async (olderThan, isUnderWay = async () => false) => {
+      const uploads = await sweepUploads(room, olderThan, isUnderWay);
       return { removed: uploads + (await sweepProbes(room, olderThan)) };
     },
     check: async () => probe(room),

@@ -5,7 +5,8 @@ import {
   ListPartsCommand,
   type ListPartsCommandOutput,
 } from '@aws-sdk/client-s3';
-import { BUNDLE_ROOM, OBJECT_ROOM } from './object-key.ts';
+import { BUNDLE_ROOM, OBJECT_ROOM, objectKeyParts } from './object-key.ts';
+import type { IsUnderWay, ObjectKey } from './object-store.ts';
 import type { S3Room } from './s3-client.ts';
 import { onS3, s3Facts, s3Fault } from './s3-fault.ts';
 
@@ -67,13 +68,24 @@ const abort = async (room: S3Room, { Key, UploadId }: Begun): Promise<boolean> =
   return (await unlessGone(room.client.send(command))) !== null;
 };
 
-/** Removes the parts of uploads that nothing has been added to since `olderThan`; those of this process are never touched. */
-export const sweepUploads = async (room: S3Room, olderThan: Date): Promise<number> => {
+/**
+ * Removes the parts of uploads that nobody is writing and nothing has been added to since `olderThan`; those of this process
+ * are never touched. A part is 5 MiB, which a quiet call takes long to fill: of another process's uploads their age says little.
+ */
+export const sweepUploads = async (
+  room: S3Room,
+  olderThan: Date,
+  isUnderWay: IsUnderWay,
+): Promise<number> => {
+  const isWritten = async ({ Key }: Begun): Promise<boolean> => {
+    const key = Key.slice(room.prefix.length);
+    return objectKeyParts(key) !== null && isUnderWay(key as ObjectKey);
+  };
   let removed = 0;
   for (const below of [OBJECT_ROOM, BUNDLE_ROOM])
     for await (const upload of uploadsOf(room, below)) {
       if (upload.at >= olderThan || room.uploads.has(upload.UploadId)) continue;
-      if (await isFlowing(room, upload, olderThan)) continue;
+      if ((await isWritten(upload)) || (await isFlowing(room, upload, olderThan))) continue;
       if (await abort(room, upload)) removed += 1;
     }
   return removed;

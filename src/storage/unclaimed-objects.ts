@@ -7,7 +7,7 @@ type Unclaimed = { readonly key: ObjectKey; readonly erased: boolean };
 const nameOf = (row: { readonly organisationId: string; readonly generation: string }): string =>
   `${row.organisationId}/${row.generation}`;
 
-/** What in the store nobody answers for. */
+/** What in the store nobody answers for, and what somebody is writing. */
 export const createUnclaimedObjects = ({
   recording,
   uploadPart,
@@ -26,6 +26,30 @@ export const createUnclaimedObjects = ({
   };
 
   return {
+    /**
+     * Whether somebody writes the object of this key: the upload of a recording, or of the copy of its envelope, that was worked
+     * on after `since`; a part that is announced and not kept, of an upload that somebody holds at `at`. By unique keys.
+     */
+    async isUnderWay(key: ObjectKey, { since, at }: { readonly since: Date; readonly at: Date }) {
+      const { organisation: organisationId, generation, kind } = assertObjectKey(key);
+      const found =
+        kind === 'part'
+          ? await uploadPart.findFirst({
+              where: { generation, bytes: null, upload: { organisationId, claimedUntil: { gt: at } } },
+              select: { generation: true },
+            })
+          : await recording.findFirst({
+              where: {
+                generation,
+                organisationId,
+                status: { in: ['intent', 'sealed'] },
+                touchedAt: { gt: since },
+              },
+              select: { generation: true },
+            });
+      return found !== null;
+    },
+
     /**
      * Which of these objects and copies no recording or upload answers for, and which parts no upload that is still there:
      * `erased` when there is a tombstone, otherwise there is no row at all. One query, two where there are parts.

@@ -147,10 +147,12 @@ describe('queries on many recordings', () => {
 
   test('a second delivery, the sweeper and one recording are found by index', async () => {
     const recordings = createRecordingTable(database);
+    const at = new Date();
     const plans = [
       ...(await plansOf(() => recordings.findByDelivery(SOURCE, [Buffer.alloc(16, 1)], 0))),
       ...(await plansOf(() => recordings.staleIntents(new Date()))),
       ...(await plansOf(() => recordings.unclaimed([objectKeyOf(ORGANISATION, SOURCE)]))),
+      ...(await plansOf(() => recordings.isUnderWay(objectKeyOf(ORGANISATION, SOURCE), { since: at, at }))),
       ...(await plansOf(() => recordings.find(ORGANISATION))),
     ];
     for (const plan of plans) expect(plan).not.toMatch(/Seq Scan on recording/);

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
 import {
   CreateBucketCommand,
+  CreateMultipartUploadCommand,
   DeleteObjectCommand,
   HeadObjectCommand,
   ListMultipartUploadsCommand,
@@ -116,6 +117,29 @@ describe('sweep of the S3 object store', () => {
     await put;
     expect((await fetched(opened.store, key)).equals(bytes)).toBe(true);
     await others.close();
+  });
+
+  test('asks who is writing, by key, and leaves that alone whatever its age; of strangers it asks nothing', async () => {
+    const prefixed = await openS3Store({ versions: false, prefix: 'callvault/' });
+    const begin = async (Key: string): Promise<void> => {
+      await prefixed.client.send(new CreateMultipartUploadCommand({ Bucket: prefixed.bucket, Key }));
+    };
+    const [living, dead] = [newKey(), newKey()];
+    const strange = 'callvault/recordings/notes.txt';
+    for (const key of [`callvault/${living}`, `callvault/${dead}`, strange, living]) await begin(key);
+    const asked: string[] = [];
+    const isUnderWay = async (key: ObjectKey): Promise<boolean> => {
+      asked.push(key);
+      return key === living;
+    };
+    expect(await prefixed.store.sweep(FUTURE, isUnderWay)).toEqual({ removed: 2 });
+    expect(asked.toSorted()).toEqual([living, dead].toSorted());
+    expect((await prefixed.leftovers()).toSorted()).toEqual([`callvault/${living}`, living].toSorted());
+    // Nobody knows: nothing is removed.
+    const unknown = prefixed.store.sweep(FUTURE, () => Promise.reject(new Error('no database')));
+    await expect(unknown).rejects.toThrow('no database');
+    expect(await prefixed.store.sweep(FUTURE)).toEqual({ removed: 1 });
+    await prefixed.close();
   });
 });
 

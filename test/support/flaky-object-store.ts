@@ -79,7 +79,7 @@ export const createFlakyObjectStore = (store: ObjectStore, planned: readonly Fau
     delete: async (key) => struck(next('delete'), () => store.delete(key)),
     list: (options) => cutAfter(store.list(options), next('list')),
     bundles: () => cutAfter(store.bundles(), next('bundles')),
-    sweep: async (olderThan) => struck(next('sweep'), () => store.sweep(olderThan)),
+    sweep: async (olderThan, isUnderWay) => struck(next('sweep'), () => store.sweep(olderThan, isUnderWay)),
     check: async () => struck(next('check'), () => store.check()),
     freeBytes: async () => struck(next('freeBytes'), () => store.freeBytes()),
     close: async () => struck(next('close'), () => store.close()),
