@@ -34,6 +34,8 @@ export type CheckpointerDeps = {
   /** Stops the writer of this process for good. */
   readonly halt: (error: AppError) => void;
   readonly log: AuditLogger;
+  /** Told of a place that cannot be asked, with which the log is then not compared; without it that is a rejection. */
+  readonly onAway?: (place: CheckpointPlace, error: AppError) => void;
   /** Who are shown every checkpoint that is kept. */
   readonly witnesses?: Pick<WitnessFollowers, 'offer' | 'close'>;
 };
@@ -42,7 +44,7 @@ export type Checkpointer = {
   /**
    * Compares the log with every checkpoint that is kept, in the database and elsewhere. To be awaited before anything is
    * appended. Rejects with `log_halted`, and has halted the writer, when the log is behind them or another; with
-   * `log_unavailable` or `storage_unavailable` when that cannot be known.
+   * `log_unavailable` or, where nobody is told of places that are away, `storage_unavailable` when that cannot be known.
    */
   readonly resume: () => Promise<void>;
   /**
@@ -106,13 +108,29 @@ const guarded = async (machine: Machine, work: () => Promise<void>): Promise<voi
   }
 };
 
+/** False: the place cannot be asked, and whoever opened this goes on without it. */
+const newestOf = async (
+  { onAway }: Machine,
+  place: CheckpointPlace,
+  asked: { readonly from: number; readonly known: LogKeys },
+): Promise<KnownRoot | null | false> => {
+  try {
+    return await newestIn(place, asked);
+  } catch (error) {
+    if (onAway === undefined || !isAppError(error, 'storage_unavailable')) throw error;
+    onAway(place, error);
+    return false;
+  }
+};
+
 const resume = async (machine: Machine): Promise<void> => {
   const { rows, places } = machine;
   const known = await keysOf(machine);
   const early = await rows.state();
   const found: KnownRoot[] = [];
   for (const place of places) {
-    const newest = await newestIn(place, { from: early.newest?.size ?? 0, known });
+    const newest = await newestOf(machine, place, { from: early.newest?.size ?? 0, known });
+    if (newest === false) continue;
     if (newest !== null) found.push(newest);
     // A crash before a copy does this, and so does a place that is new; a folder that is not mounted does it too.
     else if (early.newest !== null)

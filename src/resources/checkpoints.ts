@@ -1,3 +1,4 @@
+import type { CheckpointPlace } from '../audit/checkpoint-place.ts';
 import { createCheckpointRows } from '../audit/checkpoint-rows.ts';
 import { type Checkpointer, createCheckpointer } from '../audit/checkpointer.ts';
 import { askWitness, type WitnessAddress } from '../audit/witness-client.ts';
@@ -6,7 +7,7 @@ import { witnessName } from '../core/audit/cosignature.ts';
 import { formatNoteKey, type NoteKey, parseNoteKey } from '../core/audit/note.ts';
 import { type AppError, isAppError } from '../core/errors.ts';
 import type { DeclareEpochDeps } from '../services/declare-epoch.ts';
-import { openPlaces } from './checkpoint-places.ts';
+import { type AwayPlace, openPlaces } from './checkpoint-places.ts';
 import {
   assertSealed,
   type EpochOptions,
@@ -39,8 +40,10 @@ export type Checkpoints = Checkpointer & {
   readonly logKeys: readonly string[];
   /** What a declaration of a new epoch asks and does; opens what it needs and closes it. */
   readonly epochs: DeclareEpochDeps['epochs'];
-  /** Null when the log agreed with every checkpoint that is kept; else, for a command, why it does not or cannot be asked. */
+  /** Null when the log agreed with every checkpoint that it was compared with; else, for a command, `log_halted`. */
   readonly disagreement: AppError | null;
+  /** What keeps checkpoints and was not compared with the log, and why; for a vault that serves none, for it does not start then. */
+  readonly notCompared: readonly AwayPlace[];
   /** Whether checkpoints are beyond the reach of whoever has the database's superuser. */
   readonly secondPlace: boolean;
   readonly places: readonly { readonly where: string; readonly weakness: string | null }[];
@@ -48,6 +51,8 @@ export type Checkpoints = Checkpointer & {
 };
 
 export type CheckpointOptions = EpochOptions;
+
+const ALL = 'any place, and the database';
 
 /** A log that contradicts its checkpoints stops the start; a command may look at it, with a writer that is halted. */
 const compare = async (
@@ -82,7 +87,11 @@ export const openCheckpoints = async (options: CheckpointOptions): Promise<Check
   const rows = createCheckpointRows({ postgres, log: logger });
   const { entries, epoch } = await epochsOf(options, rows);
   const { signer, all } = await signerOf(options, epoch);
-  const judged = await openPlaces(options, epoch);
+  const { judged, away } = await openPlaces(options, epoch);
+  const notCompared = new Map(away.map((place) => [place.where, place]));
+  const onAway = ({ where }: CheckpointPlace, { message: fault }: AppError): void => {
+    notCompared.set(where, { where, fault });
+  };
   const { verifiedHead, halt } = audit;
   const places = judged.map(({ place }) => place);
   const named = witnessesOf(options);
@@ -90,17 +99,21 @@ export const openCheckpoints = async (options: CheckpointOptions): Promise<Check
   const witnesses = createWitnessFollowers({ ...followed, now: () => performance.now() });
   const checkpointer = createCheckpointer({
     ...{ rows, signer, places, verifiedHead, halt, witnesses },
+    ...(options.purpose === 'command' ? { onAway } : {}),
     log: logger,
   });
   try {
     const sealed = (): Promise<boolean> => isSealed(rows, signer, entries);
-    const disagreement = await compare(checkpointer, sealed, options);
+    const error = await compare(checkpointer, sealed, options);
+    const disagreement = error?.code === 'log_halted' ? error : null;
+    if (error !== null && disagreement === null) notCompared.set(ALL, { where: ALL, fault: error.message });
     const logKeys = await Promise.all(all.map(async ({ key }) => formatNoteKey(await key())));
     return {
       ...checkpointer,
       logKey: logKeys.at(-1)!,
       logKeys,
       disagreement,
+      notCompared: [...notCompared.values()],
       epochs: {
         opened: async () => ({ entries, sealed: await sealed() }),
         loss: () => findLoss(options, rows, epoch),

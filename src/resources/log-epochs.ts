@@ -69,7 +69,7 @@ export const assertSealed = (sealed: boolean): void => {
 /** The first checkpoint of an epoch, in the database and in every place that can be reached. */
 export const sealEpoch = async (options: EpochOptions, epoch: number): Promise<void> => {
   const { signer } = await signerOf(options, epoch);
-  const judged = await openPlaces(options, epoch);
+  const { judged } = await openPlaces(options, epoch);
   const checkpointer = createCheckpointer({
     rows: createCheckpointRows({ postgres: options.postgres, log: options.logger }),
     signer,
@@ -93,7 +93,8 @@ type Room = { readonly epoch: number; readonly places: readonly CheckpointPlace[
 
 /** A place that cannot be asked now is no place without a contradiction: here it is waited for. */
 const openRoom = async (options: EpochOptions, epoch: number): Promise<Room> => {
-  const places = (await openPlaces({ ...options, purpose: 'serve' }, epoch)).map(({ place }) => place);
+  const { judged } = await openPlaces({ ...options, purpose: 'serve' }, epoch);
+  const places = judged.map(({ place }) => place);
   for (const place of places) for await (const _ of place.sizes(0)) return { epoch, places, empty: false };
   return { epoch, places, empty: true };
 };

@@ -29,6 +29,7 @@ export type ExamineVaultDeps = {
   readonly checkpoints: {
     readonly secondPlace: boolean;
     readonly logKey: string;
+    readonly notCompared: readonly { readonly where: string; readonly fault: string }[];
     readonly status: () => Promise<Kept>;
   };
   /** What is wrong with what guards the access log in the database, in a few sentences; null when nothing is. */
@@ -72,16 +73,25 @@ export const createExamineVault = ({ readiness, checkpoints, guards, room }: Exa
   return async (): Promise<Examination> => {
     const judged = await readiness.current();
     const { finding, note } = await guarded();
+    const { notCompared } = checkpoints;
     const isFull = judged.findings.some(({ fault }) => fault === 'storage_full');
     const isOld = judged.findings.some(({ name, fault }) => name === 'key_bundle' && fault === 'old');
     return {
       ...judged,
-      findings: [...judged.findings, finding],
+      findings: [
+        ...judged.findings,
+        finding,
+        { name: 'checkpoints', advisory: true, fault: notCompared.length === 0 ? null : 'not_compared' },
+      ],
       notes: [
         ...(note === null ? [] : [note]),
         ...(isFull ? [await noRoom(room)] : []),
         ...(isOld ? [OLD_BUNDLE] : []),
-        ...(checkpoints.secondPlace ? [] : [NO_SECOND_PLACE]),
+        ...notCompared.map(
+          ({ where, fault }) => `The log was not compared with the checkpoints in ${where}: ${fault}`,
+        ),
+        // Of a place that is away nobody can say whether it is one.
+        ...(checkpoints.secondPlace || notCompared.length > 0 ? [] : [NO_SECOND_PLACE]),
       ],
       checkpoints: await status(),
       logKey: checkpoints.logKey,

@@ -14,8 +14,11 @@ const adviceFor = ({ status, code }: S3Facts): string => {
   return 'Check that it runs there and can be reached from here';
 };
 
-/** For whoever starts the vault: which store cannot be used, why, and what to look at. The key and its secret are left out. */
-const storeFault = ({ endpoint, region, bucket }: S3ObjectStoreOptions, error: unknown): AppError => {
+/** For whoever starts the vault, or a command: which store cannot be used, why, and what to look at. The key and its secret are left out. */
+export const storeFault = (
+  { endpoint, region, bucket }: Pick<S3ObjectStoreOptions, 'endpoint' | 'region' | 'bucket'>,
+  error: unknown,
+): AppError => {
   const fault = s3Fault(error);
   if (fault.code !== 'storage_unavailable') return fault;
   const facts = s3Facts(error);

@@ -11,6 +11,7 @@ import {
 import { sizeOfCheckpointName } from '../core/audit/checkpoint.ts';
 import { isAppError } from '../core/errors.ts';
 import { assertCheckpointName } from './checkpoint-folder.ts';
+import { storeFault } from './s3-bucket.ts';
 import { createS3Room, type S3ObjectStoreOptions, type S3Room } from './s3-client.ts';
 import { onS3, s3Facts, s3Fault } from './s3-fault.ts';
 
@@ -22,7 +23,7 @@ const MAX_BYTES = 64 * 1024;
 const TIMEOUTS = { connectMs: 3_000, answerMs: 5_000, stallMs: 5_000 };
 
 /** Whether the bucket keeps what it is told to keep: Object Lock can be had only when a bucket is made. */
-const isLocking = async (room: S3Room): Promise<boolean> => {
+const isLocking = async (room: S3Room, options: S3ObjectStoreOptions): Promise<boolean> => {
   try {
     const { ObjectLockConfiguration } = await room.client.send(
       new GetObjectLockConfigurationCommand({ Bucket: room.bucket }),
@@ -32,7 +33,7 @@ const isLocking = async (room: S3Room): Promise<boolean> => {
     const { status } = s3Facts(error);
     // No such configuration, or a server that knows no such thing.
     if (status === 404 || status === 400 || status === 501) return false;
-    throw s3Fault(error);
+    throw storeFault(options, error);
   }
 };
 
@@ -132,14 +133,24 @@ export type S3CheckpointOptions = S3ObjectStoreOptions & {
   readonly now: () => number;
 };
 
+const roomOf = (epoch: number): string => (epoch === 1 ? ROOM : `${ROOM}epoch-${epoch}/`);
+
+/** Where they are kept, for a person; known also while the bucket cannot be asked. */
+export const s3CheckpointsAt = ({
+  bucket,
+  prefix = '',
+  epoch = 1,
+}: Pick<S3CheckpointOptions, 'bucket' | 'prefix' | 'epoch'>): string =>
+  `s3://${bucket}/${prefix}${roomOf(epoch).slice(0, -1)}`;
+
 /**
  * Checkpoints in a bucket, under Object Lock in COMPLIANCE mode where it was made with it (`locking`). Throws
  * `storage_unavailable` when the bucket cannot be asked, RangeError for a name that is none.
  */
 export const openS3Checkpoints = async ({ lockDays, now, epoch = 1, ...options }: S3CheckpointOptions) => {
-  const folder = epoch === 1 ? ROOM : `${ROOM}epoch-${epoch}/`;
+  const folder = roomOf(epoch);
   const room = createS3Room({ timeouts: TIMEOUTS, ...options });
-  const locking = await isLocking(room).catch((error: unknown) => {
+  const locking = await isLocking(room, options).catch((error: unknown) => {
     room.client.destroy();
     throw error;
   });
@@ -167,7 +178,7 @@ export const openS3Checkpoints = async ({ lockDays, now, epoch = 1, ...options }
     return (await onS3(room.client.send(command))).VersionId;
   };
   return {
-    where: `s3://${room.bucket}/${room.prefix}${folder.slice(0, -1)}`,
+    where: s3CheckpointsAt({ ...options, epoch }),
     locking,
     keep: async (name: string, text: string): Promise<string> => {
       const key = keyOf(name);

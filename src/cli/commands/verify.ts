@@ -77,10 +77,6 @@ const withKept = <V extends Findings>(verdict: V, { faultCount, faults }: KeptNo
 /** What opening the log found: checkpoints that the vault itself keeps are heads that the log must contain, too. */
 const withOwn = <V extends Findings>(verdict: V, disagreement: AppError | null): V => {
   if (disagreement === null) return verdict;
-  if (disagreement.code !== 'log_halted') {
-    say(`The checkpoints that this vault keeps were not compared: ${disagreement.message}`);
-    return verdict;
-  }
   const own: Fault = { index: null, kind: 'anchor', message: disagreement.message };
   return withKept(verdict, { ...nothingKept, faultCount: 1, faults: [own] });
 };
@@ -94,7 +90,16 @@ const sayDisagreement = ({ faults }: Findings): void =>
 const sayKept = (folder = ''): void =>
   say(`Not all that lies in ${folder} is a checkpoint of this log as it was signed.`);
 
-const codeOf = (ok: boolean): number => (ok ? exitCodes.clean : exitCodes.findings);
+const codeOf = (ok: boolean, isWhole = true): number => {
+  if (!ok) return exitCodes.findings;
+  return isWhole ? exitCodes.clean : exitCodes.couldNotRun;
+};
+
+/** Checkpoints that could not be asked may be the very ones that the log does not agree with. */
+const wordOf = (ok: boolean, isWhole: boolean): string => {
+  if (!ok) return 'NOT OK';
+  return isWhole ? 'ok' : 'NOT COMPARED';
+};
 
 const verifyDatabase = (options: VerifyOptions): Promise<number> =>
   withResources(async ({ verifyLog, services, checkpoints }) => {
@@ -111,15 +116,18 @@ const verifyDatabase = (options: VerifyOptions): Promise<number> =>
     const findings = withOwn(walked, checkpoints.disagreement);
     const verdict = withKept(findings, kept);
     const entry = await entered(services, verdict);
-    if (options.json) printData(JSON.stringify({ ...verdict, entry }));
+    const { notCompared } = checkpoints;
+    const isWhole = notCompared.length === 0;
+    if (options.json)
+      printData(JSON.stringify({ ...verdict, ok: verdict.ok && isWhole, notCompared, entry }));
     else {
-      printData(`${verdict.ok ? 'ok' : 'NOT OK'}\t${verdict.size} entries\troot ${verdict.root}`);
+      printData(`${wordOf(verdict.ok, isWhole)}\t${verdict.size} entries\troot ${verdict.root}`);
       printFaults(verdict.faults);
     }
     sayHistory(verdict);
     if (kept.faultCount > 0) sayKept(options.against);
     if (findings.faultCount > 0) sayDisagreement(findings);
-    return codeOf(verdict.ok);
+    return codeOf(verdict.ok, isWhole);
   });
 
 const signedBy = ({ checkpointSize, signed, witnesses }: ExportVerdict): string => {
@@ -199,7 +207,7 @@ const verifyRunning = async (address: string, options: VerifyOptions): Promise<n
   }
 };
 
-/** Exit code 1 and the first bad index when anything does not agree. */
+/** Exit code 1 and the first bad index when anything does not agree; 3 when all that could be compared did, and not all could. */
 export const verify = async (files: readonly string[], options: VerifyOptions): Promise<number> => {
   if (options.live !== undefined && files.length > 0) {
     say('Either files or --live.');
