@@ -174,8 +174,10 @@ describe('one’s own password', () => {
     const { actor } = await nurse.signIn();
     const guess = () => codeOf(change(actor as never, 'a guess', 'en alldeles ny mening'));
     const before = (await identity.entries('access.denied')).length;
-    const codes = [];
-    for (let i = 0; i < 12; i += 1) codes.push(await guess());
+    const codes: string[] = [];
+    await identity.clock.standStill(async () => {
+      for (let i = 0; i < 12; i += 1) codes.push(await guess());
+    });
     expect(codes.slice(0, 10)).toEqual(Array(10).fill('forbidden'));
     expect(codes.slice(10)).toEqual(['rate_limited', 'rate_limited']);
     expect((await identity.entries('access.denied')).slice(before)).toHaveLength(10);

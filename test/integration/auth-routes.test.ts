@@ -133,8 +133,10 @@ describe('POST /v1/auth/login under pressure', () => {
         payload: { email: nurse.email, password: 'guess' },
         remoteAddress: '203.0.113.5',
       });
-    for (let i = 0; i < 10; i += 1) expect((await guess()).statusCode).toBe(401);
-    const answer = await guess();
+    const answer = await identity.clock.standStill(async () => {
+      for (let i = 0; i < 10; i += 1) expect((await guess()).statusCode).toBe(401);
+      return guess();
+    });
     expect(answer.statusCode).toBe(429);
     expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
   });

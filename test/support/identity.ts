@@ -45,13 +45,21 @@ const counted = (passwords: Passwords) => {
   return { calls, passwords: tapped };
 };
 
-/** Real time, which a test can move forward. */
+/** Real time, which a test can move forward and stop. */
 const createMovableClock = () => {
   let ahead = 0;
+  let stoppedAt: number | null = null;
   return {
-    now: () => Date.now() + ahead,
+    now: () => (stoppedAt ?? Date.now()) + ahead,
     advance: (ms: number) => {
       ahead += ms;
+    },
+    /** While `use` runs no time passes: what is counted within a time does not depend on how fast the machine is. */
+    standStill: async <T>(use: () => Promise<T>): Promise<T> => {
+      stoppedAt = Date.now();
+      return use().finally(() => {
+        stoppedAt = null;
+      });
     },
   };
 };
