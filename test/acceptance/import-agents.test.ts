@@ -45,7 +45,7 @@ test('a vault that is killed in the middle and comes back: the import waits, goe
   expect((await run.report()).totals.verified).toBe(share.expected.verified);
   // Its one empty recording has the name of the one before.
   expect((await idsOf()).size).toBe(before + share.contents.size);
-}, 120_000);
+});
 
 test('a key that the vault does not know: said in words, nothing is sent, the files stay', async () => {
   const share = await makeOldShare(join(world.folder.home, 'refused'), 20, 3_000);

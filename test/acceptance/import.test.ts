@@ -66,7 +66,7 @@ test('killed at any moment and begun again, it ends: nothing lost, nothing doubl
   const rows = (await inspect(world.folder)).rows;
   expect(rows).toHaveLength(share.contents.size + share.empty);
   expect(new Set(verified.map(({ recording }) => recording))).toEqual(new Set(rows.map(({ id }) => id)));
-}, 300_000);
+});
 
 test('the report is the one that the log knows, and nothing in journal, report or talk is a name', async () => {
   const { text, totals } = await run.report();
@@ -145,7 +145,7 @@ test('nothing is removed without the number of files, nor what is not what was v
     (one) => !one.isDirectory(),
   );
   expect(left).toHaveLength(COUNT - count + 1);
-}, 120_000);
+});
 
 test('another vault, another folder, a journal for others to read, a place in the share: refused', async () => {
   const elsewhere = await importInto(world, world.folder.dataDir);

@@ -44,9 +44,7 @@ test.concurrent('a source that is disabled in the middle of its call: what came 
   expect(await flagsOf(opening.callSid)).toContain('truncated');
 });
 
-test.concurrent('a sender who is gone without a word: what came until then is kept', {
-  timeout: 90_000,
-}, async () => {
+test.concurrent('a sender who is gone without a word: what came until then is kept', async () => {
   const opening = openingFrame();
   const call = await openLive(scene.vault.url, { apiKey: scene.home.source.apiKey, answersPings: false });
   call.say(opening);
@@ -56,7 +54,7 @@ test.concurrent('a sender who is gone without a word: what came until then is ke
   expect(await flagsOf(opening.callSid)).toContain('truncated');
 });
 
-test.concurrent('a pause of a minute ends nothing', { timeout: 90_000 }, async () => {
+test.concurrent('a pause of a minute ends nothing', async () => {
   const opening = openingFrame();
   const call = await openLive(scene.vault.url, { apiKey: scene.home.source.apiKey });
   call.say(opening);
@@ -67,9 +65,7 @@ test.concurrent('a pause of a minute ends nothing', { timeout: 90_000 }, async (
   expect(await flagsOf(opening.callSid)).not.toContain('truncated');
 });
 
-test.concurrent('a call without sound is not stored, and the radar misses it', {
-  timeout: 150_000,
-}, async () => {
+test.concurrent('a call without sound is not stored, and the radar misses it', async () => {
   const { id, apiKey } = await newSource();
   const opening = openingFrame();
   const call = await openLive(scene.vault.url, { apiKey });

@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => started?.folder.remove());
 
-test('32 slow readers and 8 uploads at once: under 300 MB resident', { timeout: 120_000 }, async () => {
+test('32 slow readers and 8 uploads at once: under 300 MB resident', async () => {
   const { peakMiB, readBytes, takenBytes } = await busyHour(started, 6);
   expect(readBytes).toBeGreaterThanOrEqual(32 * 3_650_000);
   expect(takenBytes).toBeGreaterThanOrEqual(8 * 3_650_000);
@@ -20,7 +20,6 @@ test('32 slow readers and 8 uploads at once: under 300 MB resident', { timeout: 
 
 test.each([true, false])(
   'an upload of 400 MB takes no more than one of 4 MB (length declared: %s)',
-  { timeout: 120_000 },
   async (declared) => {
     const { vault, line } = started;
     const source = { url: vault.url, token: line.apiKey };

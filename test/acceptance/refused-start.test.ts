@@ -230,7 +230,7 @@ test('the root key taken away while it runs: readiness fails; put back, all is w
 const startWith = (args: readonly string[], options: ExecFileOptions) =>
   new Promise<{ code: unknown; said: string }>((resolve) => {
     const program = join(import.meta.dirname, '../../src/main.ts');
-    execFile(process.execPath, [program, ...args], { timeout: 20_000, ...options }, (error, out, err) =>
+    execFile(process.execPath, [program, ...args], { timeout: 120_000, ...options }, (error, out, err) =>
       resolve({ code: error?.code ?? 0, said: `${out}${err}` }),
     );
   });

@@ -49,9 +49,7 @@ const streams = [
 /** Behind the header that libavformat writes. */
 const soundOf = (wav: Buffer): Buffer => wav.subarray(wav.indexOf('data') + 8);
 
-test('a call of two parties: the mix and each party, taken when they are whole, heard as they were spoken', {
-  timeout: 120_000,
-}, async () => {
+test('a call of two parties: the mix and each party, taken when they are whole, heard as they were spoken', async () => {
   const { http, own } = scene;
   const integrator = createIntegrator(scene);
   const agent = host.start([

@@ -106,7 +106,7 @@ test('20 MB over a line that is cut every few hundred kilobytes: every byte, and
     await proxy.close();
   }
   await nothingLeft();
-}, 180_000);
+});
 
 test.each([
   ['in pieces of a megabyte', 1 * MB, 5 * MB],
@@ -137,7 +137,6 @@ test.each([
     await proxy.close();
     await nothingLeft();
   },
-  180_000,
 );
 
 /** The statement by which an upload becomes a recording fails, as if the vault had died right before it. */
@@ -211,4 +210,4 @@ test('killed again and again while twenty megabytes come: nothing acknowledged i
   const { id } = jsonOf<{ id: string }>(again);
   expect((await line.hear(id)).equals(call.audio)).toBe(true);
   await nothingLeft();
-}, 180_000);
+});

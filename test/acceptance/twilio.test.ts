@@ -130,12 +130,12 @@ test('a provider that is slow is waited for when nobody waits any more, and the 
     body: String(body),
     signal: hangUp.signal,
   });
-  await expect.poll(() => provider.about(form.RecordingSid).length, { timeout: 10_000 }).toBe(1);
+  await expect.poll(() => provider.about(form.RecordingSid).length).toBe(1);
   hangUp.abort();
   await expect(asked).rejects.toThrow();
   expect(await recordingsOf(form)).toEqual([]);
   go();
-  await expect.poll(async () => (await recordingsOf(form)).length, { timeout: 10_000 }).toBe(1);
+  await expect.poll(async () => (await recordingsOf(form)).length).toBe(1);
   expect((await call(form)).status).toBe(200);
   expect(provider.about(form.RecordingSid)).toHaveLength(1);
 });
@@ -321,8 +321,8 @@ test('what has begun, never was, failed, or could not be fetched is missed; othe
     return days.filter((one) => one.source === own.id).reduce((sum, one) => sum + one.missing, 0);
   };
   // Three at once; the one that has begun four hours after it did, which was yesterday.
-  await expect.poll(missing, { timeout: 150_000, interval: 3000 }).toBe(4);
-}, 200_000);
+  await expect.poll(missing, { timeout: 250_000, interval: 3000 }).toBe(4);
+});
 
 test('is deleted at the provider once it is stored, when the source says so and nothing is doubtful', async () => {
   const own = await scene.stage.source(scene.home.admin, scene.own.id);
@@ -357,7 +357,6 @@ test('is deleted at the provider once it is stored, when the source says so and 
 });
 
 test('killed, or told to end, while it fetches: nothing half is seen, and the callback brings it', async () => {
-  const { port } = new URL(scene.http.url);
   for (const end of ['kill', 'stop'] as const) {
     const form = provider.callback();
     provider.behave((response, _request, sound) => {
@@ -365,18 +364,18 @@ test('killed, or told to end, while it fetches: nothing half is seen, and the ca
       response.write(sound.subarray(0, 20_000));
     });
     const asked = call(form).catch((error: unknown) => error);
-    await expect.poll(() => provider.about(form.RecordingSid).length, { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => provider.about(form.RecordingSid).length).toBe(1);
     await scene.vault[end]();
     await asked;
     provider.behave();
-    const vault = await scene.folder.start({ PORT: port });
+    const vault = await scene.folder.start();
     scene = { ...scene, vault };
-    await expect.poll(async () => (await scene.http.get('/healthz')).status, { timeout: 20_000 }).toBe(200);
+    await expect.poll(async () => (await scene.http.get('/healthz')).status).toBe(200);
     expect(await recordingsOf(form)).toEqual([]);
     // What died is settled when its heartbeat has been missed for a while.
     await expect.poll(async () => (await call(form)).status, { timeout: 60_000, interval: 1000 }).toBe(201);
   }
-}, 150_000);
+});
 
 describe('the settings', () => {
   test.each([

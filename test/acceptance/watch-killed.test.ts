@@ -73,4 +73,4 @@ test('killed again and again: nothing lost, nothing doubled, every call found wi
   expect(new Set(found.flat()).size).toBe(CALLS);
   // Some were stored by an agent that did not live to say so.
   expect(said).toBeLessThanOrEqual(CALLS + kills * 3);
-}, 240_000);
+});

@@ -52,7 +52,7 @@ const about = (receiver: Receiver, id: string, type?: string): Received[] =>
   receiver.received.filter(
     ({ json: { data, type: is } }) => Object.values(data).includes(id) && (type === undefined || is === type),
   );
-const told = (receiver: Receiver, id: string, timeout = 15_000) =>
+const told = (receiver: Receiver, id: string, timeout = 60_000) =>
   expect.poll(() => about(receiver, id).length, { timeout, interval: 100 });
 const stored = () =>
   scene.stage.recording(scene.home.source, { callerNumber: NUMBER, originalName: `${NUMBER}.wav` });
@@ -101,14 +101,14 @@ test('a call whose recording is missing is told once, by its id', async () => {
   const json = { callId: randomUUID(), startedAt, endedAt: startedAt, callerNumber: NUMBER };
   const reply = await scene.http.post('/v1/calls', { token: scene.home.source.apiKey, json });
   const [call = ''] = jsonOf<{ ids: string[] }>(reply, 200).ids;
-  await told(one, call, 80_000).toBe(1);
+  await told(one, call, 250_000).toBe(1);
   const [message] = about(one, call) as [Received];
   expect(message.json).toMatchObject({
     type: 'recording.missing',
     data: { call, source: scene.home.source.id, startedAt },
   });
   expect(message.body).not.toContain(NUMBER.slice(1));
-}, 120_000);
+});
 
 test('only the organisation’s own receivers are told, and only of what they asked for', async () => {
   await hook(one, ['recording.flagged']);
@@ -129,7 +129,7 @@ test('a receiver that fails is told again, under the same id, and a redirect is 
     else response.writeHead(200).end();
   });
   const { id } = await stored();
-  await told(one, id, 30_000).toBe(2);
+  await told(one, id).toBe(2);
   const [first, second] = about(one, id) as [Received, Received];
   expect(second.headers['webhook-id']).toBe(first.headers['webhook-id']);
   expect(second.body).toBe(first.body);
@@ -140,32 +140,37 @@ test('a receiver that fails is told again, under the same id, and a redirect is 
 test('a receiver that never answers slows neither uploads nor other receivers', async () => {
   await hook(one, ['recording.stored']);
   await hook(other, ['recording.stored']);
-  one.behave(() => undefined);
-  const before = one.received.length;
+  let [underWay, most] = [0, 0];
+  one.behave((response) => {
+    underWay += 1;
+    most = Math.max(most, underWay);
+    response.once('close', () => {
+      underWay -= 1;
+    });
+  });
   const ids: string[] = [];
   for (let n = 0; n < 25; n += 1) ids.push((await stored()).id);
   await expect
-    .poll(() => ids.filter((id) => about(other, id).length === 1).length, { timeout: 20_000, interval: 200 })
+    .poll(() => ids.filter((id) => about(other, id).length === 1).length, { interval: 200 })
     .toBe(25);
   // One connection at a time, however much waits.
-  expect(one.received.length - before).toBeLessThanOrEqual(2);
+  expect(most).toBe(1);
 });
 
 test('killed with messages waiting: every acknowledged recording is told after the restart', async () => {
   const { secret } = await hook(one, ['recording.stored']);
   one.behave((response) => void response.writeHead(503).end());
   const ids = await Promise.all(Array.from({ length: 12 }, async () => (await stored()).id));
-  const port = new URL(scene.http.url).port;
   await scene.vault.kill();
   one.received.length = 0;
   one.behave();
-  const vault = await scene.folder.start({ PORT: port });
+  const vault = await scene.folder.start();
   // On a busy machine the start itself counts as a moment of too much load.
-  await expect.poll(async () => (await scene.http.get('/healthz')).status, { timeout: 20_000 }).toBe(200);
+  await expect.poll(async () => (await scene.http.get('/healthz')).status).toBe(200);
   const { id: later } = await stored();
   await expect
     .poll(() => [...ids, later].filter((id) => about(one, id).length > 0).length, {
-      timeout: 100_000,
+      timeout: 250_000,
       interval: 200,
     })
     .toBe(13);
@@ -173,7 +178,7 @@ test('killed with messages waiting: every acknowledged recording is told after t
     expect(message.headers['webhook-signature']).toBe(signatureOf(message, secret));
   expect(new Set(one.received.map(({ headers }) => headers['webhook-id'])).size).toBe(13);
   scene = { ...scene, vault };
-}, 150_000);
+});
 
 test('what the receiver wants no more is a dead letter, and is sent again when the administrator asks', async () => {
   const { webhook } = await hook(one, ['recording.stored']);
@@ -188,7 +193,7 @@ test('what the receiver wants no more is a dead letter, and is sent again when t
       200,
     ).items;
   };
-  await expect.poll(async () => (await dead()).length, { timeout: 20_000, interval: 300 }).toBe(2);
+  await expect.poll(async () => (await dead()).length, { interval: 300 }).toBe(2);
   const letters = await dead();
   expect(letters.map(({ data }) => data.recording)).toEqual([first.id, second.id]);
   expect(letters[0]).toMatchObject({ fault: 'status_410', attempts: 1 });

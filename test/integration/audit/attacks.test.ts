@@ -31,7 +31,7 @@ vi.setConfig({ testTimeout: 180_000 });
 let log: AttackedLog;
 beforeAll(async () => {
   log = await startAttackedLog();
-}, 240_000);
+});
 afterAll(() => log?.close());
 
 type Superuser = pg.Client;
