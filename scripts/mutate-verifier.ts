@@ -115,9 +115,16 @@ const wanted = mutants.filter(
 );
 
 const ROOT = join(import.meta.dirname, '..');
-const TESTS = ['export-verify', 'verify', 'kept-notes', 'proof', 'note', 'checkpoint'].map(
-  (name) => `test/unit/core/audit/${name}.test.ts`,
-);
+const TESTS = [
+  'export-verify',
+  'export-verify-form',
+  'export-verify-history',
+  'verify',
+  'kept-notes',
+  'proof',
+  'note',
+  'checkpoint',
+].map((name) => `test/unit/core/audit/${name}.test.ts`);
 
 const passes = (folder: string): Promise<boolean> =>
   new Promise((resolve) => {
