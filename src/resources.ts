@@ -153,6 +153,7 @@ const openAll = async (
   const tables = tablesOf(database);
   const passwords = await createPasswords();
   const upkeep = createLogUpkeep({ ...shared, ...tables, audit, log, checkpoints, passwords, now });
+  const { nightly, verify: verifyLog } = upkeep;
   const bundleAge = bundleAgeOf(config, purpose, objects, tables);
   const judged = { audit, log, database, objects, keyRing, upkeep, bundleAge, logger };
   const readiness = readinessOf(config, judged);
@@ -183,11 +184,11 @@ const openAll = async (
     checkpoints,
     installationId,
     upkeep,
-    verifyLog: upkeep.verify,
+    verifyLog,
     opened: foundIn(config, postgres, keyFolder, known),
     anybody: () => tables.users.any(),
     lost: lossOf(postgres),
-    examine: createExamineVault({ readiness, checkpoints, guards, room: roomOf(config) }),
+    examine: createExamineVault({ readiness, checkpoints, guards, nightly, room: roomOf(config) }),
     bundleAge,
     socketDir: postgres.socketDir,
     announce: postgres.announce,

@@ -16,6 +16,7 @@ import type { HoldTable } from '../storage/hold-table.ts';
 import { assertLeastPrivilege } from '../storage/least-privilege.ts';
 import type { UserTable } from '../storage/user-table.ts';
 import type { Checkpoints } from './checkpoints.ts';
+import type { Purpose } from './purpose.ts';
 
 export type LogUpkeep = {
   readonly declareEpoch: DeclareEpoch;
@@ -28,6 +29,7 @@ export type LogUpkeep = {
 
 export type LogUpkeepOptions = {
   readonly config: Pick<Config, 'auditRetentionYears' | 'verifyAtHour'>;
+  readonly purpose: Purpose;
   readonly logger: Logger;
   readonly checkpoints: Pick<Checkpoints, 'epochs'>;
   readonly users: UserTable;
@@ -45,7 +47,7 @@ const NIGHTLY_REST_MS = 20;
 
 const pauseOf = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-const nightlyOf = ({ config, postgres, audit, log, logger, now }: LogUpkeepOptions): VerifyNightly =>
+const nightlyOf = ({ config, purpose, postgres, audit, log, logger, now }: LogUpkeepOptions): VerifyNightly =>
   createVerifyNightly({
     verify: async (options) => {
       const { verifyLiveAlone } = await import('../audit/live-verify.ts');
@@ -62,6 +64,7 @@ const nightlyOf = ({ config, postgres, audit, log, logger, now }: LogUpkeepOptio
       ),
     atHour: config.verifyAtHour,
     now,
+    since: purpose === 'serve' ? now() : null,
   });
 
 /** What is done with the access log as a whole, seldom. Opens nothing before it is asked. */

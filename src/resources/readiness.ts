@@ -70,7 +70,7 @@ export const readinessOf = (
       },
       { name: 'objects', run: () => objects.check() },
       { name: 'keys', run: () => keyRing.check() },
-      { name: 'verification', run: () => upkeep.nightly.assertSound(), advisory: true },
+      { name: 'verification', run: () => upkeep.nightly.fault(), advisory: true },
       { name: 'key_bundle', run: () => bundleAge.fault(), advisory: true },
     ],
     rooms: [roomOf(config)],

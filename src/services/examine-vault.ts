@@ -1,5 +1,6 @@
 import { isAppError } from '../core/errors.ts';
 import type { Finding, Readiness } from './readiness.ts';
+import type { Verification, VerifyNightly } from './verify-nightly.ts';
 
 /** How far checkpoints of the access log have come. */
 type Kept = {
@@ -21,6 +22,8 @@ export type Examination = {
   readonly notes: readonly string[];
   /** Null when the database cannot be asked, which a finding says. */
   readonly checkpoints: Kept | null;
+  /** The newest of the whole access log; null when there was none yet, or the log cannot be asked, which a finding says. */
+  readonly verification: Verification | null;
   readonly logKey: string;
 };
 
@@ -32,6 +35,7 @@ export type ExamineVaultDeps = {
     readonly notCompared: readonly { readonly where: string; readonly fault: string }[];
     readonly status: () => Promise<Kept>;
   };
+  readonly nightly: Pick<VerifyNightly, 'latest'>;
   /** What is wrong with what guards the access log in the database, in a few sentences; null when nothing is. */
   readonly guards: () => Promise<string | null>;
   /** Where room is wanted: how much is free there, and how much must be. */
@@ -49,8 +53,31 @@ const NO_SECOND_PLACE =
 const OLD_BUNDLE =
   'No bundle of wrapped keys was made for three times KEYS_EXPORT_MINUTES: newer recordings would be lost with the database. The log of the vault says why; npx callvault export-keys makes one now.';
 
+const OLD_VERIFICATION =
+  'No verification of the whole access log ended in the last three days, although the vault ran: its log says why; npx callvault verify makes one now.';
+
+const FAULT_VERIFIED =
+  'A verification of the access log found a fault: npx callvault verify names it. Keep this database as it is and call your security officer.';
+
+const ofVerification = (findings: readonly Finding[]): readonly string[] => {
+  const fault = findings.find(({ name }) => name === 'verification')?.fault;
+  if (fault === 'old') return [OLD_VERIFICATION];
+  return fault === 'integrity_failure' ? [FAULT_VERIFIED] : [];
+};
+
+/** Null when the log cannot be asked. */
+const orNull = async <T>(asked: Promise<T>): Promise<T | null> => {
+  try {
+    return await asked;
+  } catch (error) {
+    if (!isAppError(error)) throw error;
+    return null;
+  }
+};
+
 /** What `callvault doctor` tells: of this very process, with the settings that it runs with. */
-export const createExamineVault = ({ readiness, checkpoints, guards, room }: ExamineVaultDeps) => {
+export const createExamineVault = (deps: ExamineVaultDeps) => {
+  const { readiness, checkpoints, guards, room, nightly } = deps;
   /** Asked here and not for readiness: the answer costs the database more than a load balancer's polling is worth. */
   const guarded = async (): Promise<{ readonly finding: Finding; readonly note: string | null }> => {
     const own = { name: 'guards', advisory: true } as const;
@@ -60,14 +87,6 @@ export const createExamineVault = ({ readiness, checkpoints, guards, room }: Exa
     } catch (error) {
       if (!isAppError(error)) throw error;
       return { finding: { ...own, fault: error.code }, note: null };
-    }
-  };
-  const status = async (): Promise<Kept | null> => {
-    try {
-      return await checkpoints.status();
-    } catch (error) {
-      if (!isAppError(error)) throw error;
-      return null;
     }
   };
   return async (): Promise<Examination> => {
@@ -87,13 +106,15 @@ export const createExamineVault = ({ readiness, checkpoints, guards, room }: Exa
         ...(note === null ? [] : [note]),
         ...(isFull ? [await noRoom(room)] : []),
         ...(isOld ? [OLD_BUNDLE] : []),
+        ...ofVerification(judged.findings),
         ...notCompared.map(
           ({ where, fault }) => `The log was not compared with the checkpoints in ${where}: ${fault}`,
         ),
         // Of a place that is away nobody can say whether it is one.
         ...(checkpoints.secondPlace || notCompared.length > 0 ? [] : [NO_SECOND_PLACE]),
       ],
-      checkpoints: await status(),
+      checkpoints: await orNull(checkpoints.status()),
+      verification: await orNull(nightly.latest()),
       logKey: checkpoints.logKey,
     };
   };

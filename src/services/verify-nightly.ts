@@ -20,7 +20,23 @@ export type VerifyNightlyDeps = {
   /** Local time. */
   readonly atHour: number;
   readonly now: () => number;
+  /** Since when this vault serves; null for a command, which verifies nothing at night. */
+  readonly since: number | null;
 };
+
+/** A verification of the whole log: when it ended, what it found, and whose it was. */
+export type Verification = {
+  readonly at: number;
+  readonly ok: boolean;
+  /** Entries that it looked at. */
+  readonly size: number;
+  readonly by: 'system' | 'operator';
+};
+
+/** By then two nights have gone by without one, and the vault's own attempts to make up for them. */
+const OLD_MS = 3 * 86_400_000;
+/** A vault that was off begins to make up for it within minutes, and has done it by now however long its log is. */
+const MADE_UP_MS = 6 * 3_600_000;
 
 /** For metrics: entries looked at so far by the verification that runs, and what the last one of this process found. */
 export type VerificationStatus = {
@@ -50,8 +66,20 @@ const lastOf = async ({ log }: Pick<VerifyNightlyDeps, 'log'>): Promise<Told | n
   return null;
 };
 
+const newestEntry = async ({ log }: Pick<VerifyNightlyDeps, 'log'>): Promise<Verification | null> => {
+  const { entries } = await log.search({
+    audience: { scope: 'installation' },
+    action: 'log.verified',
+    limit: 1,
+  });
+  const event = entries[0]?.event;
+  if (event?.action !== 'log.verified') return null;
+  const { size, ok } = event.detail;
+  return { at: event.at, ok, size, by: event.actor.type === 'system' ? 'system' : 'operator' };
+};
+
 /** When the log began; 0 where that is so long ago that its entry is removed. */
-const beginningOf = async ({ log }: VerifyNightlyDeps): Promise<number> => {
+const beginningOf = async ({ log }: Pick<VerifyNightlyDeps, 'log'>): Promise<number> => {
   const { entries } = await log.search({
     audience: { scope: 'installation' },
     action: 'installation.created',
@@ -65,13 +93,13 @@ const beginningOf = async ({ log }: VerifyNightlyDeps): Promise<number> => {
  * `log.verified`; a fault is also an alarm for the operator, and a finding of the readiness until a night without one.
  */
 export const createVerifyNightly = (deps: VerifyNightlyDeps) => {
-  const { verify, audit, record, alarm, atHour, now } = deps;
+  const { verify, audit, record, alarm, atHour, now, since } = deps;
   let status: VerificationStatus = { running: null, last: null };
 
   const isDue = async (): Promise<boolean> => {
     const wanted = latestHour(now(), atHour);
-    const since = (await lastOf(deps))?.at ?? (await beginningOf(deps));
-    return since < wanted && (status.last === null || status.last.at < wanted);
+    const last = (await lastOf(deps))?.at ?? (await beginningOf(deps));
+    return last < wanted && (status.last === null || status.last.at < wanted);
   };
 
   const run = async (signal: AbortSignal): Promise<Verdict | null> => {
@@ -85,6 +113,25 @@ export const createVerifyNightly = (deps: VerifyNightlyDeps) => {
       status = { ...status, running: null };
     }
   };
+
+  /** What this process found counts also when the log took no entry of it. */
+  const latest = async (): Promise<Verification | null> => {
+    const entry = await newestEntry(deps);
+    const own = status.last;
+    return own !== null && own.at > (entry?.at ?? 0) ? { ...own, by: 'system' } : entry;
+  };
+
+  const assertSound = async (): Promise<void> => {
+    const failed = status.last === null ? (await lastOf(deps))?.event.outcome === 'failed' : !status.last.ok;
+    if (failed)
+      throw new AppError(
+        'integrity_failure',
+        'The last nightly verification of the access log found a fault.',
+      );
+  };
+
+  const isOld = async (last: Verification | null): Promise<boolean> =>
+    since !== null && now() - since > MADE_UP_MS && now() - (last?.at ?? (await beginningOf(deps))) > OLD_MS;
 
   return {
     /**
@@ -105,14 +152,19 @@ export const createVerifyNightly = (deps: VerifyNightlyDeps) => {
     },
     status: () => status,
     /** Rejects with `integrity_failure` when the vault's last verification found a fault, in this process or another. */
-    assertSound: async (): Promise<void> => {
-      const failed =
-        status.last === null ? (await lastOf(deps))?.event.outcome === 'failed' : !status.last.ok;
-      if (failed)
-        throw new AppError(
-          'integrity_failure',
-          'The last nightly verification of the access log found a fault.',
-        );
+    assertSound,
+    /** The newest verification of the whole log, in whichever process or at the command line; null when there was none. */
+    latest,
+    /**
+     * For the readiness. Rejects with `integrity_failure` when the last night's, or the newest of all, found a fault;
+     * resolves to `old` when none ended for three days although the vault was up for long enough to make one.
+     */
+    fault: async (): Promise<'old' | null> => {
+      await assertSound();
+      const last = await latest();
+      if (last?.ok === false)
+        throw new AppError('integrity_failure', 'The last verification of the access log found a fault.');
+      return (await isOld(last)) ? 'old' : null;
     },
   };
 };

@@ -15,6 +15,12 @@ type Said = {
   readonly notes: readonly string[];
   readonly findings: readonly { readonly name: string; readonly fault: string | null }[];
   readonly checkpoints: { readonly places: readonly { readonly where: string }[] } | null;
+  readonly verification: {
+    readonly at: string;
+    readonly ok: boolean;
+    readonly size: number;
+    readonly by: string;
+  } | null;
   readonly running: { readonly pid: number; readonly url: string } | null;
 };
 const ask = async (): Promise<Said & { code: number }> => {
@@ -79,6 +85,28 @@ test('where none runs it says so, and judges by the shell’s settings', async (
   const { stdout, code } = await folder.cli('doctor');
   expect({ code, first: stdout.split('\n')[0] }).toEqual({ code: 0, first: 'vault\tnot running' });
   expect(await folder.cli('doctor', '--ready')).toMatchObject({ code: 1, stdout: 'not running\n' });
+});
+
+test('when the whole log was verified last, and what was found, beside a running vault and without one', async () => {
+  const vault = await folder.start();
+  expect(await ask()).toMatchObject({ code: 0, verification: null });
+  const before = Date.now();
+  const sound = JSON.parse((await folder.cli('verify', '--json')).stdout) as { size: number };
+  const said = await ask();
+  expect(said).toMatchObject({ code: 0, verification: { ok: true, size: sound.size, by: 'operator' } });
+  expect(Date.parse(said.verification?.at ?? '')).toBeGreaterThanOrEqual(before);
+  await vault.stop();
+  expect((await folder.cli('verify', '--head', `1:${'00'.repeat(32)}`)).code).toBe(1);
+  const found = await ask();
+  expect(found).toMatchObject({ code: 1, ready: true, verification: { ok: false, by: 'operator' } });
+  expect(faults(found)).toEqual([{ name: 'verification', fault: 'integrity_failure', advisory: true }]);
+  expect(found.notes[0]).toMatch(
+    /verification of the access log found a fault: npx callvault verify names it/,
+  );
+  expect((await folder.cli('verify')).code).toBe(0);
+  const { code, stdout } = await folder.cli('doctor');
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^verification\tended \S+Z\tok\t\d+ entries\tby an operator$/m);
 });
 
 test('an old bundle of wrapped keys is a finding and a metric, and the vault is ready all the same', async () => {

@@ -31,12 +31,27 @@ const linesOf = ({ size, kept, places, witnesses }: NonNullable<Examination['che
   ...witnesses.map((witness) => `witness\t${witness.name}\t${witness.size} of ${size} entries`),
 ];
 
+/** As the command tells it: times are written out. */
+const toldOf = (last: Examination['verification']) =>
+  last && { ...last, at: new Date(last.at).toISOString() };
+
+const verificationLine = (last: Examination['verification']): string => {
+  const told = toldOf(last);
+  if (told === null) return 'verification\tnone is known';
+  const { at, ok, size, by } = told;
+  const whose = by === 'system' ? 'by the vault' : 'by an operator';
+  return `verification\tended ${at}\t${ok ? 'ok' : 'NOT OK'}\t${size} entries\t${whose}`;
+};
+
 /** Of whom the judgement is: of a vault that runs, or of what lies here. */
 type Subject = { readonly pid: number; readonly url: string | null } | null;
 
 const tell = (found: Examination, running: Subject, json: boolean): number => {
-  const { ready, findings, notes, checkpoints, logKey } = found;
-  if (json) printData(JSON.stringify({ ready, findings, notes, checkpoints, running }));
+  const { ready, findings, notes, checkpoints, verification, logKey } = found;
+  if (json)
+    printData(
+      JSON.stringify({ ready, findings, notes, checkpoints, verification: toldOf(verification), running }),
+    );
   else {
     printData(
       running === null
@@ -47,6 +62,7 @@ const tell = (found: Examination, running: Subject, json: boolean): number => {
       printData(`${fault === null ? 'ok' : 'FAULT'}\t${name}\t${fault ?? ''}`.trimEnd());
     if (logKey !== '') printData(`log key\t${logKey}`);
     if (checkpoints !== null) for (const line of linesOf(checkpoints)) printData(line);
+    printData(verificationLine(verification));
     for (const note of notes) printData(`note\t${note}`);
   }
   return ready && findings.every(({ fault }) => fault === null) ? exitCodes.clean : exitCodes.findings;
@@ -58,6 +74,7 @@ const silent: Examination = {
   findings: [{ name: 'vault', fault: 'no answer' }],
   notes: ['The vault runs and does not answer: see its log, or stop it and run this command again.'],
   checkpoints: null,
+  verification: null,
   logKey: '',
 };
 

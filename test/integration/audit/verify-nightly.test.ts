@@ -40,7 +40,13 @@ afterEach(async () => {
 });
 
 /** One process of the vault. */
-const process = ({ pause = async () => undefined }: { pause?: () => Promise<void> } = {}) => {
+const process = ({
+  pause = async () => undefined,
+  since = evening,
+}: {
+  pause?: () => Promise<void>;
+  since?: number | null;
+} = {}) => {
   const now = (): number => clock;
   return createVerifyNightly({
     verify: (options) => verifyLiveAlone({ postgres: database.app, pageEntries: 100, pause, ...options }),
@@ -50,6 +56,7 @@ const process = ({ pause = async () => undefined }: { pause?: () => Promise<void
     alarm: (verdict) => alarms.push(verdict),
     atHour: 3,
     now,
+    since,
   });
 };
 
@@ -135,10 +142,66 @@ describe('when it is time', () => {
   });
 });
 
+describe('the newest verification', () => {
+  const DAY = 86_400_000;
+  const record = (result: { size: number; ok: boolean }) =>
+    createRecordVerification({ audit: writer, now: () => clock })(result);
+
+  test('is the vault’s or an operator’s, whichever ended later, in whichever process', async () => {
+    expect(await process().latest()).toBeNull();
+    clock = night;
+    const vault = process();
+    await vault.whenDue(never);
+    const found = { at: night, ok: true, size: 601, by: 'system' };
+    expect([await vault.latest(), await process({ since: null }).latest()]).toEqual([found, found]);
+    clock = night + 1;
+    await record({ size: 602, ok: false });
+    const byHand = { at: night + 1, ok: false, size: 602, by: 'operator' };
+    expect([await vault.latest(), await process().latest()]).toEqual([byHand, byHand]);
+    await expect(vault.fault()).rejects.toMatchObject({ code: 'integrity_failure' });
+    clock = night + 2;
+    await record({ size: 603, ok: true });
+    expect(await vault.fault()).toBeNull();
+  });
+
+  test('is old after three days in which the vault was up for long enough to make another', async () => {
+    clock = night;
+    await process().whenDue(never);
+    clock = night + 3 * DAY;
+    expect(await process().fault()).toBeNull();
+    clock += 1;
+    expect(await process().fault()).toBe('old');
+    // Off for days, and started six hours ago at the most: it may still be at it. A command verifies nothing by itself.
+    expect(await process({ since: clock - 6 * 3_600_000 }).fault()).toBeNull();
+    expect(await process({ since: clock - 6 * 3_600_000 - 1 }).fault()).toBe('old');
+    expect(await process({ since: null }).fault()).toBeNull();
+    await record({ size: 602, ok: true });
+    expect(await process().fault()).toBeNull();
+  });
+
+  test('there was none since the log began', async () => {
+    clock = evening + 3 * DAY;
+    expect(await process().fault()).toBeNull();
+    clock += 1;
+    expect(await process().fault()).toBe('old');
+  });
+
+  test('an operator’s own does not take back what a night found', async () => {
+    await tamper();
+    clock = night;
+    const vault = process();
+    await vault.whenDue(never);
+    clock = night + 1;
+    await record({ size: 601, ok: true });
+    for (const one of [vault, process()])
+      await expect(one.fault()).rejects.toMatchObject({ code: 'integrity_failure' });
+  });
+});
+
 describe('H-5 a fault', () => {
   const readinessOf = (vault: ReturnType<typeof process>) =>
     createReadiness({
-      checks: [{ name: 'verification', run: () => vault.assertSound(), advisory: true }],
+      checks: [{ name: 'verification', run: () => vault.fault(), advisory: true }],
       rooms: [],
       now: () => clock,
       tell: () => undefined,
