@@ -120,6 +120,7 @@ const TESTS = [
   'export-verify-form',
   'export-verify-history',
   'verify',
+  'verify-attacks',
   'kept-notes',
   'proof',
   'note',
