@@ -46,7 +46,11 @@ beforeAll(async () => {
 });
 afterAll(() => world?.folder.remove());
 
-/** Delivers what is not acknowledged yet, several calls at once, each once, until all are through or the vault has died. */
+/** What a machine that cannot keep up answers, and a telephone system takes for "again, in a moment". */
+const isTooBusy = ({ status, text }: { readonly status: number; readonly text: string }): boolean =>
+  status === 503 && /"code":"(overloaded|log_unavailable)"/.test(text);
+
+/** Delivers what is not acknowledged yet, several calls at once, until all are through or refused or the vault has died. */
 const deliver = async (isOver: () => boolean): Promise<void> => {
   const waiting = calls.filter(({ callId }) => !acknowledged.has(callId));
   const worker = async (): Promise<void> => {
@@ -55,7 +59,10 @@ const deliver = async (isOver: () => boolean): Promise<void> => {
       const reply = await line.deliver(call).catch((error: Error) => ({ status: 0, text: String(error) }));
       if (reply.status === 201 || reply.status === 200)
         acknowledged.set(callId, (JSON.parse(reply.text) as { id: string }).id);
-      else refusals.push(`${reply.status} ${reply.text}`);
+      else if (isTooBusy(reply)) {
+        await sleep(500);
+        waiting.push(call);
+      } else refusals.push(`${reply.status} ${reply.text}`);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
