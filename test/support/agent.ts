@@ -8,7 +8,7 @@ import type { Ended } from './release.ts';
 import { bareEnvironment } from './vault.ts';
 
 /** The agent alone: `callvault push` is the same, and takes longer to start. */
-const AGENT = join(import.meta.dirname, '../../src/cli/agent-main.ts');
+export const AGENT = join(import.meta.dirname, '../../src/cli/agent-main.ts');
 
 /** A PBX host: a folder where recordings appear, the key of its source, and agents that are started on it. */
 export type PbxHost = {
