@@ -29,7 +29,8 @@ test.each(['fatal', 'error', 'warn', 'info'])(
       expect((await http.post('/v1/auth/login', wrong)).status).toBe(401);
       const asked = performance.now();
       await until(() => headsOf(vault.output()).length > 0);
-      expect(performance.now() - asked).toBeLessThan(15_000);
+      // To the second it is in test/unit/audit/head-report.test.ts.
+      expect(performance.now() - asked).toBeLessThan(30_000);
     } finally {
       http.close();
       await vault.stop();

@@ -140,7 +140,8 @@ describe('PDL-3, ASVS 16.5.3 no log, no sound: EXECUTE on the append function re
     await revoke();
     const from = performance.now();
     await until(async () => Object.values(listen())[0]?.().then(({ status }) => status === 503) ?? false);
-    expect(performance.now() - from).toBeLessThan(10_000);
+    // To the second it is in test/unit/audit/appendable.test.ts.
+    expect(performance.now() - from).toBeLessThan(30_000);
     await expectNothingOf(listen(), known.audio, 503);
     await grant();
     // By itself, though nobody writes an entry.

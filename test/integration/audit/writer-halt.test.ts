@@ -31,10 +31,16 @@ test('at rest: nothing is appended any more, and it says why it cannot', async (
 });
 
 test('at work: who waits is refused at once, and no new session is opened', async () => {
+  const blocker = await database.connect('app');
+  const sessions = async (): Promise<number> => {
+    const text = `SELECT FROM pg_stat_activity WHERE application_name LIKE 'callvault log test-%'`;
+    return (await blocker.query(text)).rowCount ?? 0;
+  };
+  // Those of the test before end a moment after their writers.
+  await until(async () => (await sessions()) === 0);
   const writer = writers.open();
   await writer.append(freshEvent());
   const before = await size();
-  const blocker = await database.connect('app');
   await blocker.query('SELECT pg_advisory_lock($1)', [APPEND_LOCK]);
   const waiting = outcomesOf(Array.from({ length: 600 }, () => writer.append(freshEvent())));
   const isAtWork = async (): Promise<boolean> =>
@@ -48,15 +54,8 @@ test('at work: who waits is refused at once, and no new session is opened', asyn
   await writers.close();
   // What was under way may have been committed; what waited behind it was not.
   expect(await size()).toBeLessThanOrEqual(before + 256);
-  const sessions = await blocker.query(
-    `SELECT FROM pg_stat_activity WHERE application_name LIKE 'callvault log test-%'`,
-  );
-  await until(
-    async () =>
-      (await blocker.query(`SELECT FROM pg_stat_activity WHERE application_name LIKE 'callvault log test-%'`))
-        .rowCount === 0,
-  );
-  expect(sessions.rowCount).toBeLessThanOrEqual(1);
+  expect(await sessions()).toBeLessThanOrEqual(1);
+  await until(async () => (await sessions()) === 0);
 });
 
 test('before it has connected', async () => {
