@@ -20,6 +20,8 @@ export type LogProver = {
   readonly range: (size: number) => Promise<CompactRange>;
   /** RFC 6962 §2.1.1. */
   readonly inclusion: (seq: number, size: number) => Promise<readonly Buffer[]>;
+  /** The same for several entries, in their order, in one round trip; what their proofs share is read and hashed once. */
+  readonly inclusions: (seqs: readonly number[], size: number) => Promise<readonly (readonly Buffer[])[]>;
   /** RFC 6962 §2.1.2. */
   readonly consistency: (from: number, to: number) => Promise<readonly Buffer[]>;
 };
@@ -54,11 +56,20 @@ const readRuns = async (ask: Ask, runs: readonly NodeRun[]): Promise<readonly (r
   });
 };
 
+const nameOf = ({ start, end }: Stretch): string => `${start}-${end}`;
+
 export const createLogProver = (ask: Ask): LogProver => {
   const hashesOf = async (stretches: readonly Stretch[]): Promise<readonly Buffer[]> => {
     const runs = stretches.map(runsOf);
     const read = [...(await readRuns(ask, runs.flat()))];
     return runs.map((own) => foldStretch(read.splice(0, own.length).map(foldPerfect)));
+  };
+  const inclusions: LogProver['inclusions'] = async (seqs, size) => {
+    const paths = seqs.map((seq) => inclusionPath(seq, size));
+    const stretches = new Map(paths.flat().map((stretch) => [nameOf(stretch), stretch]));
+    const hashes = await hashesOf([...stretches.values()]);
+    const known = new Map([...stretches.keys()].map((name, i) => [name, hashes[i]!]));
+    return paths.map((path) => path.map((stretch) => known.get(nameOf(stretch))!));
   };
   return {
     root: async (size) => (size === 0 ? rootOf(emptyRange) : (await hashesOf([{ start: 0, end: size }]))[0]!),
@@ -67,6 +78,7 @@ export const createLogProver = (ask: Ask): LogProver => {
       hashes: (await readRuns(ask, runsOf({ start: 0, end: size }))).map(foldPerfect),
     }),
     inclusion: (seq, size) => hashesOf(inclusionPath(seq, size)),
+    inclusions,
     consistency: (from, to) => hashesOf(consistencyPath(from, to)),
   };
 };

@@ -62,7 +62,7 @@ export async function* runLines(
 
 /** What a search finds, each entry with its proof in the tree of `size`. */
 export async function* selectedLines(
-  evidence: Pick<LogEvidence, 'selected' | 'inclusion'>,
+  evidence: Pick<LogEvidence, 'selected' | 'inclusions'>,
   query: LogSearch & { readonly size: number },
 ): AsyncGenerator<ExportLine> {
   for (let cursor: string | undefined; ; ) {
@@ -71,10 +71,11 @@ export async function* selectedLines(
       limit: SELECTED_PAGE,
       ...(cursor === undefined ? {} : { cursor }),
     });
-    for (const { seq, commitment, salt, body } of page.entries) {
-      const proof = await evidence.inclusion(seq, query.size);
+    const seqs = page.entries.map(({ seq }) => seq);
+    const proofs = await evidence.inclusions(seqs, query.size);
+    for (const [i, { seq, commitment, salt, body }] of page.entries.entries()) {
       const content = salt === null || body === null ? ('missing' as const) : { salt, body };
-      yield { seq, commitment, columns: [], proof, content };
+      yield { seq, commitment, columns: [], proof: proofs[i]!, content };
     }
     if (page.next === null) return;
     cursor = page.next;

@@ -56,6 +56,16 @@ test('a smaller tree is the beginning of a larger one', async () => {
     }
 });
 
+test('several entries at once, in any order and the same one twice, have the proofs that each has alone', async () => {
+  for (const size of [1, 257, 1_024, ENTRIES]) {
+    const seqs = [size - 1, 0, 255, 256, 600, 601, 602, 0].filter((one) => one < size);
+    const alone = await Promise.all(seqs.map((seq) => prover.inclusion(seq, size)));
+    expect(await prover.inclusions(seqs, size)).toEqual(alone);
+  }
+  expect(await prover.inclusions([], ENTRIES)).toEqual([]);
+  await expect(prover.inclusions([0, ENTRIES], ENTRIES)).rejects.toThrow(RangeError);
+});
+
 test('a tree that misses a part proves nothing', async () => {
   await expect(prover.inclusion(0, ENTRIES + 100)).rejects.toMatchObject({ code: 'integrity_failure' });
 });
@@ -70,9 +80,12 @@ describe('how it is read', () => {
       return (await superuser.query(text, [...values])).rows as never;
     });
     await explaining.inclusion(500, ENTRIES);
-    expect(plans).toHaveLength(1);
-    expect(plans[0]).not.toMatch(/Seq Scan|Hash Join/);
-    expect(plans[0]).toMatch(/Index (Only )?Scan (using|on) leaf_pkey/);
-    expect(plans[0]).toMatch(/Index (Only )?Scan (using|on) node_pkey/);
+    await explaining.inclusions([500, 3, 900], ENTRIES);
+    expect(plans).toHaveLength(2);
+    for (const plan of plans) {
+      expect(plan).not.toMatch(/Seq Scan|Hash Join/);
+      expect(plan).toMatch(/Index (Only )?Scan (using|on) leaf_pkey/);
+      expect(plan).toMatch(/Index (Only )?Scan (using|on) node_pkey/);
+    }
   });
 });
