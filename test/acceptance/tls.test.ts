@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { freePort } from '../support/free-port.ts';
 import { type Certificate, makeCertificate, replaceWith } from '../support/certificates.ts';
 import { until } from '../support/child.ts';
+import { freePort } from '../support/free-port.ts';
 import { adminCreateOf } from '../support/scene.ts';
 import { newVaultFolder, type RunningVault, type VaultFolder } from '../support/vault.ts';
 
