@@ -161,6 +161,7 @@ describe.each([
     expect({ code, ready: said.ready }).toEqual({ code: 0, ready: true });
     const names = said.findings.filter(({ fault }) => fault === null).map(({ name }) => name);
     expect(names.sort()).toEqual([
+      'checkpoints',
       'database',
       'guards',
       'key_bundle',
