@@ -35,6 +35,18 @@ export const peersOf = (ranges: readonly string[]): ((address: string | undefine
 /** Narrowest prefix that still is a set of proxies and not half of the internet. */
 const SHORTEST_PREFIX = { 4: 8, 6: 32 } as const;
 
+const MAPPED = '::ffff:0:0';
+const MAPPED_PREFIX = 96;
+const mapped = new BlockList();
+mapped.addSubnet(MAPPED, MAPPED_PREFIX, 'ipv6');
+
+/** Whether an IPv6 range holds IPv4 addresses, written as IPv6 (RFC 4291 §2.5.5.2): all of that internet is a single /96. */
+const holdsIpv4 = (address: string, prefix: number): boolean => {
+  const range = new BlockList();
+  range.addSubnet(address, prefix, 'ipv6');
+  return mapped.check(address, 'ipv6') || range.check(MAPPED, 'ipv6');
+};
+
 /** What is wrong with one address or CIDR range of trusted proxies, as the end of a sentence; null when nothing is. */
 export const proxyRangeFault = (range: string): string | null => {
   const [address = '', prefix, ...rest] = range.split('/');
@@ -46,5 +58,7 @@ export const proxyRangeFault = (range: string): string | null => {
     return `holds "${range}", whose prefix length is not a number from 0 to ${family === 4 ? 32 : 128}`;
   if (Number(prefix) < SHORTEST_PREFIX[family])
     return `holds "${range}", which trusts far more than proxies: the shortest prefix is /${SHORTEST_PREFIX[family]}`;
+  if (family === 6 && holdsIpv4(address, Number(prefix)))
+    return `holds "${range}", which are IPv4 addresses written as IPv6: name them as IPv4`;
   return null;
 };

@@ -45,6 +45,8 @@ test.each([
   '2001:db8::/32',
   '::1',
   'fd00::1/128',
+  '::fffe:0:0/96',
+  '::1/128',
 ])('%s can be a proxy', (range) => {
   expect(proxyRangeFault(range)).toBeNull();
 });
@@ -69,6 +71,11 @@ test.each([
   ['::/0', /far more/],
   ['128.0.0.0/1', /far more/],
   ['2000::/3', /far more/],
+  ['::/32', /name them as IPv4/],
+  ['::/80', /name them as IPv4/],
+  ['::ffff:0:0/96', /name them as IPv4/],
+  ['::ffff:0.0.0.0/96', /name them as IPv4/],
+  ['::ffff:10.0.0.0/120', /name them as IPv4/],
 ])('"%s" is no set of proxies', (range, reason) => {
   expect(proxyRangeFault(range)).toMatch(reason);
 });
