@@ -88,7 +88,7 @@ export const problemTable: Record<ErrorCode, ProblemKind> = {
   },
   too_large: {
     status: 413,
-    remedy: 'Stay below `MAX_UPLOAD_BYTES` for recordings, 64 KiB for JSON and metadata.',
+    remedy: 'Stay below `MAX_UPLOAD_BYTES` for recordings, 64 KiB for JSON.',
   },
   headers_too_large: { status: 431, remedy: 'Send shorter headers: 16 KiB with the address.' },
   unsupported_media_type: {
