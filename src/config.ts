@@ -78,12 +78,19 @@ const fromText = (rule: Rule, value: string): unknown => {
   return value;
 };
 
-/** A variable's text, from itself or from the file that NAME_FILE names. An empty variable counts as absent. */
+/** Taken for absent, a variable whose value got lost would start another vault than is meant, with keys of its own. */
+const reportEmpty = (env: RawEnvironment, name: string, report: Report): void => {
+  if (env[name] === '') report(name, 'is set but empty: give it a value or leave it out');
+};
+
+/** A variable's text, from itself or from the file that NAME_FILE names. An empty variable is reported. */
 const textOf = (env: RawEnvironment, name: keyof Environment, report: Report): string | undefined => {
   const [own, file] = [
     env[name] || undefined,
     rules[name].secret ? env[`${name}_FILE`] || undefined : undefined,
   ];
+  reportEmpty(env, name, report);
+  if (rules[name].secret) reportEmpty(env, `${name}_FILE`, report);
   if (own !== undefined && file !== undefined) report(name, `and ${name}_FILE are both set: keep one`);
   if (file === undefined) return own;
   return readTextFile(`${name}_FILE`, file, report)?.replace(/\r?\n$/, '');
@@ -133,7 +140,8 @@ const s3Of = ({ values, broken }: Given, report: Report): S3Settings | null => {
   if (parts.every((name) => values[name] === undefined && !broken.has(name))) return null;
   const endpoint = values.S3_ENDPOINT ?? null;
   const needed: (keyof Environment)[] = ['S3_BUCKET', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'];
-  for (const name of endpoint === null ? [...needed, 'S3_REGION' as const] : needed)
+  const amazons = endpoint === null && !broken.has('S3_ENDPOINT');
+  for (const name of amazons ? [...needed, 'S3_REGION' as const] : needed)
     if (values[name] === undefined && !broken.has(name))
       report(
         name,
@@ -294,6 +302,10 @@ const strangersIn = (values: object, lineOf: (name: string) => string): Fault[] 
       return { where: name, fault: `in .env is nothing that Callvault reads from there: ${instead}${OUT}` };
     });
 
+/** `2 and 5`, `2, 5 and 9`. */
+const inWords = (numbers: readonly number[]): string =>
+  `${numbers.slice(0, -1).join(', ')} and ${numbers.at(-1)}`;
+
 const faultsOfFile = (path: string, text: string): Fault[] => {
   const faults: Fault[] = [];
   const values = parseEnv(text);
@@ -304,6 +316,16 @@ const faultsOfFile = (path: string, text: string): Fault[] => {
     for (const [index, line] of lines.entries())
       if (line === null)
         faults.push({ where: '.env', fault: `has no setting (NAME=value) in line ${index + 1}` });
+  // Which of two lines is in force is not to be seen from either. Names of strangers are told below, and once.
+  if (!many)
+    for (const name of [...known, ...Object.keys(values).filter((one) => ALSO.test(one))]) {
+      const found = lines.flatMap((line, index) => (line?.[1] === name ? [index + 1] : []));
+      if (found.length > 1)
+        faults.push({
+          where: name,
+          fault: `is in .env more than once, in lines ${inWords(found)}: keep one`,
+        });
+    }
   const lineOf = (name: string): string =>
     many ? '' : ` in line ${lines.findIndex((line) => line?.[1] === name) + 1}`;
   faults.push(...strangersIn(values, lineOf));

@@ -35,6 +35,17 @@ describe('secrets from files', () => {
   });
 });
 
+/** Every fault that `.env` with this in it leads to. */
+const saidOf = (text: string): readonly string[] => {
+  writeFileSync(join(folder, '.env'), text, { mode: 0o600 });
+  try {
+    return faultsOf(readEnvironment(folder));
+  } catch (error) {
+    if (!isAppError(error, 'config_invalid')) throw error;
+    return (error.extras.faults ?? []).map(({ where, fault }) => `${where} ${fault}`);
+  }
+};
+
 describe('.env', () => {
   test('is read from a folder, and the environment wins over it', () => {
     writeFileSync(
@@ -57,17 +68,6 @@ describe('.env', () => {
     expect(() => readEnvironment(folder)).not.toThrow(/horse/);
   });
 
-  /** Every fault that `.env` with this in it leads to. */
-  const saidOf = (text: string): readonly string[] => {
-    writeFileSync(join(folder, '.env'), text, { mode: 0o600 });
-    try {
-      return faultsOf(readEnvironment(folder));
-    } catch (error) {
-      if (!isAppError(error, 'config_invalid')) throw error;
-      return (error.extras.faults ?? []).map(({ where, fault }) => `${where} ${fault}`);
-    }
-  };
-
   test('holds nothing that nobody reads, for what was meant by it would not be in force', () => {
     const nothing = 'in .env is nothing that Callvault reads from there: ';
     const out = 'take it out, or put it into the environment of the program that it is for';
@@ -78,9 +78,7 @@ describe('.env', () => {
       `.env has a name in line 4 that is nothing that Callvault reads from there: ${out}`,
     ]);
     expect(saidOf('S3_BUCKETS=x\n')).toEqual([expect.stringMatching(/^S3_BUCKETS .* write S3_BUCKET if/)]);
-    expect(
-      saidOf('COMPOSE_PROJECT_NAME=x\nCALLVAULT_TOKEN=y\nKEY_FILE=/x\nS3_ACCESS_KEY_ID_FILE=\n'),
-    ).toEqual([]);
+    expect(saidOf('COMPOSE_PROJECT_NAME=x\nCALLVAULT_TOKEN=y\nKEY_FILE=/x\n')).toEqual([]);
   });
 
   test('a secret that lost its name is not taken for one', () => {
@@ -110,6 +108,31 @@ describe('.env', () => {
     writeFileSync(env, 'PORT=9001\n');
     chmodSync(env, 0o644);
     expect(readEnvironment(folder).PORT).toBe('9001');
+  });
+});
+
+describe('.env, each name once and with a value', () => {
+  test('a name that is in it twice is named with its lines, and its values are not', () => {
+    const faults = saidOf(
+      'PORT=9001\n# PORT=1\nHOST=127.0.0.1\nexport PORT=9002\nCALLVAULT_TOKEN=a\nCALLVAULT_TOKEN=b\n',
+    );
+    expect(faults).toEqual([
+      'PORT is in .env more than once, in lines 1 and 4: keep one',
+      'CALLVAULT_TOKEN is in .env more than once, in lines 5 and 6: keep one',
+    ]);
+    expect(saidOf('PORT=1\nPORT=1\nPORT=1\n')).toEqual([
+      expect.stringMatching(/lines 1, 2 and 3: keep one$/),
+    ]);
+    expect(saidOf('PORT=9001\n# PORT=9002\n')).toEqual([]);
+  });
+
+  test('a variable that is set to nothing in it, or over it, is refused', () => {
+    expect(saidOf('DATABASE_URL=\n')).toEqual([expect.stringMatching(/^DATABASE_URL is set but empty/)]);
+    vi.stubEnv('CHECKPOINT_DIR', '');
+    expect(saidOf('CHECKPOINT_DIR=/mnt/x\n')).toEqual([
+      expect.stringMatching(/^CHECKPOINT_DIR is set but empty/),
+    ]);
+    vi.unstubAllEnvs();
   });
 });
 

@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, realpathSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
+import { names } from '../../src/config-schema.ts';
 import { makeCertificate } from '../support/certificates.ts';
 import { readsSettings, S3 } from '../support/settings.ts';
 
@@ -24,12 +25,6 @@ describe('the default', () => {
     });
   });
 
-  test('counts for variables that are set to nothing', () => {
-    expect(readConfig({ PORT: '', DATABASE_URL: '', S3_BUCKET: '', TLS_CERT_FILE: '' })).toEqual(
-      readConfig({}),
-    );
-  });
-
   test('is frozen to the last leaf', () => {
     const config = accepted({ ...S3, TRUSTED_PROXY: '10.0.0.1' });
     for (const value of [config, config.s3, config.trustedProxies]) expect(Object.isFrozen(value)).toBe(true);
@@ -37,6 +32,16 @@ describe('the default', () => {
       (config as { host: string }).host = '0.0.0.0';
     }).toThrow(TypeError);
   });
+});
+
+test('a variable that is set to nothing is refused, once, and never taken for absent', () => {
+  const empty = 'is set but empty: give it a value or leave it out';
+  for (const name of names) expect(faultsOf({ [name]: '' })).toContain(`${name} ${empty}`);
+  expect(faultsOf({ DATABASE_URL: '' })).toEqual([`DATABASE_URL ${empty}`]);
+  expect(faultsOf({ DATABASE_URL_FILE: '' })).toEqual([`DATABASE_URL_FILE ${empty}`]);
+  expect(faultsOf({ CHECKPOINT_DIR: '' })).toEqual([`CHECKPOINT_DIR ${empty}`]);
+  expect(faultsOf({ ...S3, S3_ENDPOINT: '' })).toEqual([`S3_ENDPOINT ${empty}`]);
+  expect(faultsOf({ ...S3, S3_BUCKET: '' })).toEqual([`S3_BUCKET ${empty}`]);
 });
 
 test('all faults come at once, each with its variable', () => {
