@@ -23,8 +23,11 @@ const codeOf = (error: unknown): unknown => (error as NodeJS.ErrnoException | nu
 /** Lets errors of our own pass; what the file system says becomes `keys_unavailable`. */
 const translated = (error: unknown): AppError => (isAppError(error) ? error : keysUnavailable(error));
 
-const refuse = (path: string, fault: string): AppError =>
-  new AppError('config_invalid', `${path} ${fault}. Keys must be readable by the vault's own user alone.`);
+const OTHERS = "Keys must be readable by the vault's own user alone.";
+
+/** `why` is left out where the fault has nothing to do with who may read it. */
+const refuse = (path: string, fault: string, why: string | null = OTHERS): AppError =>
+  new AppError('config_invalid', `${path} ${fault}.${why === null ? '' : ` ${why}`}`);
 
 const assertOwn = (path: string, uid: number): void => {
   const own = process.geteuid?.() ?? uid;
@@ -44,7 +47,7 @@ export const readOwnerOnly = async (path: string, maxBytes: number): Promise<Buf
     if (!facts.isFile()) throw refuse(path, 'is not a regular file');
     assertOwn(path, facts.uid);
     if ((facts.mode & FILE_TOO_WIDE) !== 0) throw refuse(path, 'is open to others (mode wider than 0600)');
-    if (facts.size > maxBytes) throw refuse(path, 'is too long to be a key');
+    if (facts.size > maxBytes) throw refuse(path, 'is too long to be a key', null);
     const content = Buffer.alloc(facts.size);
     const { bytesRead } = await file.read(content, 0, content.length, 0);
     if (bytesRead !== facts.size) throw keysUnavailable(new Error('short read'));

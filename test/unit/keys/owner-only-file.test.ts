@@ -116,6 +116,9 @@ test('a folder, a pipe and a file that is too long are refused, and none of them
   await writeFile(join(folder, 'l'), Buffer.alloc(101), { mode: 0o600 });
   for (const name of ['d', 'p', 'l'])
     await expect(readOwnerOnly(join(folder, name), 100)).rejects.toMatchObject({ code: 'config_invalid' });
+  // Nobody else can read it, so nothing is said of that.
+  await expect(readOwnerOnly(join(folder, 'l'), 100)).rejects.toThrow(/is too long to be a key\.$/);
+  await expect(readOwnerOnly(join(folder, 'd'), 100)).rejects.toThrow(/Keys must be readable by/);
 });
 
 test('a file system that fails makes the keys unavailable', async () => {
