@@ -16,6 +16,10 @@ test.each([
   'abababababababab',
   '000000000000000000',
   'adminadmin123123',
+  '123456789012',
+  'qwertyuiop12',
+  '0987654321-lkjhgfdsa',
+  '1qaz2wsx3edc4rfv',
 ])('"%s" would be guessed', (secret) => {
   expect(weakness(secret)).toMatch(/well-known/);
 });
@@ -26,3 +30,8 @@ test.each(['9f2c41d07be35a68', 'correct horse battery staple', 'wJalrXUtnFEMI/K7
     expect(weakness(secret)).toBeNull();
   },
 );
+
+test('the longest secret there may be is judged in no time to speak of', () => {
+  for (const unit of ['!', '\0', '1234', 'a', 'wq'])
+    expect(weakness(unit.repeat(4096).slice(0, 4096))).toMatch(/well-known/);
+});
