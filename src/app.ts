@@ -16,6 +16,7 @@ import type { Logger } from 'pino';
 import { AppError } from './core/errors.ts';
 import { peersOf } from './core/network-address.ts';
 import { bodyInTime, isAwaited } from './http/body-deadline.ts';
+import { closeAddresses } from './http/closed-addresses.ts';
 import { leaveFilesUnread } from './http/head-requests.ts';
 import { answerBrokenHttp, createHttpServer, type Tls } from './http/http-server.ts';
 import { acceptJson } from './http/json-body.ts';
@@ -71,11 +72,12 @@ const JSON_BODY_LIMIT = 64 * 1024;
 
 /**
  * Builds the server: plugins and routes in the order in which they guard. Never listens, never reads the environment.
- * Throws when a route declares no access.
+ * Throws when a route declares no access, or parameters of its address that it does not name.
  */
 export const buildApp = async (deps: AppDeps): Promise<App> => {
   const app = createServer(deps);
   demandDeclaredAccess(app);
+  closeAddresses(app);
   const assertMethod = rememberAddresses(app);
   app.setErrorHandler((error, request, reply) => sendProblem(request, reply, error));
   acceptJson(app, { emptyIs: 'refused' });
@@ -86,25 +88,7 @@ export const buildApp = async (deps: AppDeps): Promise<App> => {
     maxEventLoopDelay: 3_000,
     pressureHandler: createPressureHandler(app),
   });
-  await app.register(rateLimit, {
-    // By the hook below. The plugin's own would come after authentication, and guessed tokens would be free.
-    global: false,
-    max: deps.limits.requestsPerMinute,
-    timeWindow: 60_000,
-    // A load balancer asks often, and from the one address that everybody comes from.
-    allowList: (request) => request.routeOptions.config.unlimited === true,
-    // How near a stranger is to the limit is nobody's business but his own; `Retry-After` says when to come back.
-    addHeaders: { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false },
-    addHeadersOnExceeding: {
-      'x-ratelimit-limit': false,
-      'x-ratelimit-remaining': false,
-      'x-ratelimit-reset': false,
-    },
-    errorResponseBuilder: (_request, context) =>
-      new AppError('rate_limited', 'Too many requests from this address. Wait and try again.', {
-        retryAfter: context.ttl / 1000,
-      }),
-  });
+  await app.register(rateLimit, rateLimitOptions(deps.limits.requestsPerMinute));
   // Before anybody is asked who he is, and for addresses that do not exist too: nobody can search for either.
   app.addHook('onRequest', app.rateLimit());
   guardMethods(app, assertMethod);
@@ -145,6 +129,10 @@ export const buildApp = async (deps: AppDeps): Promise<App> => {
   return app;
 };
 
+/** Attacker-controlled. Node undoes the chunks and no other coding (RFC 9112 §6.1): the recording would be the coded bytes. */
+const isUncoded = (transferEncoding: string | undefined): boolean =>
+  transferEncoding === undefined || /^chunked$/i.test(transferEncoding);
+
 const refusalOf = ({ ip, raw: { headers, httpVersion } }: FastifyRequest): AppError | null => {
   // Gone before it was looked at: its address is not known any more, and nobody waits for an answer.
   if ((ip as string | undefined) === undefined)
@@ -152,9 +140,11 @@ const refusalOf = ({ ip, raw: { headers, httpVersion } }: FastifyRequest): AppEr
   if (httpVersion === '1.1' && headers.host === undefined)
     return new AppError('invalid_request', 'The request has no Host header.');
   const coding = headers['content-encoding'];
-  return coding === undefined || coding === 'identity'
+  if (coding !== undefined && coding !== 'identity')
+    return new AppError('unsupported_media_type', 'Send the body as it is, without Content-Encoding.');
+  return isUncoded(headers['transfer-encoding'])
     ? null
-    : new AppError('unsupported_media_type', 'Send the body as it is, without Content-Encoding.');
+    : new AppError('unsupported_media_type', 'Send the body as it is: of Transfer-Encoding only chunked.');
 };
 
 /** What is demanded of every request and answer, before and beside what its route demands. */
@@ -191,6 +181,26 @@ const createPressureHandler = (app: App): (() => Promise<void>) => {
       throw new AppError('overloaded', 'the event loop lags behind', { retryAfter: 10 });
   };
 };
+
+const rateLimitOptions = (requestsPerMinute: number) => ({
+  // By the hook below. The plugin's own would come after authentication, and guessed tokens would be free.
+  global: false,
+  max: requestsPerMinute,
+  timeWindow: 60_000,
+  // A load balancer asks often, and from the one address that everybody comes from.
+  allowList: (request: FastifyRequest) => request.routeOptions.config.unlimited === true,
+  // How near a stranger is to the limit is nobody's business but his own; `Retry-After` says when to come back.
+  addHeaders: { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false },
+  addHeadersOnExceeding: {
+    'x-ratelimit-limit': false,
+    'x-ratelimit-remaining': false,
+    'x-ratelimit-reset': false,
+  },
+  errorResponseBuilder: (_request: FastifyRequest, context: { readonly ttl: number }) =>
+    new AppError('rate_limited', 'Too many requests from this address. Wait and try again.', {
+      retryAfter: context.ttl / 1000,
+    }),
+});
 
 const helmetOptions = {
   // The API serves no page of its own; browsers must not frame, sniff or embed what it answers.

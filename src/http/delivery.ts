@@ -7,7 +7,7 @@ import type { Services } from '../services/services.ts';
 import { asAppError } from './foreign-error.ts';
 import { actorOf } from './plugins/access.ts';
 import { sendProblem } from './problem.ts';
-import { Closed, problems } from './schemas/common.ts';
+import { problems } from './schemas/common.ts';
 import { IngestedSchema } from './schemas/recordings.ts';
 
 /** What all ways of delivering a recording have in common: who may, what is answered, and that refusals are told. */
@@ -28,9 +28,6 @@ export const responses = {
   },
   ...problems(408, 409, 413, 415, 422, 507),
 };
-
-/** An address ends up in logs: whatever is to be said of a call stands elsewhere. */
-export const NoQuery = Closed({});
 
 export const sourceOf = (request: FastifyRequest): SourceActor => {
   const actor = actorOf(request);

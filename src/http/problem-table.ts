@@ -93,7 +93,8 @@ export const problemTable: Record<ErrorCode, ProblemKind> = {
   headers_too_large: { status: 431, remedy: 'Send shorter headers: 16 KiB with the address.' },
   unsupported_media_type: {
     status: 415,
-    remedy: 'Send the content type that openapi.json names, without Content-Encoding.',
+    remedy:
+      'Send the content type that openapi.json names, without Content-Encoding and with no Transfer-Encoding but chunked.',
   },
   refused_content: {
     status: 422,

@@ -213,6 +213,7 @@ test.each([
   ['a length beyond all', `${post}Content-Length: 99999999999999999999\r\n\r\n`],
   ['a chunk that is none', `${post}Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n`],
   ['a coding nobody knows', `${post}Transfer-Encoding: gzip\r\n\r\n`],
+  ['chunks within chunks', `${post}Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n`],
   ['half a body', `${post}Content-Length: 500\r\n\r\n{"email":"a`],
 ])('what is no HTTP is answered once, with a problem: %s', async (_what, bytes) => {
   const came = await sendRaw(scene.http.url, bytes);

@@ -1,10 +1,11 @@
 import { createHash, randomUUID } from 'node:crypto';
+import { deflateSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { generatedCall } from '../support/generated-call.ts';
 import { type Ask, type Form, formOf, type Reply, uploadForm } from '../support/http-client.ts';
 import { createIntegrator, type Entry } from '../support/integrator.ts';
 import { expectProblem } from '../support/problems.ts';
-import { openRaw, replyOf } from '../support/raw-http.ts';
+import { openRaw, replyOf, sendRaw } from '../support/raw-http.ts';
 import { startScene } from '../support/scene.ts';
 import { expectUnchanged } from '../support/unchanged.ts';
 
@@ -361,6 +362,36 @@ test('a coded body: 415', async () => {
   // Refused like every coded request, before it is asked who sends it.
   told = [];
 });
+
+test.each(['deflate, chunked', 'gzip,chunked', 'identity, chunked', 'deflate\r\nTransfer-Encoding: chunked'])(
+  'a body in another coding of transfer (%j): 415 before a byte of it is asked for',
+  async (codings) => {
+    const ways: readonly (readonly [at: string, type: string])[] = [
+      [`PUT /v1/ingest/${randomUUID()}`, 'audio/wav'],
+      ['POST /v1/recordings', multipart],
+      ['POST /v1/sealed-recordings', multipart],
+      ['POST /v1/ingest/rtpengine', multipart],
+      [`PATCH /v1/uploads/${randomUUID()}`, 'application/offset+octet-stream'],
+      ['POST /v1/calls', 'application/json'],
+      ['POST /v1/auth/token', 'application/x-www-form-urlencoded'],
+    ];
+    const compressed = deflateSync(audio);
+    for (const [at, type] of ways) {
+      const head =
+        `${at} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${scene.home.source.apiKey}\r\nContent-Type: ${type}\r\n` +
+        `X-Call-Id: ${randomUUID()}\r\nExpect: 100-continue\r\nTransfer-Encoding: ${codings}\r\n\r\n` +
+        `${compressed.length.toString(16)}\r\n`;
+      const bytes = Buffer.concat([Buffer.from(head), compressed, Buffer.from('\r\n0\r\n\r\n')]);
+      // The first answer: 100 would be one, too.
+      const { detail } = expectProblem(
+        replyOf(await sendRaw(scene.http.url, bytes)),
+        415,
+        'unsupported_media_type',
+      );
+      expect(detail).toContain('Transfer-Encoding');
+    }
+  },
+);
 
 test.each([{}, { 'content-type': 'audio/wav' }])(
   'a request that frames no body (%j) is no recording',

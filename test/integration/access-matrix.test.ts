@@ -3,7 +3,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type ActorContext, actions, decide } from '../../src/core/access.ts';
 import type { OrganisationId, SessionId, UnitId, UserId } from '../../src/core/ids.ts';
 import { type Caller, cases, type Thing, withHeads } from '../support/access-cases.ts';
-import { createHttpClient, type HttpClient, jsonOf, type Reply } from '../support/http-client.ts';
+import { generatedCall } from '../support/generated-call.ts';
+import { createHttpClient, type HttpClient, jsonOf, type Reply, uploadForm } from '../support/http-client.ts';
 import { type FoundRoute, type InProcessVault, startInProcess } from '../support/in-process-vault.ts';
 import { expectProblem } from '../support/problems.ts';
 import { buildScene, type Person, type Role, type Scene } from '../support/scene.ts';
@@ -349,6 +350,66 @@ test('the web session’s cookie opens media, refresh, logout and one’s own ac
     'HEAD /v1/playbacks/:id/peaks',
     'POST /v1/playbacks/:id/heard',
   ]);
+});
+
+/** Each way in which this route is asked properly, with a parameter in its address that no route knows. */
+const askWithMore = async (route: FoundRoute, value: string, cookie: string): Promise<Reply[]> => {
+  const known = cases[keyOf(route)];
+  const [thing] = (await known?.things(scene)) ?? [];
+  if (known === undefined || thing === undefined) throw new Error(`unknown: ${keyOf(route)}`);
+  const path = pathOf(route, thing);
+  const more = `${path}${path.includes('?') ? '&' : '?'}callerNumber=${value}`;
+  // Of what is no form at all the address is not looked at.
+  const form =
+    known.ok === 415 ? { form: uploadForm({ callId: crypto.randomUUID() }, generatedCall(1)) } : {};
+  const replies: Reply[] = [];
+  for (const caller of callers) {
+    const ask = known.ok === 415 ? form : await known.ask?.(caller, scene);
+    replies.push(await http.ask(route.method, more, { token: caller.token, ...ask }));
+  }
+  const body = route.method === 'GET' || route.method === 'HEAD' ? {} : { json: {} };
+  const headers = { cookie, 'sec-fetch-site': 'same-origin' };
+  return [...replies, await http.ask(route.method, more, { ...body, headers })];
+};
+
+test('a parameter that its address does not know is refused by every route and repeated nowhere', async () => {
+  const number = '0701740605';
+  const fault = { where: 'querystring', fault: 'is unknown: callerNumber' };
+  const unnamed: string[] = [];
+  const { cookie } = await scene.own.nurse.signIn();
+  for (const route of vault.routes) {
+    const replies = await askWithMore(route, number, cookie);
+    const statuses = replies.map(({ status }) => status);
+    expect([keyOf(route), statuses.filter((one) => ![400, 401, 403, 415].includes(one))]).toEqual([
+      keyOf(route),
+      [],
+    ]);
+    for (const { text } of replies) expect(text).not.toContain(number);
+    const refused = replies.filter(({ status }) => status === 400);
+    const named = refused.filter(({ text }) => {
+      const { faults = [] } = text === '' ? {} : (JSON.parse(text) as { faults?: unknown[] });
+      return route.method === 'HEAD' || JSON.stringify(faults) === JSON.stringify([fault]);
+    });
+    if (named.length === 0) unnamed.push(keyOf(route));
+  }
+  expect(unnamed).toEqual([]);
+  const told = await inDatabase(vault.folder, async (client) => {
+    const { rows } = await client.query('SELECT 1 FROM audit.entry WHERE strpos(body, $1) > 0', [number]);
+    return rows.length;
+  });
+  expect(told).toBe(0);
+});
+
+test.each([
+  ['querystring', { type: 'object', properties: { from: { type: 'string' } } }],
+  ['query', { type: 'object', additionalProperties: false }],
+])('a route that does not name all parameters of its address stops the boot (%s)', async (name, schema) => {
+  const open: FastifyPluginAsync = async (app) => {
+    app.get('/open', { config: { access: 'public' }, schema: { [name]: schema } }, () => 'all');
+  };
+  await expect(vault.buildAnother((app) => void app.register(open))).rejects.toThrow(
+    'The route GET /open takes parameters that it does not name; the server does not start.',
+  );
 });
 
 const forgetful: FastifyPluginAsync = async (app) => {

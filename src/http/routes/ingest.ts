@@ -9,7 +9,6 @@ import {
   config,
   declaredLength,
   type HandOver,
-  NoQuery,
   responses,
   sourceOf,
   tellRefusals,
@@ -40,7 +39,6 @@ const form = (app: FastifyInstance, { services, limits }: Options, handOver: Han
         tags: ['recordings'],
         operationId: 'uploadRecording',
         summary: 'Deliver a recording as a form: metadata (JSON) or siprec (RFC 7865) first, then audio',
-        querystring: NoQuery,
         response: responses,
       },
     },
@@ -79,7 +77,6 @@ const raw = (app: FastifyInstance, { services, limits }: Options, handOver: Hand
         description:
           'A recording is sent whole: Content-Range is refused. Any content type but those named, or none, is refused with 415.',
         params: Closed({ name: Type.String({ minLength: 1, maxLength: MAX_NAME_CHARS }) }),
-        querystring: NoQuery,
         response: responses,
       },
     },

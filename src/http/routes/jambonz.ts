@@ -6,7 +6,7 @@ import { AppError, isAppError } from '../../core/errors.ts';
 import { callOfJambonz, type JambonzCall } from '../../core/jambonz-call.ts';
 import type { Services } from '../../services/services.ts';
 import { callerOf } from '../caller.ts';
-import { config, NoQuery, sourceOf } from '../delivery.ts';
+import { config, sourceOf } from '../delivery.ts';
 import { asAppError } from '../foreign-error.ts';
 import { answerOn } from '../http-server.ts';
 import { closeCodes, createLiveCall, type LiveCall } from '../live-call.ts';
@@ -105,7 +105,6 @@ const described = {
   summary: 'Deliver a recording while it is spoken, over a WebSocket, as jambonz does',
   description:
     'docs/telephony.md has the settings and what is sent: one text frame of JSON (sampleRate, mixType, callSid, direction, from, to), then samples in binary frames, and a close. The API key may be the password of the address (Basic). The close is answered when the recording is stored: 1000; 1008, 1009 or 1011 with an error code as reason say what became of it otherwise. A call that ends without a close is stored and flagged truncated.',
-  querystring: NoQuery,
   response: {
     101: { type: 'null', description: 'Switched to WebSocket; send the first frame within 20 seconds' },
     ...problems(),

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { metadataOfRtpengine } from '../../core/rtpengine-headers.ts';
 import type { Services } from '../../services/services.ts';
 import { arrivingInTime } from '../body-deadline.ts';
-import { answer, config, declaredLength, type HandOver, NoQuery, responses, sourceOf } from '../delivery.ts';
+import { answer, config, declaredLength, type HandOver, responses, sourceOf } from '../delivery.ts';
 import { hangUpSignal } from '../hang-up.ts';
 import { badForm, type Form, lastPart, nextPart, openForm } from '../multipart-upload.ts';
 import { RtpengineUpload } from '../schemas/uploads.ts';
@@ -41,7 +41,6 @@ export const rtpengineRecordings = (
         summary: 'Deliver a recording as rtpengine-recording notifies: part ngfile, X-Recording-* headers',
         description:
           'docs/telephony.md has the settings. The API key may be the password of the address (Basic), for the daemon is told nothing else. Sent again, a file of a call is the same recording.',
-        querystring: NoQuery,
         response: responses,
       },
     },

@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import { MAX_MANIFEST_BYTES } from '../../core/sealed-layout.ts';
 import type { Services } from '../../services/services.ts';
 import { arrivingInTime } from '../body-deadline.ts';
-import { answer, config, declaredLength, type HandOver, NoQuery, responses, sourceOf } from '../delivery.ts';
+import { answer, config, declaredLength, type HandOver, responses, sourceOf } from '../delivery.ts';
 import { hangUpSignal } from '../hang-up.ts';
 import { badForm, type Form, lastPart, nextPart, openForm, smallPart } from '../multipart-upload.ts';
 import { Closed, problems, Uuid } from '../schemas/common.ts';
@@ -42,7 +42,6 @@ const edgeKey = (app: FastifyInstance, { services }: SealedOptions): void => {
         tags: ['recordings'],
         operationId: 'getEdgeKey',
         summary: 'The public key that a source of the organisation seals its data keys to',
-        querystring: NoQuery,
         response: {
           200: Closed({
             organisation: Uuid,
@@ -79,7 +78,6 @@ const delivery = (app: FastifyInstance, { services, limits }: SealedOptions, han
         summary:
           'Deliver a recording that the source has sealed: manifest (signed) first, then the sealed object',
         description: 'docs/file-format.md §11 has the bytes; callvault push and watch do it by --seal.',
-        querystring: NoQuery,
         response: { ...responses, ...problems(403) },
       },
     },

@@ -5,7 +5,7 @@ import { readCallbackForm, readRecordingCallback } from '../../core/recording-ca
 import type { Services } from '../../services/services.ts';
 import type { TakenCallback } from '../../services/take-callback.ts';
 import { callerOf, forbidStoring } from '../caller.ts';
-import { NoQuery, tellRefusals } from '../delivery.ts';
+import { tellRefusals } from '../delivery.ts';
 import { Closed, problems } from '../schemas/common.ts';
 import { RecordingCallbackBody, TakenCallbackSchema } from '../schemas/twilio.ts';
 
@@ -56,7 +56,6 @@ export const twilioRoutes: FastifyPluginAsync<Options> = async (app, { services 
         description:
           'docs/telephony.md has the settings. Authenticated by X-Twilio-Signature alone. 201 and 200 when the recording is durable, 204 when the callback is of none. The fetch goes on when the caller hangs up; the same callback again finds what it stored.',
         params: Closed({ source: Type.String({ maxLength: 128, description: 'id of the source' }) }),
-        querystring: NoQuery,
         response: {
           200: { ...TakenCallbackSchema, description: 'It was here already' },
           201: { ...TakenCallbackSchema, description: 'Fetched and stored' },

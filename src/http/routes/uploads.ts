@@ -6,7 +6,7 @@ import { AppError } from '../../core/errors.ts';
 import { parseMetadata } from '../../core/metadata.ts';
 import { readUploadMetadata } from '../../core/upload-metadata.ts';
 import type { Services } from '../../services/services.ts';
-import { type HandOver, NoQuery, sourceOf, tellRefusals } from '../delivery.ts';
+import { type HandOver, sourceOf, tellRefusals } from '../delivery.ts';
 import { assertMeant } from '../method-override.ts';
 import { IdParams, problems } from '../schemas/common.ts';
 import {
@@ -54,7 +54,6 @@ const discover = (app: FastifyInstance, { limits }: Options): void => {
         tags: ['recordings'],
         operationId: 'resumableUploadOptions',
         summary: 'What of tus 1.0 is spoken here',
-        querystring: NoQuery,
         response: { 204: Discovered },
       },
     },
@@ -78,7 +77,6 @@ const begin = (app: FastifyInstance, { services, limits }: Options, handOver: Ha
         tags: ['recordings'],
         operationId: 'beginResumableUpload',
         summary: 'Begin a recording that comes in parts (tus 1.0, docs/uploads.md)',
-        querystring: NoQuery,
         response: {
           201: { ...Progress, description: 'Begun; Location is where the bytes go' },
           ...problems(409, 410, 412, 413, 422, 507),
@@ -108,7 +106,6 @@ const ask = (app: FastifyInstance, { services }: Options): void => {
         operationId: 'askResumableUpload',
         summary: 'How much of it is durable; whoever still sends for it is stopped',
         params: IdParams,
-        querystring: NoQuery,
         response: { 200: Progress, ...problems(404, 412, 423) },
       },
     },
@@ -136,7 +133,6 @@ const append = (app: FastifyInstance, { services }: Options, handOver: HandOver)
         description:
           'Where a network lets no PATCH through: POST with X-HTTP-Method-Override: PATCH. The same for HEAD and DELETE.',
         params: IdParams,
-        querystring: NoQuery,
         response: {
           204: { ...Progress, description: 'What arrived survives a power cut' },
           ...problems(404, 408, 409, 410, 412, 413, 415, 422, 423, 460, 502, 507),
@@ -175,7 +171,6 @@ const terminate = (app: FastifyInstance, { services }: Options): void => {
         operationId: 'endResumableUpload',
         summary: 'End an upload and remove what came of it; a recording that it has become stays',
         params: IdParams,
-        querystring: NoQuery,
         response: { 204: Type.Null(), ...problems(404, 412, 423) },
       },
     },
