@@ -1,15 +1,22 @@
+/** What is not seen: zero-width and other format characters, variation selectors, marks set upon a digit. */
+const UNSEEN = /[\p{Cf}\p{M}\p{Default_Ignorable_Code_Point}]/gu;
+/** The text as the eye counts its digits. */
+const seen = (text: string): string => text.normalize('NFKC').replace(UNSEEN, '');
+
 /** Six digits in a row, of any script, in any compatibility form (full-width, superscript). */
 const SIX_DIGITS = /\p{Nd}{6}/u;
-/** A number written to be dialled: 070-174 06 05, +46 (8) 465-004-01. Not the tail of a date: 2026-01-05-10-30. */
-const DIALLED = /(?:\+|(?<!\p{Nd}[ ._()-]{0,2})0)(?:[ ._()-]{0,2}\p{Nd}){7}/u;
+/** A number written to be dialled: 070-174 06 05, +46 (8) 465-004-01, 070/174|06:05. Not the tail of a date: 2026-01-05-10-30. */
+const DIALLED = /(?:\+|(?<!\p{Nd}[\s._()[\]\p{Pd},:;/|\\]{0,2})0)(?:[\s._()[\]\p{Pd},:;/|\\]{0,2}\p{Nd}){7}/u;
+/** Behind a file number: 0123/2026. */
+const YEAR_OF_A_FILE = /\/20\p{Nd}{2}(?![\s._()[\]\p{Pd},:;/|\\]{0,2}\p{Nd})/gu;
 
 /**
  * Whether a text that will be seen by strangers (a path, a word in the log, a problem's detail) may hold a telephone or
  * identity number. Errs towards yes. The text is attacker-controlled; both patterns are linear.
  */
 export const mayHoldNumber = (text: string): boolean => {
-  const plain = text.normalize('NFKC');
-  return SIX_DIGITS.test(plain) || DIALLED.test(plain);
+  const plain = seen(text);
+  return SIX_DIGITS.test(plain) || DIALLED.test(plain.replace(YEAR_OF_A_FILE, ''));
 };
 
 /** A whole UUID, or a hex digest of MD5, SHA-1 or SHA-256, that is not decimal throughout: that would be a number in disguise. */
@@ -45,22 +52,46 @@ const SIX_TOGETHER = /(?:\p{Nd}[^\p{L}\p{Nd}]{0,8}){5}\p{Nd}/u;
  */
 export const nameMayHoldNumber = (name: string): boolean =>
   SIX_TOGETHER.test(
-    name
-      .normalize('NFKC')
+    seen(name)
       .replace(OPAQUE_TOKEN, (token) => (allDigitsTogether(token) ? token : 'x'))
       .replace(SHORT_ID, (token) => (isDressedNumber(token) ? token : 'x'))
       .replace(DATE, 'x'),
   );
 
-/** Six digits with nothing between them but spaces, full stops, dashes of any kind, underscores or brackets: 46 70 99 98 877. */
-const SIX_IN_WORDS = /(?:\p{Nd}[\s._()[\]\p{Pd}]{0,4}){5}\p{Nd}/u;
+const GAP = String.raw`[^\p{L}\p{Nd}]`;
+const MONTH = '(?:0?[1-9]|1[0-2])';
+const DAY = String.raw`(?:0?[1-9]|[12]\d|3[01])`;
+const TIME = String.raw`(?:[01]?\d|2[0-3]):[0-5]\d`;
+const ALONE = { before: String.raw`(?<!\p{Nd}${GAP}{0,8})`, after: String.raw`(?!${GAP}{0,8}\p{Nd})` };
+/** A time (10:15, 10:15:30), or from when to when without seconds, in which a telephone number would find room. */
+const TIMES = String.raw`${TIME}(?::[0-5]\d|${GAP}{1,3}${TIME})?`;
+/** 2026-01-05, or a few of them. */
+const ISO_DAY = String.raw`20\d\d([-_./])${MONTH}\1${DAY}`;
+const ISO_DAYS = String.raw`(?<!\p{Nd})${ISO_DAY}(?:${GAP}{1,3}20\d\d\1${MONTH}\1${DAY}){0,3}`;
+/** 5/1, 05/01/26, 5/1 2026, 5.1.2026. */
+const WRITTEN_DAY = String.raw`${DAY}([/.])${MONTH}(?:[/. -]{1,2}(?:20)?[0-4]\d|-${DAY}\2${MONTH})?`;
+/**
+ * When something was, with its time. Four digits behind a day make it an identity number; any digit beside a time, or a day
+ * that could be a telephone number's, may make it one.
+ */
+const MOMENT = new RegExp(
+  [
+    String.raw`${ISO_DAYS}(?:(?:T|${GAP}{1,3})${TIMES})?(?!\p{Nd}|(?:${GAP}{0,8}\p{Nd}){4})`,
+    `${ALONE.before}${WRITTEN_DAY}(?:${GAP}{1,3}${TIMES})?${ALONE.after}`,
+    `${ALONE.before}${TIMES}${ALONE.after}`,
+  ].join('|'),
+  'gu',
+);
 
 /**
- * The same of a sentence that a person wrote for the access log. The day of a call may be named (2026-01-05); a number that
- * is written in groups counts like one that is not.
+ * The same of a sentence that a person wrote for the access log. Day and time of a call may be named (2026-01-05, 10:15); a
+ * number that is written in groups, whatever that is no letter stands between them, counts like one that is not.
  */
 export const noteMayHoldNumber = (text: string): boolean =>
-  SIX_IN_WORDS.test(text.normalize('NFKC').replace(DATE, 'x'));
+  SIX_TOGETHER.test(seen(text).replace(MOMENT, ' '));
+
+/** Whether a text has characters that are not seen, line ends and tabs aside: they hide what it says from whoever reads it. */
+export const hasUnseen = (text: string): boolean => /\p{Cf}|(?![\t\n\r])\p{Cc}/u.test(text);
 
 /** A name short and plain enough to be repeated to whoever sent it. */
 const IDENTIFIER = /^[A-Za-z][A-Za-z0-9_-]{0,40}$/;

@@ -3,7 +3,7 @@ import { decide, relationTo, type UserActor } from '../core/access.ts';
 import { AppError, isAppError } from '../core/errors.ts';
 import type { AuditEvent } from '../core/events.ts';
 import type { RecordingId } from '../core/ids.ts';
-import { mayHoldNumber } from '../core/number-like.ts';
+import { hasUnseen, mayHoldNumber } from '../core/number-like.ts';
 import { mayErase, type RetentionClass } from '../core/retention.ts';
 import type { KeyRing } from '../crypto/key-ring.ts';
 import type { RecordingRow, RecordingTable } from '../storage/recording-table.ts';
@@ -87,6 +87,8 @@ export const createEraseRecording = (deps: EraseRecordingDeps) => {
   };
 
   return async (asked: Asked): Promise<void> => {
+    if (asked.decisionReference !== null && hasUnseen(asked.decisionReference))
+      throw invalid('body/decisionReference', 'holds control or invisible characters: type it anew');
     if (asked.decisionReference !== null && mayHoldNumber(asked.decisionReference))
       throw invalid(
         'body/decisionReference',

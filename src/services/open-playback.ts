@@ -3,7 +3,7 @@ import { decide, relationTo, type UserActor } from '../core/access.ts';
 import type { Playable } from '../core/audio/playable.ts';
 import { AppError } from '../core/errors.ts';
 import type { AuditEvent, Purpose } from '../core/events.ts';
-import { noteMayHoldNumber } from '../core/number-like.ts';
+import { hasUnseen, noteMayHoldNumber } from '../core/number-like.ts';
 import type { PlaybackTable } from '../storage/playback-table.ts';
 import type { RecordingRow, RecordingTable } from '../storage/recording-table.ts';
 import { eventBase } from './event-base.ts';
@@ -39,6 +39,20 @@ export type OpenedPlayback = {
 const PLAYBACK_LIFETIME_MS = 60 * 60_000;
 
 const notFound = (): AppError => new AppError('not_found', 'There is no such recording.');
+
+/** Kept in the log for years, and written by whoever may listen. */
+const assertNote = (note: string | null): void => {
+  if (note === null) return;
+  const fault = hasUnseen(note)
+    ? 'holds control or invisible characters: type it anew'
+    : noteMayHoldNumber(note)
+      ? 'may hold a number; the access log holds none: say it in words'
+      : null;
+  if (fault !== null)
+    throw new AppError('invalid_request', 'The note cannot be kept.', {
+      faults: [{ where: 'reason', fault }],
+    });
+};
 
 /**
  * Decide → entry committed → permission. The playback's id is the id of its entry, so no playback exists that the log does
@@ -86,10 +100,7 @@ export const createOpenPlayback = (deps: OpenPlaybackDeps) => {
       await refuse(asked, row, 'no_purpose');
       throw new AppError('forbidden', 'Say why: a playback needs a purpose (care, quality, complaint, …).');
     }
-    if (asked.reason !== null && noteMayHoldNumber(asked.reason))
-      throw new AppError('invalid_request', 'The note cannot be kept.', {
-        faults: [{ where: 'reason', fault: 'may hold a number; the access log holds none: say it in words' }],
-      });
+    assertNote(asked.reason);
     const opened = base(asked, row);
     const playbackId = opened.id;
     const expiresAt = opened.at + PLAYBACK_LIFETIME_MS;

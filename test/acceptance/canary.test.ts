@@ -51,6 +51,11 @@ test('the calls are found by their numbers, heard, and one of them erased', asyn
   await scene.http.get(opened.peaksUrl, { token });
   const noted = { purpose: 'care', reason: `she called from ${canary.number}` };
   expect((await people.open(own.nurse, id, noted)).status).toBe(400);
+  for (const mark of ['\u200b', ', ', '/']) {
+    const reason = [...canary.digits].join(mark);
+    expect((await people.open(own.nurse, id, { purpose: 'care', reason })).status).toBe(400);
+  }
+  expect((await people.open(own.nurse, id, { purpose: 'care', reason: 'un\u00adseen' })).status).toBe(400);
   const erase = async (decisionReference: string): Promise<number> => {
     const ask = {
       token: await home.admin.token(),
@@ -59,6 +64,8 @@ test('the calls are found by their numbers, heard, and one of them erased', asyn
     return (await scene.http.delete(`/v1/recordings/${id}`, ask)).status;
   };
   expect(await erase(`IVO ${canary.digits}`)).toBe(400);
+  expect(await erase(`IVO ${[...canary.digits].join('\u2060')}`)).toBe(400);
+  expect(await erase('IVO\u200b 2026-1')).toBe(400);
   expect(await erase('IVO 2026-1')).toBe(204);
   await people.entries({});
   expect(rightfully).toBeGreaterThan(2);
