@@ -12,12 +12,13 @@ import {
   migrationRules,
   proxyRules,
   type Report,
-  readTextFile,
+  readSecretFile,
   retentionRules,
   type S3Settings,
   s3Rules,
   type TlsFiles,
   tlsRules,
+  verificationRules,
   type WitnessAddress,
   witnessRules,
 } from './config-rules.ts';
@@ -93,7 +94,7 @@ const textOf = (env: RawEnvironment, name: keyof Environment, report: Report): s
   if (rules[name].secret) reportEmpty(env, `${name}_FILE`, report);
   if (own !== undefined && file !== undefined) report(name, `and ${name}_FILE are both set: keep one`);
   if (file === undefined) return own;
-  return readTextFile(`${name}_FILE`, file, report)?.replace(/\r?\n$/, '');
+  return readSecretFile(`${name}_FILE`, file, report)?.replace(/\r?\n$/, '');
 };
 
 type Given = {
@@ -215,6 +216,23 @@ const deepFreeze = <T>(value: T): T => {
   return Object.freeze(value);
 };
 
+/** Variables with a default are always there, unless they were reported and their default is as good as any to go on with. */
+const withDefaults = ({ values }: Given): Environment => {
+  const defaults = Object.fromEntries(names.map((name) => [name, rules[name].default]));
+  return { ...defaults, ...values } as Environment;
+};
+
+const foldersOf = (values: Environment, report: Report): Folders | null =>
+  folderRules(
+    {
+      data: values.DATA_DIR,
+      keys: values.KEYS_DIR,
+      keyFile: values.KEY_FILE,
+      checkpoints: values.CHECKPOINT_DIR,
+    },
+    report,
+  );
+
 /**
  * The configuration that `env` describes, frozen, or `config_invalid` with every fault at once: `extras.faults` names the
  * variable and what to do, never a secret. Reads the files that variables name.
@@ -224,18 +242,9 @@ export const readConfig = (env: RawEnvironment): Config => {
   const report: Report = (where, fault) => faults.push({ where, fault });
   const given = readVariables(env, report);
   reportSlips(env, report);
-  // Variables with a default are always there, unless they were reported and their default is as good as any to go on with.
-  const defaults = Object.fromEntries(names.map((name) => [name, rules[name].default]));
-  const values = { ...defaults, ...given.values } as Environment;
-  const folders = folderRules(
-    {
-      data: values.DATA_DIR,
-      keys: values.KEYS_DIR,
-      keyFile: values.KEY_FILE,
-      checkpoints: values.CHECKPOINT_DIR,
-    },
-    report,
-  );
+  verificationRules(env.NODE_TLS_REJECT_UNAUTHORIZED, report);
+  const values = withDefaults(given);
+  const folders = foldersOf(values, report);
   const parts = {
     ...networkOf(values, given, report),
     ...databasesOf(given, report),
@@ -266,15 +275,18 @@ export const readConfig = (env: RawEnvironment): Config => {
 
 type Fault = { readonly where: string; readonly fault: string };
 
-const invalid = (faults: readonly Fault[]): AppError =>
-  new AppError(
+/** `config_invalid` with every fault of settings and, in whole sentences, what is wrong with what they name. */
+export const refusal = (faults: readonly Fault[], sentences: readonly string[]): AppError => {
+  const all = [...faults.map(({ where, fault }) => `${where} ${fault}.`), ...sentences];
+  const many = all.length === 1 ? 'a fault' : `${all.length} faults`;
+  return new AppError(
     'config_invalid',
-    [
-      `The configuration has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}; nothing was started.`,
-      ...faults.map(({ where, fault }) => `  ${where} ${fault}.`),
-    ].join('\n'),
+    [`The configuration has ${many}; nothing was started.`, ...all.map((one) => `  ${one}`)].join('\n'),
     { faults },
   );
+};
+
+const invalid = (faults: readonly Fault[]): AppError => refusal(faults, []);
 
 /** A setting, a comment or nothing; one in quotation marks may go on over further lines, which is too much to judge here. */
 const SETTING = /^\s*(?:#.*|(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=.*)?$/;
@@ -378,4 +390,25 @@ export const readEnvironment = (folder: string): RawEnvironment => {
   const faults = file === '' ? [] : faultsOfFile(join(folder, '.env'), file);
   if (faults.length > 0) throw invalid([...faults, ...faultsOf(env)]);
   return env;
+};
+
+const places = ['DATA_DIR', 'KEYS_DIR', 'KEY_FILE', 'CHECKPOINT_DIR'] as const;
+
+/**
+ * The folders of settings that {@link readEnvironment} or {@link readConfig} refused, so that what is wrong with them can be
+ * told as well; null when it is their names that are at fault. Reads `.env` and no other file.
+ */
+export const readFolders = (folder: string): Folders | null => {
+  const faults: string[] = [];
+  const report: Report = (variable) => faults.push(variable);
+  try {
+    const env: RawEnvironment = { ...parseEnv(readEnvFile(folder)), ...processEnvironment() };
+    const named = Object.fromEntries(places.map((name) => [name, env[name]]));
+    const folders = foldersOf(withDefaults(readVariables(named, report)), report);
+    return faults.length > 0 ? null : folders;
+  } catch (error) {
+    // Told already by whoever refused the settings.
+    if (isAppError(error, 'config_invalid')) return null;
+    throw error;
+  }
 };

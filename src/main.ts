@@ -7,9 +7,8 @@ import type { Logger } from 'pino';
 import { type App, buildApp } from './app.ts';
 import { exitCodes } from './cli/exit-codes.ts';
 import { say, sayError } from './cli/print.ts';
-import { type Config, readConfig, readEnvironment } from './config.ts';
+import type { Config } from './config.ts';
 import { type TlsFiles, tlsRules } from './config-rules.ts';
-import { AppError } from './core/errors.ts';
 import { type DoctorServer, openDoctorServer } from './http/doctor-server.ts';
 import { openMetricsServer } from './http/metrics-server.ts';
 import { observeCheckpoints } from './http/plugins/checkpoint-metrics.ts';
@@ -17,7 +16,9 @@ import { observeKeyBundles } from './http/plugins/key-bundle-metrics.ts';
 import { createMetrics } from './http/plugins/metrics.ts';
 import { observeRadar } from './http/plugins/radar-metrics.ts';
 import { createLogger } from './logger.ts';
+import { readyToStart } from './resources/before-start.ts';
 import type { Checkpoints } from './resources/checkpoints.ts';
+import { portError } from './resources/ports.ts';
 import { openResources, type Resources } from './resources.ts';
 import { version } from './version.ts';
 
@@ -270,9 +271,9 @@ const reconcileAndListen = async (config: Config, resources: Resources, logger: 
   return listen(config, resources, logger);
 };
 
-/** config → resources → reconcile → app → listen → graceful close. */
+/** settings and what they name → resources → reconcile → app → listen → graceful close. */
 export const serve = async (): Promise<void> => {
-  const config = readConfig(readEnvironment(process.cwd()));
+  const config = await readyToStart(process.cwd());
   const logger = createLogger(config.logLevel);
   const resources = await openResources(config, 'serve', logger);
   const served = await reconcileAndListen(config, resources, logger).catch(async (error: unknown) => {
@@ -298,19 +299,6 @@ export const serve = async (): Promise<void> => {
   for (const did of resources.opened.did) logger.info(did);
   const anybody = await resources.anybody();
   for (const line of greeting(config, resources, { ...served, anybody })) process.stdout.write(`${line}\n`);
-};
-
-const portError = (error: unknown, { metricsPort }: Config): unknown => {
-  const { code, address, port } = error as { code?: string; address?: string; port?: number };
-  const name = port === metricsPort ? 'METRICS_PORT' : 'PORT';
-  if (code === 'EADDRINUSE')
-    return new AppError('config_invalid', `Port ${port} on ${address} is in use: set ${name} to a free one.`);
-  if (code === 'EACCES')
-    return new AppError(
-      'config_invalid',
-      `Port ${port} needs more rights than this process has: set ${name} above 1023.`,
-    );
-  return error;
 };
 
 /** What is written behind `npm start --` would be passed over, and another vault started than was meant. */

@@ -8,7 +8,7 @@ import { parseEntryFileName } from './key-entry.ts';
 import type { KeyProvider } from './key-provider.ts';
 import { CANARY, createKeyStore, finishDestroyed } from './key-store.ts';
 import { namesIn, ownFolder, sweepTemporary } from './owner-only-file.ts';
-import { createRootKey } from './root-key-file.ts';
+import { assertRootKeyClosed, createRootKey } from './root-key-file.ts';
 
 export type KeyFolder = {
   readonly provider: KeyProvider;
@@ -102,4 +102,26 @@ export const openKeyFolder = async (options: KeyFolderOptions): Promise<KeyFolde
   } catch (error) {
     throw explained(error, options.directory);
   }
+};
+
+/**
+ * Everything at once for which {@link openKeyFolder} would throw `config_invalid` as the folder is now: who can get at it, its
+ * key ring and the root key. Makes and reads nothing; what is not there is no fault.
+ */
+export const keyFolderFaults = async ({
+  directory,
+  rootKeyFile = join(directory, 'root.key'),
+}: Pick<KeyFolderOptions, 'directory' | 'rootKeyFile'>): Promise<readonly AppError[]> => {
+  const faults: AppError[] = [];
+  const looks = [
+    () => ownFolder(directory, false),
+    () => ownFolder(join(directory, 'keyring'), false),
+    () => assertRootKeyClosed(rootKeyFile),
+  ];
+  for (const look of looks)
+    await look().catch((error: unknown) => {
+      if (isAppError(error, 'config_invalid')) faults.push(error);
+      else if (!isAppError(error)) throw error;
+    });
+  return faults;
 };

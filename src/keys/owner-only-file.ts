@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { chmod, link, lstat, mkdir, open, readdir, unlink } from 'node:fs/promises';
+import { chmod, type FileHandle, link, lstat, mkdir, open, readdir, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError, isAppError } from '../core/errors.ts';
 import { keysUnavailable } from '../crypto/key-store.ts';
@@ -35,11 +35,12 @@ const assertOwn = (path: string, uid: number): void => {
     throw refuse(path, `belongs to another user (${uid}, this is ${own}): run this as that user`);
 };
 
-/**
- * The content, or null when there is no such file. Refuses symbolic links, other owners, modes wider than 0600 and more
- * than `maxBytes`. The caller overwrites the buffer when it holds a key.
- */
-export const readOwnerOnly = async (path: string, maxBytes: number): Promise<Buffer | null> => {
+/** What `use` makes of the file, or null when there is none. Refuses what {@link readOwnerOnly} refuses. */
+const withOwnerOnly = async <T>(
+  path: string,
+  maxBytes: number,
+  use: (file: FileHandle, size: number) => Promise<T>,
+): Promise<T | null> => {
   try {
     await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     // Checked on the open file, not on the name: it cannot be exchanged in between.
@@ -48,15 +49,29 @@ export const readOwnerOnly = async (path: string, maxBytes: number): Promise<Buf
     assertOwn(path, facts.uid);
     if ((facts.mode & FILE_TOO_WIDE) !== 0) throw refuse(path, 'is open to others (mode wider than 0600)');
     if (facts.size > maxBytes) throw refuse(path, 'is too long to be a key', null);
-    const content = Buffer.alloc(facts.size);
-    const { bytesRead } = await file.read(content, 0, content.length, 0);
-    if (bytesRead !== facts.size) throw keysUnavailable(new Error('short read'));
-    return content;
+    return await use(file, facts.size);
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return null;
     if (codeOf(error) === 'ELOOP') throw refuse(path, 'is a symbolic link');
     throw translated(error);
   }
+};
+
+/**
+ * The content, or null when there is no such file. Refuses symbolic links, other owners, modes wider than 0600 and more
+ * than `maxBytes`. The caller overwrites the buffer when it holds a key.
+ */
+export const readOwnerOnly = (path: string, maxBytes: number): Promise<Buffer | null> =>
+  withOwnerOnly(path, maxBytes, async (file, size) => {
+    const content = Buffer.alloc(size);
+    const { bytesRead } = await file.read(content, 0, content.length, 0);
+    if (bytesRead !== size) throw keysUnavailable(new Error('short read'));
+    return content;
+  });
+
+/** Refuses what {@link readOwnerOnly} refuses, and reads nothing; a file that is not there is none. */
+export const assertOwnerOnly = async (path: string, maxBytes: number): Promise<void> => {
+  await withOwnerOnly(path, maxBytes, async () => null);
 };
 
 const syncFolder = async (folder: string): Promise<void> => {

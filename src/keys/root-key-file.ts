@@ -2,7 +2,7 @@ import { type KeyObject, randomFillSync, timingSafeEqual } from 'node:crypto';
 import type { AppError } from '../core/errors.ts';
 import { keysUnavailable, wrongKey } from '../crypto/key-store.ts';
 import { checkValueOf, KEY_BYTES, secretKey } from '../crypto/secret.ts';
-import { createOnce, readOwnerOnly } from './owner-only-file.ts';
+import { assertOwnerOnly, createOnce, readOwnerOnly } from './owner-only-file.ts';
 
 /**
  * The root key on disk (docs/file-format.md §5.2): `"CVROOT1\n" ‖ key(32) ‖ check value(16)`, 56 bytes, mode 0400. The check
@@ -38,6 +38,9 @@ export const readRootKey = async (path: string): Promise<KeyObject> => {
     content.fill(0);
   }
 };
+
+/** Throws `config_invalid` when others can get at the file; it is not read. */
+export const assertRootKeyClosed = (path: string): Promise<void> => assertOwnerOnly(path, FILE_BYTES);
 
 /** Makes a new root key, or returns false when there is a file already; that file is left as it is. */
 export const createRootKey = async (path: string): Promise<boolean> => {

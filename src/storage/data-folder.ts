@@ -57,14 +57,7 @@ const unmakeable = async (path: string): Promise<string> => {
   return 'cannot be made: see who may write to the folder around it';
 };
 
-/** Makes an owner-only folder, or checks that the one that is there is. Returns its real path. */
-const ownFolder = async (path: string): Promise<string> => {
-  try {
-    const made = await mkdir(path, { recursive: true, mode: 0o700 });
-    if (made !== undefined) await syncFolder(join(path, '..'));
-  } catch (cause) {
-    throw new AppError('config_invalid', `${path} ${await unmakeable(path)}.`, { cause });
-  }
+const assertOwn = async (path: string): Promise<void> => {
   const found = await stat(path);
   if (!found.isDirectory()) throw new AppError('config_invalid', `${path} is not a folder.`);
   const uid = process.getuid?.() ?? found.uid;
@@ -74,6 +67,17 @@ const ownFolder = async (path: string): Promise<string> => {
       `${path} belongs to another user (${found.uid}, this is ${uid}): start Callvault as that user, or give it the folder with chown -R.`,
     );
   if (!allowed(found.mode)) throw wider(path, found.mode);
+};
+
+/** Makes an owner-only folder, or checks that the one that is there is. Returns its real path. */
+const ownFolder = async (path: string): Promise<string> => {
+  try {
+    const made = await mkdir(path, { recursive: true, mode: 0o700 });
+    if (made !== undefined) await syncFolder(join(path, '..'));
+  } catch (cause) {
+    throw new AppError('config_invalid', `${path} ${await unmakeable(path)}.`, { cause });
+  }
+  await assertOwn(path);
   return realpath(path);
 };
 
@@ -94,6 +98,12 @@ const occupied = (path: string, other: Instance | null): AppError => {
     `Another Callvault (${who}) works on ${path}: stop it first, or give this one a DATA_DIR of its own.`,
   );
 };
+
+const isMissing = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => false,
+    (error: NodeJS.ErrnoException) => error.code === 'ENOENT',
+  );
 
 /** Commands are short; a vault that is starting has its database open by then. */
 const PATIENCE_MS = 15_000;
@@ -135,6 +145,21 @@ export const openDataFolder = async (wanted: string): Promise<DataFolder> => {
       lock.release();
     },
   };
+};
+
+/** Throws `config_invalid` for a folder that {@link openDataFolder} would refuse; one that is not there is none. Makes nothing. */
+export const assertOwnDataFolder = async (path: string): Promise<void> => {
+  if (await isMissing(path)) return;
+  await assertOwn(path);
+};
+
+/** Whether somebody works on this data folder now, or a look cannot tell. */
+export const isDataFolderTaken = (path: string): boolean => {
+  try {
+    return isLocked(join(path, LOCK));
+  } catch {
+    return true;
+  }
 };
 
 /** The vault that serves on this data folder at this moment; null when there is none, or it has not announced itself yet. */

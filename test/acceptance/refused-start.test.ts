@@ -12,6 +12,7 @@ import {
   truncate,
   writeFile,
 } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type CareLineVault, newCall, startCareLine } from '../support/care-line.ts';
@@ -200,6 +201,73 @@ test('a second vault on the same data is told who has it; the first goes on', as
   const who = `Another Callvault \\(process ${vault.pid}, ${vault.url}, since \\S+\\) works on ${folder.dataDir}`;
   await expect(folder.start({ PORT: '0' })).rejects.toThrow(new RegExp(`${who}: stop it first`));
   await expectPlays();
+});
+
+/** Somebody else who listens, until `use` has ended; it is told the port. */
+const withTakenPort = async (use: (port: string) => Promise<void>): Promise<void> => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  try {
+    await use(String((server.address() as AddressInfo).port));
+  } finally {
+    await new Promise((resolve) => server.close(resolve));
+  }
+};
+
+test('a port in use, its own or that of the metrics: it says which, and makes nothing', async () => {
+  const stranger = await newVaultFolder();
+  try {
+    await withTakenPort(async (port) => {
+      for (const name of ['PORT', 'METRICS_PORT'])
+        await expect(stranger.start({ [name]: port })).rejects.toThrow(
+          `ended with 3 before it listened:\ncallvault: Port ${port} on 127.0.0.1 is in use: set ${name} to a free one.\n`,
+        );
+    });
+    expect(await readdir(stranger.home)).toEqual([]);
+  } finally {
+    await stranger.remove();
+  }
+});
+
+test('on the port and the data of a vault that runs, it is the vault that is named', async () => {
+  vault = await folder.start();
+  const { port } = new URL(vault.url);
+  await expect(folder.start({ PORT: port })).rejects.toThrow(`Another Callvault (process ${vault.pid}, `);
+  await expectPlays();
+});
+
+test('everything that is wrong with settings and with what they name is told at once, and nothing is made', async () => {
+  await chmod(folder.dataDir, 0o777);
+  await chmod(folder.keysDir, 0o755);
+  await chmod(join(folder.keysDir, 'keyring'), 0o750);
+  await chmod(rootKey, 0o644);
+  const places = [
+    /^ {2}\S+data is open to other users of this machine \(mode 777\)/m,
+    /^ {2}\S+data\.keys is open to others \(mode wider than 0700\)/m,
+    /^ {2}\S+keyring is open to others \(mode wider than 0700\)/m,
+    /^ {2}\S+root\.key is open to others \(mode wider than 0600\)/m,
+    /^ {2}CHECKPOINT_DIR \(\/nope\) is not there: /m,
+  ];
+  const told = (faults: readonly RegExp[]) =>
+    new RegExp(
+      [`has ${faults.length} faults; nothing was started`, ...faults.map(({ source }) => source)].join(
+        '[^]*',
+      ),
+      'm',
+    );
+  const host = /^ {2}HOST is 0\.0\.0\.0, beyond this machine/m;
+  await expectNoStart(told([host, ...places]), { HOST: '0.0.0.0', CHECKPOINT_DIR: '/nope' });
+  await withTakenPort((port) =>
+    expectNoStart(told([...places, /^ {2}Port \d+ on 127\.0\.0\.1 is in use: set PORT/m]), {
+      PORT: port,
+      CHECKPOINT_DIR: '/nope',
+    }),
+  );
+  for (const [path, mode] of [
+    [join(folder.keysDir, 'keyring'), 0o700],
+    [rootKey, 0o400],
+  ] as const)
+    await chmod(path, mode);
 });
 
 test("the organisation's key gone: it starts, and plays and takes nothing of that organisation", async () => {
