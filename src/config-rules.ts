@@ -27,6 +27,26 @@ export const readTextFile = (variable: string, path: string, report: Report): st
   }
 };
 
+/** The text of a file with a secret, or null after reporting. Container secrets are 0444: others may read it, none may write. */
+export const readSecretFile = (variable: string, path: string, report: Report): string | null => {
+  const text = readTextFile(variable, path, report);
+  if (text !== null && (statSync(path).mode & 0o022) !== 0)
+    report(
+      variable,
+      'names a file that others than its owner may write, who could put a secret of theirs there: run chmod go-w on it',
+    );
+  return text;
+};
+
+/** Node's switch against certificates, which would hold for the object store and for every receiver of webhooks. */
+export const verificationRules = (switchedTo: string | undefined, report: Report): void => {
+  if (switchedTo === '0')
+    report(
+      'NODE_TLS_REJECT_UNAUTHORIZED',
+      'is 0, and any certificate would be believed: take it out, and name a certificate authority of your own in NODE_EXTRA_CA_CERTS',
+    );
+};
+
 /** Where a path really leads, through every symbolic link, those included that lead to what does not exist yet. */
 const realPathOf = (path: string, links = 0): string => {
   if (links > 40) throw Object.assign(new Error('too many symbolic links'), { code: 'ELOOP' });

@@ -72,6 +72,14 @@ const readCertificates = async (path: string): Promise<string> => {
   return ca;
 };
 
+/** Node's switch would have a key and calls sent to whoever answers. */
+const assertVerifying = (environment: Environment): void => {
+  if (environment.NODE_TLS_REJECT_UNAUTHORIZED === '0')
+    throw invalid(
+      "NODE_TLS_REJECT_UNAUTHORIZED is 0, and any certificate would be taken for the vault's: take it out, and name an authority of your own with --ca, CALLVAULT_CA or NODE_EXTRA_CA_CERTS.",
+    );
+};
+
 /**
  * Options of a command, and where they are absent CALLVAULT_URL, CALLVAULT_SOURCE_KEY_FILE, CALLVAULT_CA and
  * CALLVAULT_SIGNING_KEY_FILE, as what a client needs. Throws `config_invalid`.
@@ -80,6 +88,7 @@ export const readAgentOptions = async (
   options: AgentOptions,
   environment: Environment,
 ): Promise<OpenVaultOptions> => {
+  assertVerifying(environment);
   const url = options.url ?? (environment.CALLVAULT_URL || undefined);
   if (url === undefined) throw invalid('Name the vault: --url https://…, or CALLVAULT_URL.');
   parseVaultUrl(url);

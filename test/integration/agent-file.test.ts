@@ -158,4 +158,15 @@ describe('the key of a source', () => {
     await expect(readAgentOptions({ url: 'http://a.example', keyFile }, {})).rejects.toThrow(/plain text/);
     await expect(readAgentOptions({ ca: keyFile }, environment)).rejects.toThrow(/PEM/);
   });
+
+  test('where Node is told to believe any certificate, nothing is sent', async () => {
+    const given = { url: 'https://a.example', keyFile: write('key', 'cvk_secret') };
+    const asked = (NODE_TLS_REJECT_UNAUTHORIZED: string) =>
+      readAgentOptions(given, { NODE_TLS_REJECT_UNAUTHORIZED });
+    await expect(asked('0')).rejects.toThrow(/^NODE_TLS_REJECT_UNAUTHORIZED is 0.*--ca.*NODE_EXTRA_CA_CERTS/);
+    await expect(asked('0')).rejects.toThrow(expect.objectContaining({ code: 'config_invalid' }));
+    // Node itself heeds nothing but 0.
+    for (const value of ['1', '', 'false'])
+      expect(await asked(value)).toMatchObject({ apiKey: 'cvk_secret' });
+  });
 });

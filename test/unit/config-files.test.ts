@@ -1,4 +1,4 @@
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { describe, expect, test, vi } from 'vitest';
@@ -13,13 +13,13 @@ const { accepted, faultsOf, folder } = readsSettings();
 describe('secrets from files', () => {
   test('a file is read, without its last line end', () => {
     const file = join(folder, 'url');
-    writeFileSync(file, `${FAR}\n`);
+    writeFileSync(file, `${FAR}\n`, { mode: 0o600 });
     expect(accepted({ DATABASE_URL_FILE: file }).database?.password).toBe(SECRET);
   });
 
   test('both at once, a missing file, an empty one, and one with two lines are faults', () => {
     const file = join(folder, 'secret');
-    writeFileSync(file, 'one\ntwo');
+    writeFileSync(file, 'one\ntwo', { mode: 0o600 });
     expect(faultsOf({ ...S3, S3_SECRET_ACCESS_KEY_FILE: file })[0]).toMatch(/both set/);
     const { S3_SECRET_ACCESS_KEY: _, ...rest } = S3;
     expect(faultsOf({ ...rest, S3_SECRET_ACCESS_KEY_FILE: file })).toEqual([
@@ -45,6 +45,52 @@ const saidOf = (text: string): readonly string[] => {
     return (error.extras.faults ?? []).map(({ where, fault }) => `${where} ${fault}`);
   }
 };
+
+describe('a file with a secret', () => {
+  const { S3_SECRET_ACCESS_KEY: _, S3_ACCESS_KEY_ID: __, ...rest } = S3;
+  const given = (variable: string, value: string, mode: number): string => {
+    const file = join(folder, variable);
+    writeFileSync(file, value, { mode: 0o600 });
+    chmodSync(file, mode);
+    return file;
+  };
+  const settings = (mode: number) => ({
+    ...rest,
+    DATABASE_URL_FILE: given('url', FAR, mode),
+    S3_ACCESS_KEY_ID_FILE: given('id', 'AKIA123', mode),
+    S3_SECRET_ACCESS_KEY_FILE: given('key', SECRET, mode),
+  });
+
+  test.each([0o666, 0o620, 0o602, 0o664, 0o646, 0o460])(
+    'of mode %o, which others may write, is refused',
+    (mode) => {
+      const faults = faultsOf(settings(mode));
+      expect(faults).toHaveLength(3);
+      for (const variable of ['DATABASE_URL', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'])
+        expect(faults.join('\n')).toMatch(
+          new RegExp(`^${variable}_FILE names a file that others .* chmod go-w`, 'm'),
+        );
+      expect(faults.join()).not.toContain(SECRET);
+    },
+  );
+
+  test.each([0o400, 0o600, 0o440, 0o444, 0o644])(
+    'of mode %o, which is that of its owner, is taken',
+    (mode) => {
+      expect(accepted(settings(mode)).s3?.secretAccessKey).toBe(SECRET);
+    },
+  );
+
+  test('is judged by what a symbolic link leads to', () => {
+    const link = join(folder, 'link');
+    symlinkSync(given('url', FAR, 0o444), link);
+    expect(accepted({ DATABASE_URL_FILE: link }).database?.password).toBe(SECRET);
+    given('url', FAR, 0o666);
+    expect(faultsOf({ DATABASE_URL_FILE: link })).toEqual([
+      expect.stringMatching(/^DATABASE_URL_FILE .* go-w/),
+    ]);
+  });
+});
 
 describe('.env', () => {
   test('is read from a folder, and the environment wins over it', () => {

@@ -141,6 +141,15 @@ describe('numbers and words', () => {
   });
 });
 
+test('where Node is told to believe any certificate, nothing starts', () => {
+  expect(faultsOf({ ...S3, NODE_TLS_REJECT_UNAUTHORIZED: '0' })).toEqual([
+    expect.stringMatching(/^NODE_TLS_REJECT_UNAUTHORIZED is 0, .* NODE_EXTRA_CA_CERTS$/),
+  ]);
+  // Node itself heeds nothing but 0.
+  for (const value of ['', '1', 'false'])
+    expect(faultsOf({ ...S3, NODE_TLS_REJECT_UNAUTHORIZED: value })).toEqual([]);
+});
+
 describe('listening beyond this machine', () => {
   test.each([
     '0.0.0.0',
