@@ -10,7 +10,9 @@ const LAUNCHER = join(ROOT, 'bin/callvault.js');
 /** As `npm start` has it: flags of Node, then the program. */
 const START = (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: { start: string } })
   .scripts.start;
-const NODE_FLAGS = START.split(' ').slice(1, -1);
+const NODE_FLAGS = START.split(' ')
+  .slice(1, -1)
+  .map((word) => (word.startsWith('./') ? join(ROOT, word) : word));
 
 export type Ran = { readonly code: number; readonly stdout: string; readonly stderr: string };
 

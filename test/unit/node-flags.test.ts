@@ -8,7 +8,7 @@ import { expect, test } from 'vitest';
 const FLAGS = ['--max-semi-space-size=8', '--heap-growing-percent=50'];
 
 test.each([
-  ['npm start', 'package.json', /"start": "node (.+) src\/main\.ts"/],
+  ['npm start', 'package.json', /"start": "node (.+) --require \.\/bin\/installed\.cjs src\/main\.ts"/],
   ['callvault', 'bin/callvault.js', /^#!\/usr\/bin\/env -S node (.+)\n/],
   ['callvault on an old Node', 'bin/callvault.js', /const NODE_FLAGS = \[(.+)\];/],
   ['the image', 'Dockerfile', /ENTRYPOINT \["node", (.+), "--disable-sigusr1"/],
