@@ -61,9 +61,10 @@ describe('a file with a secret', () => {
     S3_SECRET_ACCESS_KEY_FILE: given('key', SECRET, mode),
   });
 
-  test.each([0o666, 0o620, 0o602, 0o664, 0o646, 0o460])(
-    'of mode %o, which others may write, is refused',
-    (mode) => {
+  test.each(['666', '620', '602', '664', '646', '460'])(
+    'of mode %s, which others may write, is refused',
+    (octal) => {
+      const mode = Number.parseInt(octal, 8);
       const faults = faultsOf(settings(mode));
       expect(faults).toHaveLength(3);
       for (const variable of ['DATABASE_URL', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'])
@@ -74,9 +75,10 @@ describe('a file with a secret', () => {
     },
   );
 
-  test.each([0o400, 0o600, 0o440, 0o444, 0o644])(
-    'of mode %o, which is that of its owner, is taken',
-    (mode) => {
+  test.each(['400', '600', '440', '444', '644'])(
+    'of mode %s, which its owner alone may write, is taken',
+    (octal) => {
+      const mode = Number.parseInt(octal, 8);
       expect(accepted(settings(mode)).s3?.secretAccessKey).toBe(SECRET);
     },
   );
