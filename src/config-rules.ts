@@ -280,6 +280,8 @@ export const tlsRules = (
   if (cert === null || key === null) return null;
   if ((statSync(keyFile).mode & 0o007) !== 0)
     report('TLS_KEY_FILE', 'names a file that every user of this machine can read: run chmod 600 on it');
+  else if ((statSync(keyFile).mode & 0o020) !== 0)
+    report('TLS_KEY_FILE', 'names a file that its group may write: run chmod g-w on it');
   try {
     createSecureContext({ cert, key });
   } catch {

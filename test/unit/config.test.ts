@@ -235,6 +235,10 @@ describe('TLS', () => {
   test('wants the key closed to other users', () => {
     chmodSync(tls.TLS_KEY_FILE, 0o644);
     expect(faultsOf(tls)).toEqual([expect.stringMatching(/^TLS_KEY_FILE names a file that every user/)]);
+    chmodSync(tls.TLS_KEY_FILE, 0o660);
+    expect(faultsOf(tls)).toEqual([expect.stringMatching(/^TLS_KEY_FILE .*chmod g-w/)]);
+    chmodSync(tls.TLS_KEY_FILE, 0o640);
+    expect(faultsOf(tls)).toEqual([]);
     chmodSync(tls.TLS_KEY_FILE, 0o600);
     expect(faultsOf(tls)).toEqual([]);
   });
