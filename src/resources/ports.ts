@@ -5,6 +5,11 @@ import { AppError } from '../core/errors.ts';
 /** What kept the vault from its port, as a sentence where it is one of the usual reasons; any other error as it is. */
 export const portError = (error: unknown, { metricsPort }: Pick<Config, 'metricsPort'>): unknown => {
   const { code, address, port } = error as { code?: string; address?: string; port?: number };
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+    return new AppError(
+      'config_invalid',
+      'HOST is no address of this machine: set it to one that is, 127.0.0.1 for this machine alone.',
+    );
   const name = port === metricsPort ? 'METRICS_PORT' : 'PORT';
   if (code === 'EADDRINUSE')
     return new AppError('config_invalid', `Port ${port} on ${address} is in use: set ${name} to a free one.`);

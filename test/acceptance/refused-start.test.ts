@@ -229,6 +229,18 @@ test('a port in use, its own or that of the metrics: it says which, and makes no
   }
 });
 
+test('an address of another machine, 192.0.2.9 of the documentation: it says so, and makes nothing', async () => {
+  const stranger = await newVaultFolder();
+  try {
+    await expect(stranger.start({ HOST: '192.0.2.9', TRUSTED_PROXY: '10.0.0.5' })).rejects.toThrow(
+      'callvault: HOST is no address of this machine: ',
+    );
+    expect(await readdir(stranger.home)).toEqual([]);
+  } finally {
+    await stranger.remove();
+  }
+});
+
 test('on the port and the data of a vault that runs, it is the vault that is named', async () => {
   vault = await folder.start();
   const { port } = new URL(vault.url);
