@@ -2,9 +2,9 @@ import pg from 'pg';
 import { AppError } from '../core/errors.ts';
 
 /**
- * Why an append failed. `entry`: something in the batch cannot be stored, nothing was appended. `exists`: an event of the
- * batch is in the log already. `contradiction`: the log is not the one this process has seen. `lost`: the session ended
- * without an answer, whether the batch was committed is unknown. `unavailable`: everything else.
+ * Why an append failed. `entry`: values of the batch were refused, one entry's or any entry's; nothing was appended.
+ * `exists`: an event of the batch is in the log already. `contradiction`: the log is not the one this process has seen.
+ * `lost`: the session ended without an answer, whether the batch was committed is unknown. `unavailable`: everything else.
  */
 export type AppendFailure = 'entry' | 'exists' | 'contradiction' | 'lost' | 'unavailable';
 

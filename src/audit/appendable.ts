@@ -17,6 +17,9 @@ export type AppendableDeps = {
   readonly now: () => number;
 };
 
+/** A question to the database, when it was asked, and how many refusals there were by then. */
+type Asked = { readonly at: number; readonly before: number; readonly can: Promise<boolean> };
+
 /**
  * Whether the log takes entries, for those whose entry is in it already: what was permitted goes on only while the next
  * permission could be written down. A committed append says yes for five seconds, a refused one says no until an append
@@ -29,27 +32,54 @@ export const createAppendable = ({ obstacle, mayAppend, tryAppend, now }: Append
   let refusals = 0;
   let refused = false;
   let probing: Promise<void> | null = null;
+  let trial: Asked | null = null;
+  /** When the trial was begun that was the last to be taken; no refusal came since. */
+  let takenAt = Number.NEGATIVE_INFINITY;
 
   const deny = (): void => {
     refused = true;
     refusals += 1;
     deniedAt = now();
     knownAt = Number.NEGATIVE_INFINITY;
+    takenAt = Number.NEGATIVE_INFINITY;
+  };
+
+  /** One at a time: who asks while one is under way gets its answer. */
+  const tryOnce = (): Asked => {
+    trial ??= {
+      at: now(),
+      before: refusals,
+      can: tryAppend().finally(() => {
+        trial = null;
+      }),
+    };
+    return trial;
   };
 
   const cannot = (cause?: unknown): AppError =>
     logUnavailable('The access log cannot be written now.', cause);
 
   const probe = async (): Promise<void> => {
-    const [before, asked] = [refusals, now()];
-    const can = await (refused ? tryAppend() : mayAppend()).catch((error: unknown) => {
+    const asked = refused ? tryOnce() : { at: now(), before: refusals, can: mayAppend() };
+    const can = await asked.can.catch((error: unknown) => {
       deny();
       throw cannot(error);
     });
     if (!can) deny();
-    if (refusals !== before) throw cannot();
+    if (refusals !== asked.before) throw cannot();
     refused = false;
-    knownAt = asked;
+    knownAt = asked.at;
+  };
+
+  const refusesAll = async (): Promise<boolean> => {
+    if (refused && now() - deniedAt < RETRY_MS) return true;
+    if (now() - takenAt < RETRY_MS) return false;
+    const asked = tryOnce();
+    // Without an answer nobody knows that the event was at fault.
+    const can = await asked.can.catch(() => false);
+    if (can) takenAt = refusals === asked.before ? asked.at : takenAt;
+    else deny();
+    return !can;
   };
 
   return {
@@ -60,6 +90,11 @@ export const createAppendable = ({ obstacle, mayAppend, tryAppend, now }: Append
     },
     /** The database refused an append, or went away. */
     refused: deny,
+    /**
+     * The database refused a single event for what is in it: whether it would refuse any, by a trial that is believed for a
+     * second. If so, the log is shut as after `refused`. Never rejects.
+     */
+    refusesAll,
     /**
      * Resolves while entries can be written, to the best of what was known `believedMs` ago. Rejects with
      * `log_unavailable` or `log_halted`.

@@ -17,6 +17,8 @@ export type CommitRun = {
   readonly onTip: (tip: CompactRange) => void;
   /** Told when the database refused a batch that had nothing wrong with it. */
   readonly onRefused: () => void;
+  /** Asked when the database refused a single event for what is in it: whether it would refuse any event. */
+  readonly refusesAll: () => Promise<boolean>;
 };
 
 type Sent = {
@@ -75,7 +77,13 @@ const refuseExisting = async (run: CommitRun, pending: Pending): Promise<void> =
     pending.reject(new AppError('event_exists', 'The access log has an entry of this event already.'));
 };
 
-/** The batch was refused for something in it: alone, an event is refused; together, each half is tried by itself. */
+/** What the database refuses to one batch it refuses to the next: nobody waits for the same answer. */
+const refuseAll = ({ queue }: CommitRun, batch: readonly Pending[], error: unknown): void => {
+  const unavailable = logUnavailable('The access log cannot be written now.', error);
+  for (const pending of [...batch, ...queue.drain()]) pending.reject(unavailable);
+};
+
+/** The batch was refused for something in it: alone, an event is refused, or all are; together, each half is tried by itself. */
 const isolate = async (
   run: CommitRun,
   batch: readonly Pending[],
@@ -85,6 +93,8 @@ const isolate = async (
   const [only, ...rest] = batch;
   if (only !== undefined && rest.length === 0) {
     if (exists) return refuseExisting(run, only);
+    // A constraint that every entry breaks, such as one that somebody added, is no fault of the event.
+    if (await run.refusesAll()) return refuseAll(run, batch, error);
     only.reject(
       new AppError('internal', 'The access log cannot store this event.', { cause: causeOf(error) }),
     );
@@ -106,12 +116,9 @@ const settleByFailure = async (run: CommitRun, batch: readonly Pending[], error:
     case 'exists':
     case 'entry':
       return isolate(run, batch, failure === 'exists', error);
-    case 'unavailable': {
+    case 'unavailable':
       run.onRefused();
-      // What the database refuses to one batch it refuses to the next: nobody waits for the same answer.
-      const unavailable = logUnavailable('The access log cannot be written now.', error);
-      for (const pending of [...batch, ...run.queue.drain()]) pending.reject(unavailable);
-    }
+      refuseAll(run, batch, error);
   }
 };
 

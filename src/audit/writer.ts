@@ -22,7 +22,7 @@ export type AuditWriter = AuditReader & {
   /**
    * Resolves after COMMIT and after this process has recomputed the tree over its own leaves. Rejects with
    * `log_unavailable` (whether the entry is in the log may be unknown: `find` tells), `log_halted`, `event_exists`, or
-   * `internal` for an event that cannot be encoded or stored.
+   * `internal` for an event that cannot be encoded, or stored where another could be.
    */
   readonly append: (event: AuditEvent) => Promise<Receipt>;
   readonly state: () => AuditWriterState;
@@ -139,7 +139,8 @@ const openRun = async (machine: Machine, session: AppendConnection): Promise<Com
     options.onHead?.(headOf(tip));
   };
   const tip = before?.tip ?? (await adoptTip(session));
-  const run = { session, queue, tip, unsettled: [], onTip, onRefused: appendable.refused };
+  const { refused: onRefused, refusesAll } = appendable;
+  const run = { session, queue, tip, unsettled: [], onTip, onRefused, refusesAll };
   const missing = await settleCommitted(run, before?.unsettled ?? []);
   const unavailable = logUnavailable('The access log was lost twice while this entry was on its way.');
   for (const pending of missing) if (pending.retried) pending.reject(unavailable);

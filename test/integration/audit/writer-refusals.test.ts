@@ -110,6 +110,19 @@ describe('a database that will not store anything: refused as unavailable, recov
       'ALTER FUNCTION audit.gone RENAME TO append',
     ));
 
+  test('a constraint that every entry breaks (class 23)', () =>
+    refusesAndRecovers(
+      'ALTER TABLE audit.entry ADD CONSTRAINT nothing CHECK (false) NOT VALID',
+      'ALTER TABLE audit.entry DROP CONSTRAINT nothing',
+    ));
+
+  test('what entries are searched by is computed no more', async () => {
+    await superuser.query('ALTER TABLE audit.entry ALTER COLUMN facts DROP EXPRESSION');
+    const { codes } = await outcomesOf(Array.from({ length: 40 }, () => writer.append(freshEvent())));
+    expect(codes).toEqual(Array(40).fill('log_unavailable'));
+    await expect(writer.assertAppendable(0)).rejects.toMatchObject({ code: 'log_unavailable' });
+  });
+
   test('a session whose transactions would not see what others have committed', async () => {
     const before = await sizeNow();
     await superuser.query(`ALTER ROLE callvault SET default_transaction_isolation = 'repeatable read'`);

@@ -102,3 +102,37 @@ test('what keeps this process from appending is told first, and not asked about'
   expect(await verdict()).toBe('log_halted');
   expect(asked).toEqual([]);
 });
+
+test('an event refused for what is in it: one trial in a second tells whether any would be', async () => {
+  expect(await Promise.all([log.refusesAll(), log.refusesAll()])).toEqual([false, false]);
+  now += 999;
+  expect(await log.refusesAll()).toBe(false);
+  expect(asked).toEqual(['trial']);
+  now += 1;
+  trial = no;
+  expect(await log.refusesAll()).toBe(true);
+  expect(await verdict()).toBe('log_unavailable');
+  trial = yes;
+  now += 999;
+  expect(await log.refusesAll()).toBe(true);
+  expect(asked).toEqual(['trial', 'trial']);
+  // What is only believed puts no new trial off.
+  now += 1;
+  expect(await log.refusesAll()).toBe(false);
+  expect(asked).toEqual(['trial', 'trial', 'trial']);
+});
+
+test('a trial that went through is worth nothing after a refusal, nor one that failed after a commit', async () => {
+  expect(await log.refusesAll()).toBe(false);
+  log.refused();
+  expect(await log.refusesAll()).toBe(true);
+  log.committed();
+  expect(await log.refusesAll()).toBe(false);
+  expect(asked).toEqual(['trial', 'trial']);
+});
+
+test('a trial without an answer blames no event', async () => {
+  trial = () => Promise.reject(new Error('nobody there'));
+  expect(await log.refusesAll()).toBe(true);
+  expect(await verdict()).toBe('log_unavailable');
+});
