@@ -74,6 +74,8 @@ const mutants: readonly Mutant[] = [
     'size <= header.to) return;',
   ),
   mutant('export-verify.ts', 'if (header.size >= atLeast) return;', 'return;'),
+  mutant('export-verify.ts', 'if (entry >= size) return;', 'return;'),
+  mutant('export-verify.ts', 'if (entry >= size) return;', 'if (entry > size) return;'),
   mutant('export-verify.ts', 'if (state.end.entries !== state.entries)', 'if (false)'),
   mutant('export-verify.ts', 'if (state.end.end !== before)', 'if (false)'),
   mutant('export-verify.ts', "if (state.end === null || rest !== 'none') {", 'if (state.end === null) {'),
@@ -84,6 +86,12 @@ const mutants: readonly Mutant[] = [
   mutant('export-format.ts', '!Number.isSafeInteger(seq)', 'false'),
   mutant('line-splitter.ts', 'isUtf8(line) ? line.toString', 'true ? line.toString'),
   mutant('line-splitter.ts', 'tooLong = pending.length > MAX_LINE_BYTES;', ''),
+  // Exports: what several say of each other.
+  mutant('export-agreement.ts', ' && origin !== null && one.verdict.origin === origin', ''),
+  mutant('export-agreement.ts', 'verdict.ok && showing.given', 'showing.given'),
+  mutant('export-agreement.ts', 'given.count > verdict.bodies + verdict.pruned &&', 'true &&'),
+  mutant('export-agreement.ts', 'isOfRun(verdict, given) &&\n', 'true &&\n'),
+  mutant('export-agreement.ts', 'if (!isOfRun(verdict, given)) return false;', ''),
   // Trust, and checkpoints kept elsewhere.
   mutant('trust.ts', 'trust.keys.includes(key) && key.name === origin', 'trust.keys.includes(key)'),
   mutant('trust.ts', 'if (trust.keys.length > 0 && !own)', 'if (false)'),
@@ -116,6 +124,7 @@ const wanted = mutants.filter(
 
 const ROOT = join(import.meta.dirname, '..');
 const TESTS = [
+  'export-agreement',
   'export-verify',
   'export-verify-form',
   'export-verify-history',

@@ -2,7 +2,14 @@ import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { parseOrigin } from '../core/audit/checkpoint.ts';
 import { isReplaced } from '../core/audit/epochs.ts';
-import { createShowing, disagreement, isToldOf, type ShownFile } from '../core/audit/export-agreement.ts';
+import {
+  createShowing,
+  disagreement,
+  isToldOf,
+  largerTellings,
+  type ShownFile,
+  type Telling,
+} from '../core/audit/export-agreement.ts';
 import { MAX_LINE_BYTES, parseHeader } from '../core/audit/export-format.ts';
 import { headsOf } from '../core/audit/export-heads.ts';
 import {
@@ -65,8 +72,15 @@ const piecesOf = async function* (file: string): AsyncGenerator<Buffer> {
   }
 };
 
-/** `toldOf`: another of the files has the entry that says how much this one was given. */
-export type FileVerdict = ExportVerdict & { readonly file: string; readonly toldOf: boolean };
+/**
+ * `toldOf`: another of the files has the entry that says how much this one was given. `larger`: they have entries of other
+ * exports of the same run, with more bodies.
+ */
+export type FileVerdict = ExportVerdict & {
+  readonly file: string;
+  readonly toldOf: boolean;
+  readonly larger: readonly Telling[];
+};
 
 const against = (one: ShownFile, all: readonly ShownFile[]): FileVerdict => {
   const { file, verdict } = one;
@@ -78,6 +92,7 @@ const against = (one: ShownFile, all: readonly ShownFile[]): FileVerdict => {
     faultCount: verdict.faultCount + more.length,
     faults: [...verdict.faults, ...more],
     toldOf: isToldOf(one, all),
+    larger: largerTellings(one, all),
   };
 };
 

@@ -74,6 +74,8 @@ type Wanted = {
   readonly from?: number;
   readonly to?: number;
   readonly size?: number;
+  /** Place of the log's entry about it; as a vault writes it, the one behind the tree. */
+  readonly entry?: number;
   /** Size of the checkpoint and who signed it; none: no checkpoint. */
   readonly checkpoint?: { readonly size: number; readonly signers: readonly TestKey[] } | null;
   readonly withheld?: (seq: number) => boolean;
@@ -82,10 +84,10 @@ type Wanted = {
 
 const emptyFilter = { recording: null, actor: null, subjects: null, since: null, until: null };
 
-const commonOf = (log: MemoryLog, { size = log.leaves.length, checkpoint = null }: Wanted) => ({
+const commonOf = (log: MemoryLog, { size = log.leaves.length, checkpoint = null, entry = size }: Wanted) => ({
   origin: checkpoint === null ? null : ORIGIN,
   filter: emptyFilter,
-  entry: size,
+  entry,
   size,
   root: treeOf(log).root(size).toString('base64'),
   checkpoint: checkpoint && noteOf(log, checkpoint.size, checkpoint.signers),

@@ -164,6 +164,13 @@ const sayUncounted = ({ ok, toldOf, file, kind, entry, bodies }: FileVerdict): v
     );
 };
 
+const sayLarger = ({ file, bodies, larger }: FileVerdict): void => {
+  for (const told of larger)
+    say(
+      `${file} shows ${bodies} bodies. Entry ${told.entry} in ${told.file} tells of an export of the same entries, to the same readers, by which ${told.count} were given.`,
+    );
+};
+
 const verifyExports = async (files: readonly string[], options: VerifyOptions): Promise<number> => {
   const trust = trustOf(options);
   const kept = await keptIn(options.against, trust);
@@ -179,6 +186,7 @@ const verifyExports = async (files: readonly string[], options: VerifyOptions): 
   for (const verdict of verdicts) {
     sayLimits(verdict);
     sayUncounted(verdict);
+    sayLarger(verdict);
   }
   return codeOf(ok);
 };

@@ -50,7 +50,8 @@ const createPlaces = () => {
 type Places = ReturnType<typeof createPlaces>;
 
 /** What the log says was given: null for an entry that is about something else. */
-type Given = { readonly count: number; readonly first: number | null; readonly last: number | null } | null;
+type Extent = { readonly count: number; readonly first: number | null; readonly last: number | null };
+type Given = Extent | null;
 
 /** What one file shows, for the comparison with others. */
 export type Showing = {
@@ -61,6 +62,8 @@ export type Showing = {
   /** Bodies, by who reads them. */
   readonly shown: ReadonlyMap<string, Places>;
   readonly given: (entry: number) => Given | undefined;
+  /** Every entry of an export, by its place, with who reads that entry. */
+  readonly exports: ReadonlyMap<number, Extent & { readonly readers: string }>;
 };
 
 const givenIn = ({ action, outcome, detail }: AuditEvent): Given => {
@@ -72,19 +75,20 @@ const givenIn = ({ action, outcome, detail }: AuditEvent): Given => {
 export const createShowing = (): Showing => {
   const open = createPlaces();
   const shown = new Map<string, Places>();
-  const exports = new Map<number, Given>();
+  const exports = new Map<number, Extent & { readonly readers: string }>();
   const everything = createPlaces();
   return {
     open,
     shown,
+    exports,
     given: (entry) => exports.get(entry) ?? (everything.has(entry) ? null : undefined),
     meet: ({ seq, content }, event) => {
       if (content !== 'withheld') open.add(seq);
       if (event === null) return;
       everything.add(seq);
       const given = givenIn(event);
-      if (given !== null) exports.set(seq, given);
       const readers = readersOf(event);
+      if (given !== null) exports.set(seq, { ...given, readers });
       const places = shown.get(readers) ?? createPlaces();
       shown.set(readers, places);
       places.add(seq);
@@ -112,12 +116,17 @@ const takenOut = ({ verdict, showing }: ShownFile, others: readonly ShownFile[])
   return [];
 };
 
+const isOfRun = ({ from, to }: ExportVerdict, given: Extent): boolean => {
+  const [first, last] = from === to ? [null, null] : [from, (to ?? 0) - 1];
+  return given.first === first && given.last === last;
+};
+
 /** Whether as much was given as the file has. Bodies that were removed since it was counted are among those it lacks. */
-const isAll = ({ kind, from, to, entries, bodies, pruned }: ExportVerdict, given: Given): boolean => {
+const isAll = (verdict: ExportVerdict, given: Given): boolean => {
+  const { kind, entries, bodies, pruned } = verdict;
   if (given === null) return false;
   if (kind !== 'range') return given.count === entries;
-  const [first, last] = from === to ? [null, null] : [from, (to ?? 0) - 1];
-  if (given.first !== first || given.last !== last) return false;
+  if (!isOfRun(verdict, given)) return false;
   return given.count >= bodies && given.count <= bodies + pruned;
 };
 
@@ -140,13 +149,47 @@ const otherThanGiven = ({ verdict }: ShownFile, others: readonly ShownFile[]): r
   ];
 };
 
-/** What is wrong with this file by what the others show. Those of another log say nothing about it. */
-export const disagreement = (file: ShownFile, all: readonly ShownFile[]): readonly Fault[] => {
+/** Those of another log say nothing about this one. */
+const othersOf = (file: ShownFile, all: readonly ShownFile[]): readonly ShownFile[] => {
   const { origin } = file.verdict;
-  const others = all.filter((one) => one !== file && origin !== null && one.verdict.origin === origin);
+  return all.filter((one) => one !== file && origin !== null && one.verdict.origin === origin);
+};
+
+/** What is wrong with this file by what the others show. */
+export const disagreement = (file: ShownFile, all: readonly ShownFile[]): readonly Fault[] => {
+  const others = othersOf(file, all);
   return [...takenOut(file, others), ...otherThanGiven(file, others)];
 };
 
-/** Whether another file has the entry that tells how much of the log this one was given. */
-export const isToldOf = ({ verdict: { entry } }: ShownFile, all: readonly ShownFile[]): boolean =>
-  entry !== null && all.some(({ showing }) => showing.given(entry) !== undefined);
+/** Whether another file of this log, a sound one, has the entry that tells how much of the log this one was given. */
+export const isToldOf = (file: ShownFile, all: readonly ShownFile[]): boolean =>
+  othersOf(file, all).some(
+    ({ verdict, showing }) => verdict.ok && showing.given(file.verdict.entry ?? -1) !== undefined,
+  );
+
+/** An export of this file's run to its readers, told of in another file, that is not the one this file calls itself. */
+export type Telling = { readonly file: string; readonly entry: number; readonly count: number };
+
+/** Enough to look at. */
+const TELLINGS = 3;
+
+/**
+ * Exports of the same run, to the same readers, by which more bodies were given than this file shows. No finding: which of
+ * two exports a file once was cannot be told. Of one run as many are given every time, so none is named beside honest files.
+ */
+export const largerTellings = (file: ShownFile, all: readonly ShownFile[]): readonly Telling[] => {
+  const { verdict, showing } = file;
+  if (verdict.kind !== 'range') return [];
+  const readers = new Set([...showing.shown.keys()].filter((one) => one !== EVERYBODY));
+  const told = new Map<number, Telling>();
+  for (const other of othersOf(file, all))
+    for (const [entry, given] of other.showing.exports)
+      if (
+        entry !== verdict.entry &&
+        given.count > verdict.bodies + verdict.pruned &&
+        isOfRun(verdict, given) &&
+        (readers.size === 0 || readers.has(given.readers))
+      )
+        told.set(entry, { file: other.file, entry, count: given.count });
+  return [...told.values()].sort((a, b) => a.entry - b.entry).slice(0, TELLINGS);
+};

@@ -118,6 +118,16 @@ const checkSize = (header: ExportHeader, { atLeast = 0 }: ExportExpectations, ad
   );
 };
 
+/** The log is told of an export after its tree was taken: what tells of it lies behind every entry that the file can hold. */
+const checkEntry = ({ entry, size }: ExportHeader, add: Add): void => {
+  if (entry >= size) return;
+  add(
+    'export',
+    entry,
+    `The header names entry ${entry} as the one that tells of this export; it is of a log that had ${size} entries before that one was written.`,
+  );
+};
+
 type Compared = { readonly anchors: readonly Anchor[]; readonly uncompared: number };
 
 /** Known heads that the entries of this file can be compared with; those that its header tells of are compared at once. */
@@ -167,6 +177,7 @@ const begin = (state: State, line: string | null, expected: ExportExpectations, 
   const opened = openHeaderCheckpoint(header, expected.trust ?? trustNobody, add);
   if (opened !== null) checkBeginning(header, opened, add);
   checkSize(header, expected, add);
+  checkEntry(header, add);
   const compared = anchorsFor(header, opened, expected.anchors ?? [], add);
   state.header = header;
   state.opened = opened;

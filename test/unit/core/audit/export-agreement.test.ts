@@ -3,6 +3,7 @@ import {
   createShowing,
   disagreement,
   isToldOf,
+  largerTellings,
   type ShownFile,
 } from '../../../../src/core/audit/export-agreement.ts';
 import { createExportVerifier } from '../../../../src/core/audit/export-verify.ts';
@@ -62,7 +63,13 @@ const shown = (file: string, bytes: Buffer): ShownFile => {
   expect(verdict.faults).toEqual([]);
   return { file, verdict, showing };
 };
-type Wanted = { from?: number; to?: number; size?: number; withheld?: (seq: number) => boolean };
+type Wanted = {
+  from?: number;
+  to?: number;
+  size?: number;
+  entry?: number;
+  withheld?: (seq: number) => boolean;
+};
 const run = (file: string, { size = SIZE, ...wanted }: Wanted = {}): ShownFile =>
   shown(
     file,
@@ -157,6 +164,56 @@ describe('H-5 a body is taken out, and its commitment left: the file alone verif
     expect(found(run('none', { size: RUN - 1 }), later)[0]).toMatchObject([
       { index: RUN - 1, message: expect.stringContaining('is not about an export') },
     ]);
+  });
+});
+
+describe('H-5 a body is taken out, and the header names another entry than the one that tells of it', () => {
+  const forged = (entry: number) => run('forged', { size: RUN, to: TO, entry, withheld: without(10) });
+  const tail = run('tail', { from: RUN });
+
+  test('one that the log has not: nobody takes it for counted, and the export that it was is named', () => {
+    const file = forged(999_999);
+    expect(found(file, tail)).toEqual([[], []]);
+    expect(isToldOf(file, [file, tail])).toBe(false);
+    expect(largerTellings(file, [file, tail])).toEqual([{ file: 'tail', entry: RUN, count: oursIn(0, TO) }]);
+  });
+
+  test('one that another file has withheld, or that only another log or an unsound file shows', () => {
+    const file = forged(RUN);
+    const { origin: _, ...rest } = tail.verdict;
+    const elsewhere = { ...tail, verdict: { ...rest, origin: 'another' } };
+    const unsound = { ...tail, verdict: { ...tail.verdict, ok: false } };
+    const hidden = run('hidden', { from: RUN, withheld: (seq) => seq === RUN });
+    for (const other of [elsewhere, unsound, hidden]) expect(isToldOf(file, [file, other])).toBe(false);
+    expect(isToldOf(file, [file, tail])).toBe(true);
+    expect(largerTellings(forged(999_999), [file, elsewhere, hidden])).toEqual([]);
+  });
+
+  test('one about something else', () => {
+    expect(found(forged(RUN + 2), tail)[0]).toMatchObject([
+      { index: RUN + 2, message: expect.stringContaining('is not about an export') },
+    ]);
+  });
+
+  test('two honest exports of the same run are each told of, and neither is named beside the other', () => {
+    const again = run('again', { to: TO, entry: SIZE });
+    const files = [
+      first,
+      again,
+      later,
+      tail,
+      run('theirs', { to: TO, withheld: (seq) => !isFor('theirs', seq) }),
+    ];
+    expect(found(...files)).toEqual(files.map(() => []));
+    expect(files.map((file) => largerTellings(file, files))).toEqual(files.map(() => []));
+    expect(isToldOf(again, files)).toBe(false);
+  });
+
+  test('with no body left nobody knows whose it was: every larger one of its run is named', () => {
+    const bare = run('bare', { size: RUN, to: TO, entry: SIZE, withheld: () => true });
+    expect(largerTellings(bare, [bare, later])).toMatchObject([{ entry: RUN }]);
+    const shorter = run('shorter', { size: RUN, to: TO - 1, entry: SIZE, withheld: () => true });
+    expect(largerTellings(shorter, [shorter, later])).toEqual([]);
   });
 });
 

@@ -103,6 +103,36 @@ describe('a sound export', () => {
   });
 });
 
+describe('H-5 the entry that tells of an export lies behind the tree it is of', () => {
+  const blank70 = (line: ExportLine): ExportLine =>
+    line.seq === 70 ? { ...line, content: 'withheld' } : line;
+
+  test.each([0, 46, 70, 199, 200, SIZE - 1])('a header that names %i is forged', (entry) => {
+    for (const file of [
+      rangeFile(log, { to: 200, ...signed, entry, change: blank70 }),
+      rangeFile(log, { from: 200, ...signed, entry }),
+      fileOf(selectionLines(log, [7], { ...signed, entry })),
+    ])
+      expect(found(file, { trust })).toEqual({ ok: false, kind: 'export', index: entry });
+  });
+
+  test.each([SIZE, SIZE + 1, 999_999])('%i may be: others wrote at the same time', (entry) => {
+    expect(verdictOf(rangeFile(log, { to: 200, ...signed, entry }), { trust })).toMatchObject({
+      ok: true,
+      entry,
+    });
+  });
+
+  test.each(['', '"entry":null,', '"entry":-1,', '"entry":"300",', '"entry":300.5,', '"entry":1e3,'])(
+    'a header with %j instead is none',
+    (instead) => {
+      const [first = '', ...rest] = lines;
+      const file = fileOf([first.replace(`"entry":${SIZE},`, instead), ...rest]);
+      expect(found(file, { trust })).toEqual({ ok: false, kind: 'export', index: null });
+    },
+  );
+});
+
 describe('heads that are known', () => {
   test('are contained in a sound export; those beside its run are counted', () => {
     const anchors = [1, 100, 150, 200, SIZE, SIZE + 9].map((size) =>
