@@ -26,8 +26,8 @@ export type WitnessFollowers = {
   readonly close: () => Promise<void>;
 };
 
-/** `null`: all is well. `ahead`: it states that it has seen more than there is. */
-type Trouble = 'away' | 'refused' | 'ahead' | null;
+/** `null`: all is well. `stranger`: it does not know this log. `ahead`: it states that it has seen more than there is. */
+type Trouble = 'away' | 'stranger' | 'refused' | 'ahead' | null;
 
 type Follower = {
   readonly witness: WitnessAddress;
@@ -49,6 +49,10 @@ const TRIES = 3;
 
 const sayings = {
   away: ['warn', 'A witness of the access log cannot be reached; it is tried again'],
+  stranger: [
+    'warn',
+    'A witness does not know the access log yet: give it the line of "callvault log-key"; it is tried again',
+  ],
   refused: ['error', 'ALARM: a witness refuses the access log: it is not the one that the witness has seen'],
   ahead: ['error', 'ALARM: a witness states that it has seen more entries of the access log than there are'],
 } as const;
@@ -92,6 +96,18 @@ const askFromItsSize = async (
   }
 };
 
+/**
+ * C2SP tlog-witness: 404 for a log that it does not know, 403 for a key of it that it does not, as after an epoch was
+ * declared; 409 for another tree of the same size, 422 for one that does not continue what it has seen. Any other status
+ * says nothing about the log.
+ */
+const meanings: Readonly<Record<number, Trouble>> = {
+  403: 'stranger',
+  404: 'stranger',
+  409: 'refused',
+  422: 'refused',
+};
+
 /** What an answer without a cosignature means. A stated size is nobody's proof, so it halts nothing. */
 const troubleOf = async ({ rows }: WitnessFollowersDeps, { reply, oldSize }: Asked): Promise<Trouble> => {
   if (reply.kind === 'size') {
@@ -99,7 +115,7 @@ const troubleOf = async ({ rows }: WitnessFollowersDeps, { reply, oldSize }: Ask
     // The same size and not the same tree; or a newer one, which another process of this vault has shown it.
     return reply.size === oldSize ? 'refused' : null;
   }
-  return reply.kind === 'refused' ? 'refused' : 'away';
+  return (reply.kind === 'refused' && meanings[reply.status]) || 'away';
 };
 
 const show = async (deps: WitnessFollowersDeps, follower: Follower, kept: KeptNote, signal: AbortSignal) => {

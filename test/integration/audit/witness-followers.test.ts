@@ -131,6 +131,32 @@ describe('an honest witness', () => {
   });
 });
 
+test('a witness that is given the key of the log late: a warning once, no alarm, and all is made up for', async () => {
+  const other = formatNoteKey(noteKey('callvault.other', keyTypes.ed25519, Buffer.alloc(32, 7)));
+  const early = await startWitness(home, [other]);
+  const key = parseNoteKey(early.key)!;
+  const one = await openVault(key, early.url);
+  const rounds = async (done: () => boolean | Promise<boolean>): Promise<void> =>
+    until(async () => {
+      await append(1);
+      await one.round();
+      one.clock.at += 3_600_000;
+      return done();
+    });
+  try {
+    await rounds(() => one.said('does not know') === 1);
+    for (let i = 0; i < 3; i += 1) await rounds(() => true);
+  } finally {
+    await early.stop();
+  }
+  const late = await startWitness(home, [other, await logKey()], [], new URL(early.url).host);
+  closers.push(() => late.stop());
+  await rounds(async () => (await cosigned()).length > 0);
+  await until(() => one.said('cosigns the access log again') === 1);
+  expect(one.said('does not know')).toBe(1);
+  expect(one.said('ALARM')).toBe(0);
+});
+
 /** Of whom nobody has the private half. */
 const nobody = noteKey('witness.example/w1', keyTypes.cosignature, Buffer.alloc(32, 7));
 let server: Server;
@@ -175,9 +201,12 @@ const answers: [string, (response: ServerResponse) => void, string][] = [
     'cannot be reached',
   ],
   ['fails', (response) => response.writeHead(500).end(), 'cannot be reached'],
-  ['refuses', (response) => response.writeHead(422).end(), 'a witness refuses'],
+  ['refuses', (response) => response.writeHead(422).end(), 'ALARM: a witness refuses'],
+  ['does not know the log', (response) => response.writeHead(404).end(), 'does not know the access log yet'],
+  ['does not know the key', (response) => response.writeHead(403).end(), 'does not know the access log yet'],
+  ['is asked too often', (response) => response.writeHead(429).end(), 'cannot be reached'],
   ['states more than there is', sized('999999999999999\n'), 'seen more entries'],
-  ['states no size', sized('many\n'), 'a witness refuses'],
+  ['states no size', sized('many\n'), 'ALARM: a witness refuses'],
   ['states another size each time', (response) => sized(`${asked % 3}\n`)(response), ''],
 ];
 test.each(answers)(
@@ -191,7 +220,9 @@ test.each(answers)(
       return asked >= 3;
     });
     await one.close();
-    expect(one.said('ALARM') + one.said('cannot be reached')).toBe(saying === '' ? 0 : 1);
+    expect(one.said('ALARM') + one.said('cannot be reached') + one.said('does not know')).toBe(
+      saying === '' ? 0 : 1,
+    );
     expect(one.said(saying)).toBe(saying === '' ? 0 : 1);
     expect(await cosigned()).toEqual([]);
     expect(await readdir(join(home, 'checkpoints'))).toEqual(['0000000000000003']);
