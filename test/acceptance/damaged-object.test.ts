@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { appendFile, copyFile, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { type CareLineVault, newCall, startCareLine } from '../support/care-line.ts';
+import { until } from '../support/child.ts';
 import { jsonOf, type Reply } from '../support/http-client.ts';
 import { flipBit, type KeptRecording, keepRecording } from '../support/kept-recording.ts';
 import { expectProblem } from '../support/problems.ts';
@@ -42,9 +43,12 @@ const damagedEntries = async (recording: string): Promise<number> => {
 /** One line for the operator and one entry of the log: the answer says that he has been told. */
 const expectAlarm = async (recording: string): Promise<void> => {
   expect(await damagedEntries(recording)).toBe(1);
-  const lines = world.vault.output().split('\n');
-  const alarms = lines.filter((line) => line.includes('ALARM') && line.includes(recording));
-  expect(alarms).toHaveLength(1);
+  const alarms = (): readonly string[] => {
+    const lines = world.vault.output().split('\n');
+    return lines.filter((line) => line.includes('ALARM') && line.includes(recording));
+  };
+  await until(() => alarms().length > 0);
+  expect(alarms()).toHaveLength(1);
 };
 
 const sizeOf = async (path: string): Promise<number> => (await readFile(path)).length;

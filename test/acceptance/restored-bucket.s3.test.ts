@@ -6,6 +6,7 @@ import { GetObjectCommand, ListObjectVersionsCommand } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { type BucketView, createBucketView } from '../support/bucket-view.ts';
 import { type CareLineVault, startCareLine } from '../support/care-line.ts';
+import { until } from '../support/child.ts';
 import { cutLog } from '../support/cut-log.ts';
 import { createBucket, s3Settings, type TestBucket } from '../support/s3-bucket.ts';
 import { adminCreateOf, choosePassword } from '../support/scene.ts';
@@ -146,8 +147,8 @@ test('the verifier follows into the new room', async () => {
     expect.objectContaining({ ok: true, faults: [], epochs: [expect.objectContaining({ epoch: 2 })] }),
   ]);
   await start();
-  expect(world.vault.output()).toContain(
-    `access log: checkpoints in s3://${made.bucket}/checkpoints/epoch-2`,
+  await until(() =>
+    world.vault.output().includes(`access log: checkpoints in s3://${made.bucket}/checkpoints/epoch-2`),
   );
 });
 

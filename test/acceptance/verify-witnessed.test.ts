@@ -118,7 +118,7 @@ describe('H-5 they have seen another log', () => {
         code: 1,
         stdout: expect.stringContaining(`was seen by 0 of the witnesses, ${quorum} are asked for`),
       });
-    expect(world.vault.output()).toContain('ALARM: a witness');
+    await until(() => world.vault.output().includes('ALARM: a witness'));
   });
 
   test('what a witness remembers is a head that the fork does not contain: 1', async () => {

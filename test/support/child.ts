@@ -51,6 +51,19 @@ export const runChild = (
   };
 };
 
+/** What outlives a process and holds its pipes is waited for this long. */
+const LAST_WORDS_MS = 2_000;
+
+/**
+ * The exit code of a process, null for one that a signal has ended, once all that it said has been read: that it has ended is
+ * told earlier.
+ */
+export const endOf = (child: ChildProcess): Promise<number | null> =>
+  new Promise((resolve) => {
+    child.once('close', (code) => resolve(code));
+    child.once('exit', (code) => setTimeout(() => resolve(code), LAST_WORDS_MS).unref());
+  });
+
 /** Whether a process runs; one that has ended but was not collected yet does not. */
 export const isAlive = (pid: number): boolean => {
   try {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { endOf } from './child.ts';
 
 /** Black box: a running vault and its command line, as a stranger has them. Nothing of src is imported here. */
 const ROOT = join(import.meta.dirname, '../..');
@@ -52,14 +53,18 @@ export const bareEnvironment = (): NodeJS.ProcessEnv => ({
   ...(process.env.TMPDIR === undefined ? {} : { TMPDIR: process.env.TMPDIR }),
 });
 
-const waitForAddress = (child: ChildProcess, output: () => string): Promise<string> =>
+const waitForAddress = (
+  child: ChildProcess,
+  exited: Promise<number | null>,
+  output: () => string,
+): Promise<string> =>
   new Promise((resolve, reject) => {
     const look = (): void => {
       const url = /Callvault \S+ on (https?:\/\/\S+?)(,|\s|$)/.exec(output())?.[1];
       if (url !== undefined) resolve(url);
     };
     child.stdout?.on('data', look);
-    child.once('exit', (code) =>
+    void exited.then((code) =>
       reject(new Error(`the vault ended with ${code} before it listened:\n${output()}`)),
     );
   });
@@ -83,12 +88,12 @@ const startVault = async (
     stream?.setEncoding('utf8').on('data', (chunk: string) => {
       text += chunk;
     });
-  const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
+  const exited = endOf(child);
   // A test run that is broken off leaves no vault behind.
   const endWithUs = (): void => void child.kill('SIGTERM');
   process.once('exit', endWithUs);
   void exited.then(() => process.off('exit', endWithUs));
-  const url = await waitForAddress(child, () => text);
+  const url = await waitForAddress(child, exited, () => text);
   return {
     url,
     pid: child.pid as number,

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { endOf } from './child.ts';
 import { bareEnvironment } from './vault.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -46,7 +47,7 @@ export const startWitness = async (
       said += text;
       look();
     });
-    child.once('exit', (code) => reject(new Error(`the witness ended with ${code}: ${said}`)));
+    void endOf(child).then((code) => reject(new Error(`the witness ended with ${code}: ${said}`)));
   });
   return {
     url,
