@@ -5,12 +5,14 @@ import { logUnavailable } from './append-failure.ts';
 
 /**
  * Everything that PostgreSQL says of schema audit, which every role may read. Row security and rules show others than there
- * are; a trigger, or one that is switched off, lets pass what is refused; an index finds only what it holds. Not compared:
+ * are; a trigger, or one that is switched off, lets pass what is refused; an index finds only what it holds. PostgreSQL looks
+ * for triggers, indexes and checks of a table only where the table's own row says that it has some. Not compared:
  * partition_of and partition_start, for the walk over the log sees where its rows lie.
  */
 const CATALOGUE = `
 WITH own AS (
-  SELECT c.oid, c.relname::text AS relation, c.relkind, c.relpersistence, c.relrowsecurity OR c.relforcerowsecurity AS rows
+  SELECT c.oid, c.relname::text AS relation, c.relkind, c.relpersistence, c.relrowsecurity OR c.relforcerowsecurity AS rows,
+         c.relhastriggers, c.relhasindex, c.relchecks
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
    WHERE n.nspname = 'audit' AND c.relkind NOT IN ('i', 'I'))
 SELECT relation, what, is_ AS is FROM (
@@ -24,7 +26,7 @@ SELECT relation, what, is_ AS is FROM (
     FROM own JOIN pg_catalog.pg_attribute a ON attrelid = oid LEFT JOIN pg_catalog.pg_attrdef ON adrelid = attrelid AND adnum = attnum
    WHERE attnum > 0 AND NOT attisdropped GROUP BY 1, 2
   UNION ALL
-  SELECT relation, 'trigger ' || tgname, tgenabled::text ||
+  SELECT relation, 'trigger ' || tgname, CASE WHEN own.relhastriggers THEN tgenabled::text ELSE 'D' END ||
          regexp_replace(pg_get_triggerdef(t.oid), '^CREATE (?:CONSTRAINT )?TRIGGER \\S+( .*) ON \\S+ ', '\\1 ')
     FROM own JOIN pg_catalog.pg_trigger t ON tgrelid = own.oid
   UNION ALL
@@ -34,9 +36,18 @@ SELECT relation, what, is_ AS is FROM (
   UNION ALL
   SELECT relation, 'index ' || coalesce(p.relname, i.relname),
          concat_ws(' ', CASE WHEN indisunique THEN 'UNIQUE' END, substring(pg_get_indexdef(i.oid) FROM ' USING (.*)$'),
-                   CASE WHEN NOT (indisvalid AND indisready AND indislive) THEN 'INVALID' END)
+                   CASE WHEN NOT (indisvalid AND indisready AND indislive AND own.relhasindex) THEN 'INVALID' END)
     FROM own JOIN pg_catalog.pg_index ON indrelid = own.oid JOIN pg_catalog.pg_class i ON i.oid = indexrelid
     LEFT JOIN pg_catalog.pg_inherits ON inhrelid = i.oid LEFT JOIN pg_catalog.pg_class p ON p.oid = inhparent
+  UNION ALL
+  -- What may not be null stands with the columns.
+  SELECT relation, 'constraint ' || coalesce(p.conname, k.conname),
+         concat_ws(' ', pg_get_constraintdef(k.oid), CASE WHEN NOT k.convalidated THEN 'UNCHECKED' END,
+                   CASE WHEN k.contype = 'c' AND own.relchecks <> count(*) FILTER (WHERE k.contype = 'c') OVER (PARTITION BY own.oid)
+                        THEN 'IGNORED' END)
+    FROM own JOIN pg_catalog.pg_constraint k ON k.conrelid = own.oid
+    LEFT JOIN pg_catalog.pg_constraint p ON p.oid = k.conparentid
+   WHERE k.contype <> 'n'
   UNION ALL
   SELECT relation, 'child ' || inhrelid::regclass, '' FROM own JOIN pg_catalog.pg_inherits ON inhparent = own.oid
    WHERE inhrelid NOT IN (SELECT oid FROM own)

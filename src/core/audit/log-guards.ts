@@ -1,6 +1,6 @@
 /**
  * What the tables of the access log are, as the migrations make them, and how what a catalogue says differs from it. Pure.
- * Columns, indexes and functions are compared as PostgreSQL spells them; a test holds this list against a migrated database.
+ * Columns, constraints, indexes and functions are compared as PostgreSQL spells them; a test holds this list against a migrated database.
  */
 export type CatalogueRow = {
   /** The table, or partition, that it belongs to; null for what belongs to none. */
@@ -44,6 +44,10 @@ const tables: Readonly<Record<string, Definitions>> = {
     columns: 'seq bigint NOT NULL, commitment bytea NOT NULL, event_id uuid NOT NULL',
     'index leaf_event_id_key': 'UNIQUE btree (event_id)',
     'index leaf_pkey': 'UNIQUE btree (seq)',
+    'constraint leaf_commitment_check': 'CHECK ((octet_length(commitment) = 32))',
+    'constraint leaf_event_id_key': 'UNIQUE (event_id)',
+    'constraint leaf_pkey': 'PRIMARY KEY (seq)',
+    'constraint leaf_seq_check': 'CHECK ((seq >= 0))',
     ...triggers,
   },
   entry: {
@@ -60,23 +64,40 @@ const tables: Readonly<Record<string, Definitions>> = {
     'index entry_outcome': `btree (((facts).outcome), ((facts).organisation), ((facts).at), seq, ((facts).unit), ((facts).actor)) WHERE ((facts).outcome <> 'success'::text)`,
     'index entry_purpose': `btree (((facts).purpose), ((facts).organisation), ((facts).at), seq) WHERE ((facts).purpose <> 'care'::text)`,
     'index entry_installation': `btree (((facts).at), seq) WHERE (((facts).organisation IS NULL) OR ((facts).action = ANY (${ofInstallation})))`,
+    'constraint entry_is_whole':
+      'CHECK (((octet_length(salt) = 32) AND (octet_length(body) <= 65536) AND (num_nulls((facts).event_id, (facts).at, (facts).action, (facts).outcome) = 0)))',
+    'constraint entry_pkey': 'PRIMARY KEY (seq)',
+    'constraint entry_seq_check': 'CHECK ((seq >= 0))',
     ...triggers,
   },
   batch: {
     columns:
       'first_seq bigint NOT NULL, size bigint NOT NULL, root bytea NOT NULL, range bytea NOT NULL, writer text NOT NULL, at timestamp with time zone NOT NULL clock_timestamp()',
     'index batch_pkey': 'UNIQUE btree (first_seq)',
+    'constraint batch_check': 'CHECK ((size > first_seq))',
+    'constraint batch_check1': 'CHECK ((octet_length(range) = (32 * bit_count((size)::bit(64)))))',
+    'constraint batch_first_seq_check': 'CHECK ((first_seq >= 0))',
+    'constraint batch_pkey': 'PRIMARY KEY (first_seq)',
+    'constraint batch_root_check': 'CHECK ((octet_length(root) = 32))',
+    'constraint batch_writer_check': `CHECK ((writer ~ '^[a-z0-9._-]{1,64}$'::text))`,
     ...triggers,
   },
   node: {
     columns: 'level smallint NOT NULL, index bigint NOT NULL, hash bytea NOT NULL',
     'index node_pkey': 'UNIQUE btree (level, index)',
+    'constraint node_hash_check': 'CHECK ((octet_length(hash) = 32))',
+    'constraint node_index_check': 'CHECK ((index >= 0))',
+    'constraint node_level_check': 'CHECK ((level = ANY (ARRAY[8, 16, 24])))',
+    'constraint node_pkey': 'PRIMARY KEY (level, index)',
     ...triggers,
   },
   checkpoint: {
     columns:
       'size bigint NOT NULL, note text NOT NULL, at timestamp with time zone NOT NULL clock_timestamp()',
     'index checkpoint_pkey': 'UNIQUE btree (size)',
+    'constraint checkpoint_check': `CHECK (((octet_length(note) <= 65536) AND (split_part(note, '\n'::text, 2) = (size)::text)))`,
+    'constraint checkpoint_pkey': 'PRIMARY KEY (size)',
+    'constraint checkpoint_size_check': 'CHECK ((size > 0))',
     ...triggers,
   },
   cosignature: {
@@ -84,6 +105,10 @@ const tables: Readonly<Record<string, Definitions>> = {
       'size bigint NOT NULL, witness text NOT NULL, line text NOT NULL, at timestamp with time zone NOT NULL clock_timestamp()',
     'index cosignature_pkey': 'UNIQUE btree (size, witness)',
     'index cosignature_witness': 'btree (witness, size)',
+    'constraint cosignature_line_check': String.raw`CHECK (((octet_length(line) <= 4096) AND (line ~ '^— [^\n]*\n$'::text)))`,
+    'constraint cosignature_pkey': 'PRIMARY KEY (size, witness)',
+    'constraint cosignature_size_check': 'CHECK ((size > 0))',
+    'constraint cosignature_witness_check': String.raw`CHECK ((witness ~ '^[^[:space:]+]{1,255}\+[0-9a-f]{8}$'::text))`,
     ...triggers,
   },
 };

@@ -91,6 +91,10 @@ test('an index that is being built anew, which PostgreSQL does not use yet, is n
 
 const invalid = `UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'audit.leaf_event_id_key'::regclass`;
 
+const inCatalogue = (table: string, change: string): readonly string[] => [
+  `UPDATE pg_class SET ${change} WHERE oid = 'audit.${table}'::regclass`,
+];
+
 const attacks: readonly [what: string, statements: readonly string[], found: RegExp][] = [
   [
     'a policy on the parent of all bodies',
@@ -134,6 +138,68 @@ const attacks: readonly [what: string, statements: readonly string[], found: Reg
     'a guard that sleeps in replication mode',
     ['ALTER TABLE audit.leaf ENABLE TRIGGER refuse_change'],
     /Trigger refuse_change of audit\.leaf does not always fire/,
+  ],
+  ...['leaf', 'entry', 'entry_000000', 'batch_000000', 'checkpoint'].map(
+    (table): [string, readonly string[], RegExp] => [
+      `${table} made to look as if it had no guards`,
+      inCatalogue(table, 'relhastriggers = false'),
+      new RegExp(`Trigger refuse_change of audit\\.${table} does not always fire`),
+    ],
+  ),
+  ...['relrowsecurity', 'relforcerowsecurity'].map((column): [string, readonly string[], RegExp] => [
+    `${column} set in the catalogue itself`,
+    inCatalogue('entry_000000', `${column} = true`),
+    /Row security of audit\.entry_000000 does not belong there/,
+  ]),
+  [
+    'node made to look as if it had no indexes',
+    inCatalogue('node', 'relhasindex = false'),
+    /Index node_pkey of audit\.node is another/,
+  ],
+  [
+    'node made to look as if it had no checks',
+    inCatalogue('node', 'relchecks = 0'),
+    /Constraint node_level_check of audit\.node is another/,
+  ],
+  ...['entry.entry_is_whole', 'batch.batch_check', 'leaf.leaf_seq_check', 'node.node_level_check'].map(
+    (one): [string, readonly string[], RegExp] => {
+      const [table = '', name = ''] = one.split('.');
+      const partition = ['entry', 'batch'].includes(table) ? `_000000` : '';
+      return [
+        `the check ${name} removed`,
+        [`ALTER TABLE audit.${table} DROP CONSTRAINT ${name}`],
+        new RegExp(`Constraint ${name} of audit\\.${table}${partition} is missing`),
+      ];
+    },
+  ),
+  [
+    'a check removed from one partition in the catalogue itself',
+    [
+      `DELETE FROM pg_constraint WHERE conname = 'entry_is_whole' AND conrelid = 'audit.entry_000000'::regclass`,
+      ...inCatalogue('entry_000000', 'relchecks = relchecks - 1'),
+    ],
+    /Constraint entry_is_whole of audit\.entry_000000 is missing/,
+  ],
+  [
+    'a check of the same name that lets everything pass',
+    [
+      'ALTER TABLE audit.checkpoint DROP CONSTRAINT checkpoint_check',
+      'ALTER TABLE audit.checkpoint ADD CONSTRAINT checkpoint_check CHECK (size > 0)',
+    ],
+    /Constraint checkpoint_check of audit\.checkpoint is another/,
+  ],
+  [
+    'a check that the rows there were never held to',
+    [
+      'ALTER TABLE audit.cosignature DROP CONSTRAINT cosignature_size_check',
+      'ALTER TABLE audit.cosignature ADD CONSTRAINT cosignature_size_check CHECK (size > 0) NOT VALID',
+    ],
+    /Constraint cosignature_size_check of audit\.cosignature is another/,
+  ],
+  [
+    'a check of somebody’s own, which stops the log',
+    ['ALTER TABLE audit.leaf ADD CONSTRAINT mine CHECK (seq < 1000)'],
+    /Constraint mine of audit\.leaf does not belong there/,
   ],
   [
     'a guard removed',
