@@ -383,3 +383,16 @@ test('a careful superuser, who leaves every guard as it was, is found by the row
     await guardsOn(copy.superuser);
     expect((await verdictAs(copy)).faults).toMatchObject([{ kind: 'body', index: 7 }]);
   }));
+
+test('when the database appended, and by which process, is not under the tree (docs/audit-log.md, 6)', () =>
+  withCopy(async (copy) => {
+    const before = await verdictAs(copy);
+    await guardsOff(copy.superuser);
+    const { rowCount } = await copy.superuser.query(
+      `UPDATE audit.batch SET at = at - interval '9 years', writer = 'somebody'`,
+    );
+    await guardsOn(copy.superuser);
+    expect(rowCount).toBeGreaterThan(0);
+    expect(await verdictAs(copy)).toEqual(before);
+    expect(before.ok).toBe(true);
+  }));
