@@ -42,6 +42,8 @@ export type Resources = {
   readonly log: AuditReader;
   readonly jwtKeys: JwtKeys;
   readonly checkpoints: Checkpoints;
+  /** What the role of the database can do too much, where that is told ({@link Founding}); null when nothing is. */
+  readonly excess: string | null;
   readonly installationId: string;
   readonly upkeep: LogUpkeep;
   readonly verifyLog: LogUpkeep['verify'];
@@ -70,8 +72,11 @@ export type Resources = {
   close(): Promise<void>;
 };
 
-/** Whether a new vault may be made where there is none. */
-export type Founding = { readonly mayFound: boolean };
+/**
+ * Whether a new vault may be made where there is none; and whether a command wants to be told of a role that can do too much
+ * (`told`), or is refused it as the vault is.
+ */
+export type Founding = { readonly mayFound: boolean; readonly excess?: 'refused' | 'told' };
 
 /** What services use of storage besides what is opened here: how things are named, and a file of somebody's own. */
 const storageNames = { objectKeyOf, envelopeKeyOf, partKeyOf, bundleKeyOf, bundleKeyParts, writeBundleFile };
@@ -126,12 +131,12 @@ const openAll = async (
   config: Config,
   purpose: Purpose,
   logger: Logger,
-  { closers, mayFound }: Founding & { readonly closers: Closers },
+  { closers, mayFound, excess = 'refused' }: Founding & { readonly closers: Closers },
 ): Promise<Resources> => {
   if (!mayFound) await assertFounded(config);
   await assertPlaces(config, purpose);
   const postgres = await openPostgres(config, purpose, logger, closers);
-  const { database, guards } = await openGuarded(postgres.settings, purpose, closers);
+  const { database, guards } = await openGuarded(postgres.settings, purpose, closers, excess);
   const installation = createInstallationTable(database.prisma);
   const known = await installation.find();
   const { folder: keyFolder, keys, keyRing, fields, jwtKeys } = await openKeys(config, known);
@@ -153,7 +158,6 @@ const openAll = async (
   const tables = tablesOf(database);
   const passwords = await createPasswords();
   const upkeep = createLogUpkeep({ ...shared, ...tables, audit, log, checkpoints, passwords, now });
-  const { nightly, verify: verifyLog } = upkeep;
   const bundleAge = bundleAgeOf(config, purpose, objects, tables);
   const judged = { audit, log, database, objects, keyRing, upkeep, bundleAge, logger };
   const readiness = readinessOf(config, judged);
@@ -182,13 +186,14 @@ const openAll = async (
     log,
     jwtKeys,
     checkpoints,
+    excess: database.excess,
     installationId,
     upkeep,
-    verifyLog,
+    verifyLog: upkeep.verify,
     opened: foundIn(config, postgres, keyFolder, known),
     anybody: () => tables.users.any(),
     lost: lossOf(postgres),
-    examine: createExamineVault({ readiness, checkpoints, guards, nightly, room: roomOf(config) }),
+    examine: createExamineVault({ ...upkeep, readiness, checkpoints, guards, room: roomOf(config) }),
     bundleAge,
     socketDir: postgres.socketDir,
     announce: postgres.announce,
@@ -209,11 +214,11 @@ export const openResources = async (
   config: Config,
   purpose: Purpose,
   logger: Logger,
-  { mayFound }: Founding = { mayFound: true },
+  founding: Founding = { mayFound: true },
 ): Promise<Resources> => {
   const closers = createClosers();
   try {
-    return await openAll(config, purpose, logger, { closers, mayFound });
+    return await openAll(config, purpose, logger, { closers, ...founding });
   } catch (error) {
     await closers.closeAll();
     throw await fullDiskFault(error, foldersOf(config));

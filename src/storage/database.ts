@@ -3,7 +3,7 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { AppError } from '../core/errors.ts';
 import type { PostgresSettings } from '../core/postgres-settings.ts';
-import { assertLeastPrivilege } from './least-privilege.ts';
+import { excessOfRole } from './least-privilege.ts';
 import { migrationState, readMigrations } from './migrate.ts';
 import { PrismaClient } from './prisma/client.ts';
 
@@ -17,6 +17,8 @@ export type Database = {
    * cost more than carrying them out, and a third of what a piece of sound costs in all.
    */
   readonly keyed: pg.Pool;
+  /** What the role can do too much, in a sentence; null unless {@link DatabaseOptions.excess} is `told`, and there is some. */
+  readonly excess: string | null;
   /** Throws `database_unavailable` when the database does not answer within seconds. */
   check(): Promise<void>;
   close(): Promise<void>;
@@ -25,6 +27,8 @@ export type Database = {
 export type DatabaseOptions = {
   /** Connections at most; the log writer has one of its own beside them. */
   readonly connections?: number;
+  /** What becomes of a role that can do too much: `refused` unless told otherwise. */
+  readonly excess?: 'refused' | 'told';
 };
 
 const CONNECTIONS = 16;
@@ -78,35 +82,37 @@ const statementNames = (): ((query: { readonly sql: string }) => string) => {
   };
 };
 
-/** Throws unless the role is fit to serve and the database is of this release. */
-const inspect = async (settings: PostgresSettings): Promise<void> => {
+/** What the role can do too much to serve with, or null. Throws for what else is unfit, and unless the database is of this release. */
+const inspect = async (settings: PostgresSettings): Promise<AppError | null> => {
   const client = new pg.Client({ ...settings, ...LIMITS, application_name: 'callvault start' });
   client.on('error', () => undefined);
   await client.connect().catch((cause: unknown) => {
     throw unavailable(settings, cause);
   });
   try {
-    await assertLeastPrivilege(client);
+    const excess = await excessOfRole(client);
     const { pending, interrupted } = await migrationState(client, await readMigrations());
     if (pending.length + interrupted.length > 0)
       throw new AppError(
         'database_unavailable',
         `The database lacks ${pending.length} of this release's migrations: run "callvault migrate".`,
       );
+    return excess;
   } finally {
     await client.end();
   }
 };
 
 /**
- * Opens the database as the application role. Refuses with `config_invalid` a role that can do too much, and with
+ * Opens the database as the application role. Refuses with `config_invalid` a role that can do too much, unless that is to be told, and with
  * `database_unavailable` a server that does not answer or a schema that is not this release's.
  */
 export const openDatabase = async (
   settings: PostgresSettings,
-  { connections = CONNECTIONS }: DatabaseOptions = {},
+  { connections = CONNECTIONS, excess: manner = 'refused' }: DatabaseOptions = {},
 ): Promise<Database> => {
-  await inspect(settings);
+  const excess = await inspect(settings);
+  if (excess !== null && manner === 'refused') throw excess;
   const pool = new pg.Pool({ ...settings, ...LIMITS, max: connections, application_name: 'callvault' });
   // An idle connection that breaks is replaced at the next query, which then tells; without a listener it would end the process.
   pool.on('error', () => undefined);
@@ -125,6 +131,7 @@ export const openDatabase = async (
     prisma,
     pool,
     keyed,
+    excess: excess?.message ?? null,
     async check() {
       await pool.query('SELECT 1').catch((cause: unknown) => {
         throw unavailable(settings, cause);

@@ -9,7 +9,8 @@ import { createInstallationTable } from './installation-table.ts';
 type Where = { readonly dataDir: string; readonly database: PostgresSettings | null };
 
 const hasInstallation = async (settings: PostgresSettings): Promise<boolean> => {
-  const database = await openDatabase(settings, { connections: 1 });
+  // Whether the role can do too much is asked where the vault is opened.
+  const database = await openDatabase(settings, { connections: 1, excess: 'told' });
   try {
     return (await createInstallationTable(database.prisma).find()) !== null;
   } finally {

@@ -145,14 +145,14 @@ const ask = async (client: Pick<pg.Client, 'query'>, kind: RoleKind): Promise<re
 };
 
 /**
- * Throws `config_invalid`, naming everything that is wrong, unless the connected role is fit for its work: PostgreSQL 16 or
- * newer, a member of the group role of its kind, and unable, also through memberships, to own, create or rewrite what
- * the access log stands on. Run on the connection settings that the process will work with.
+ * What the connected role can do too much for its work, also through memberships, as a `config_invalid` that names it all;
+ * null when it is unable to own, create or rewrite what the access log stands on. Throws `config_invalid` for a server older
+ * than PostgreSQL 16, and for a role that is not a member of the group role of its kind.
  */
-export const assertLeastPrivilege = async (
+export const excessOfRole = async (
   client: Pick<pg.Client, 'query'>,
   kind: RoleKind = 'app',
-): Promise<void> => {
+): Promise<AppError | null> => {
   const { rows } = await client.query<{
     version: number;
     shown: string;
@@ -176,15 +176,27 @@ export const assertLeastPrivilege = async (
       'config_invalid',
       `The role ${role} is not a member of ${group}: run "callvault migrate".`,
     );
-  if (faults.length > 0)
-    throw new AppError(
-      'config_invalid',
-      `The role ${role} can do too much ${kind === 'app' ? 'to serve with' : 'for removing what is old'}: ${faults.join('; ')}. Use a role made by "callvault migrate".`,
-      {
-        faults: faults.map((fault) => ({
-          where: kind === 'app' ? 'DATABASE_URL' : 'RETENTION_DATABASE_URL',
-          fault,
-        })),
-      },
-    );
+  if (faults.length === 0) return null;
+  return new AppError(
+    'config_invalid',
+    `The role ${role} can do too much ${kind === 'app' ? 'to serve with' : 'for removing what is old'}: ${faults.join('; ')}. Use a role made by "callvault migrate".`,
+    {
+      faults: faults.map((fault) => ({
+        where: kind === 'app' ? 'DATABASE_URL' : 'RETENTION_DATABASE_URL',
+        fault,
+      })),
+    },
+  );
+};
+
+/**
+ * Throws `config_invalid`, naming everything that is wrong, unless the connected role is fit for its work. Run on the
+ * connection settings that the process will work with.
+ */
+export const assertLeastPrivilege = async (
+  client: Pick<pg.Client, 'query'>,
+  kind: RoleKind = 'app',
+): Promise<void> => {
+  const excess = await excessOfRole(client, kind);
+  if (excess !== null) throw excess;
 };

@@ -81,6 +81,12 @@ const withOwn = <V extends Findings>(verdict: V, disagreement: AppError | null):
   return withKept(verdict, { ...nothingKept, faultCount: 1, faults: [own] });
 };
 
+/** Whoever has, or had, this role could have changed what the rest of the verdict stands on. */
+const excessOf = (excess: string | null): KeptNotes =>
+  excess === null
+    ? nothingKept
+    : { ...nothingKept, faultCount: 1, faults: [{ index: null, kind: 'guard', message: excess }] };
+
 const sayDisagreement = ({ faults }: Findings): void =>
   say(
     `The log does not agree with ${faults.every(({ kind }) => kind === 'anchor') ? 'a head that is known' : 'itself'}. Keep this database as it is and call your security officer.`,
@@ -102,33 +108,36 @@ const wordOf = (ok: boolean, isWhole: boolean): string => {
 };
 
 const verifyDatabase = (options: VerifyOptions): Promise<number> =>
-  withResources(async ({ verifyLog, services, checkpoints }) => {
-    const own = checkpoints.logKeys.map(parseNoteKey).filter((key) => key !== null);
-    const trust = trustOf(options.key.length === 0 ? { ...options, key: own } : options);
-    if (options.against !== undefined && options.key.length === 0)
-      say(
-        'Without --key the key that this installation has now is trusted; whoever could replace it could sign.',
-      );
-    const kept = await keptIn(options.against, trust);
-    const onProgress = progress();
-    const anchors = [...options.head, ...kept.anchors];
-    const walked = await verifyLog({ anchors, ...(onProgress && { onProgress }) });
-    const findings = withOwn(walked, checkpoints.disagreement);
-    const verdict = withKept(findings, kept);
-    const entry = await entered(services, verdict);
-    const { notCompared } = checkpoints;
-    const isWhole = notCompared.length === 0;
-    if (options.json)
-      printData(JSON.stringify({ ...verdict, ok: verdict.ok && isWhole, notCompared, entry }));
-    else {
-      printData(`${wordOf(verdict.ok, isWhole)}\t${verdict.size} entries\troot ${verdict.root}`);
-      printFaults(verdict.faults);
-    }
-    sayHistory(verdict);
-    if (kept.faultCount > 0) sayKept(options.against);
-    if (findings.faultCount > 0) sayDisagreement(findings);
-    return codeOf(verdict.ok, isWhole);
-  });
+  withResources(
+    async ({ verifyLog, services, checkpoints, excess }) => {
+      const own = checkpoints.logKeys.map(parseNoteKey).filter((key) => key !== null);
+      const trust = trustOf(options.key.length === 0 ? { ...options, key: own } : options);
+      if (options.against !== undefined && options.key.length === 0)
+        say(
+          'Without --key the key that this installation has now is trusted; whoever could replace it could sign.',
+        );
+      const kept = await keptIn(options.against, trust);
+      const onProgress = progress();
+      const anchors = [...options.head, ...kept.anchors];
+      const walked = await verifyLog({ anchors, ...(onProgress && { onProgress }) });
+      const findings = withOwn(walked, checkpoints.disagreement);
+      const verdict = withKept(withKept(findings, kept), excessOf(excess));
+      const entry = await entered(services, verdict);
+      const { notCompared } = checkpoints;
+      const isWhole = notCompared.length === 0;
+      if (options.json)
+        printData(JSON.stringify({ ...verdict, ok: verdict.ok && isWhole, notCompared, entry }));
+      else {
+        printData(`${wordOf(verdict.ok, isWhole)}\t${verdict.size} entries\troot ${verdict.root}`);
+        printFaults(verdict.faults);
+      }
+      sayHistory(verdict);
+      if (kept.faultCount > 0) sayKept(options.against);
+      if (findings.faultCount > 0) sayDisagreement(findings);
+      return codeOf(verdict.ok, isWhole);
+    },
+    { mayFound: false, excess: 'told' },
+  );
 
 const signedBy = ({ checkpointSize, signed, witnesses }: ExportVerdict): string => {
   if (checkpointSize === 0) return 'no checkpoint';

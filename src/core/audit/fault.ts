@@ -6,7 +6,7 @@
  * signed it. `export`: a file is not, or not all of, what the vault wrote. `early_prune`: bodies were removed before the legal
  * period was out. `backdated`: an entry says that it is older than a checkpoint that was seen without it. `unreadable`: the
  * database cannot read rows of its own. `guard`: what guards the log in the database, or what it is searched by, is not what
- * the migrations made.
+ * the migrations made, or the role that serves can change it.
  */
 export const faultKinds = [
   'leaf',
