@@ -140,9 +140,12 @@ test('H-5 a body taken out of a file, and its last line computed anew: the later
   const lines = honest.split('\n').slice(0, -2);
   const place = lines.findIndex((line) => line.includes('"action":"playback.opened"'));
   const hidden = lines.with(place, `${lines[place]!.slice(0, lines[place]!.indexOf(',"salt"'))}}`);
-  const start = `${hidden.join('\n')}\n`;
-  const end = createHash('sha256').update(start).digest('hex');
-  const cut = await save('hidden.ndjson', `${start}${JSON.stringify({ end, entries: lines.length - 1 })}\n`);
+  const ended = (text: readonly string[]): string => {
+    const start = `${text.join('\n')}\n`;
+    const end = createHash('sha256').update(start).digest('hex');
+    return `${start}${JSON.stringify({ end, entries: text.length - 1 })}\n`;
+  };
+  const cut = await save('hidden.ndjson', ended(hidden));
   // Alone it agrees with itself, and is told to be uncounted.
   const alone = await stranger([cut, '--key', logKey]);
   expect([alone.code, alone.stderr]).toEqual([
@@ -161,6 +164,17 @@ test('H-5 a body taken out of a file, and its last line computed anew: the later
     new RegExp(`^NOT OK\\t.*\\n${entry}\\texport\\tThe file shows \\d+ bodies; entry ${entry}`),
   );
   expect(counted.code).toBe(1);
+  // Under the name of another entry: one of its own tree is a finding, any other is not taken for its own.
+  const named = (other: number): string =>
+    ended(hidden.with(0, hidden[0]!.replace(`"entry":${entry},`, `"entry":${other},`)));
+  const within = await stranger([await save('within.ndjson', named(place - 1)), later, '--key', logKey]);
+  expect([within.code, within.stdout]).toEqual([
+    1,
+    expect.stringContaining(`\n${place - 1}\texport\tThe header names entry ${place - 1} `),
+  ]);
+  const beyond = await stranger([await save('beyond.ndjson', named(999_999)), later, '--key', logKey]);
+  expect([beyond.code, beyond.stderr]).toEqual([0, expect.stringContaining('is the count of entry 999999,')]);
+  expect(beyond.stderr).toMatch(new RegExp(`Entry ${entry} in \\S+ tells of an export of the same entries`));
   expect(await stranger([join(elsewhere, 'honest.ndjson'), later, '--key', logKey])).toMatchObject({
     code: 0,
   });
