@@ -9,7 +9,7 @@ import { logKey } from './commands/log-key.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { openKey } from './commands/open-key.ts';
 import { parseDay, pruneLog } from './commands/prune-log.ts';
-import { collectApprover, restore } from './commands/restore.ts';
+import { collectApprover, parseReason, restore } from './commands/restore.ts';
 import { verify } from './commands/verify.ts';
 import { collectLog, parseListen, witness } from './commands/witness.ts';
 import { run, runProgram } from './run-program.ts';
@@ -127,7 +127,7 @@ program
     '--declare',
     'say in the log what was lost; the data itself is restored before, by your own means',
   )
-  .requiredOption('--reason <text>', 'a sentence for whoever reads the log')
+  .requiredOption('--reason <text>', 'a sentence for whoever reads the log', parseReason)
   .requiredOption('--approver <email>', 'how one of the two signs in; given twice', collectApprover, [])
   .option('--json', 'one line of JSON')
   .action(run(restore));

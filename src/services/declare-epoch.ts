@@ -62,8 +62,11 @@ const approvedBy = async (
   return known;
 };
 
+/** Whether it says why to whoever reads the log. */
+export const isReason = (text: string): boolean => text.trim().length >= 10 && text.length <= 500;
+
 const assertReason = (reason: string): void => {
-  if (reason.trim().length < 10 || reason.length > 500)
+  if (!isReason(reason))
     throw new AppError('invalid_request', 'Give the reason in a sentence of 10 to 500 characters.');
 };
 

@@ -91,6 +91,19 @@ test('an old database does not start, and what is missing is said', async () => 
   expect(verdictOf({ stdout })).toMatchObject({ ok: false, epochs: [] });
 });
 
+test('a reason that is no sentence is a usage error, before anybody is asked for a password', async () => {
+  const said = await world.folder.cliTold(
+    '',
+    'restore',
+    '--declare',
+    '--reason',
+    'disk',
+    '--approver',
+    'a@b.se',
+  );
+  expect(said).toMatchObject({ code: 2, stderr: expect.stringMatching(/sentence of 10 to 500 characters/) });
+});
+
 test('nobody declares it alone, for another, or with a wrong password', async () => {
   const { compliance, nurse } = world.line;
   const cases: [string, string, ...string[]][] = [

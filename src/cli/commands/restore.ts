@@ -1,3 +1,5 @@
+import { InvalidArgumentError } from 'commander';
+import { isReason } from '../../services/declare-epoch.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printData, say } from '../print.ts';
 import { readSecrets } from '../read-secrets.ts';
@@ -8,6 +10,13 @@ export const collectApprover = (email: string, known: readonly string[]): readon
   ...known,
   email,
 ];
+
+/** `--reason`. */
+export const parseReason = (text: string): string => {
+  if (!isReason(text))
+    throw new InvalidArgumentError('Give the reason in a sentence of 10 to 500 characters.');
+  return text;
+};
 
 /** Opens a new epoch of the access log; two people prove who they are. */
 export const restore = async ({

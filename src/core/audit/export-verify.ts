@@ -14,7 +14,7 @@ import {
   type ExportWalk,
   type OnEntry,
 } from './export-walk.ts';
-import { createFaultList, type Fault, type FaultKind } from './fault.ts';
+import { createFaultList, type Fault, type FaultKind, joinFaults } from './fault.ts';
 import { createLineSplitter } from './line-splitter.ts';
 import { isConsistent } from './proof.ts';
 import { openSigned, type SignedCheckpoint, type Trust, trustNobody } from './trust.ts';
@@ -224,10 +224,6 @@ const checkEnd = (state: State, { before, rest }: Rest, add: Add): void => {
     add('export', null, 'The bytes of the export are not those that were written: it was damaged or edited.');
 };
 
-/** Faults of the file itself, then those of its entries; the list is sorted by place. */
-const joined = (own: readonly Fault[], walked: readonly Fault[]): readonly Fault[] =>
-  [...walked, ...own].toSorted((a, b) => (a.index ?? Infinity) - (b.index ?? Infinity) || 0).slice(0, 20);
-
 export const createExportVerifier = (expected: ExportExpectations = {}): ExportVerifier => {
   const faults = createFaultList();
   const { add } = faults;
@@ -269,7 +265,7 @@ export const createExportVerifier = (expected: ExportExpectations = {}): ExportV
         witnesses: opened?.witnesses ?? 0,
         uncompared: state.uncompared,
         faultCount,
-        faults: joined(faults.sorted(), walked?.sorted() ?? []),
+        faults: joinFaults(walked?.sorted() ?? [], faults.sorted()),
       };
     },
   };

@@ -34,30 +34,43 @@ export type Fault = {
   readonly message: string;
 };
 
-/** More than these are counted but not kept: a verifier of ten million entries runs in constant memory. */
+/** Of each sort, more are counted but not kept: a verifier of ten million entries runs in constant memory. */
 const KEPT = 20;
 
 export type FaultList = {
   readonly add: (kind: FaultKind, index: number | null, message: string) => void;
   readonly count: () => number;
-  /** The first that were found, by index; those without one at the end. */
+  /** The first that were found, by index; then those without one, which no number of the others pushes out. */
   readonly sorted: () => readonly Fault[];
 };
 
-export const createFaultList = (): FaultList => {
-  const kept: Fault[] = [];
+/** Keeps `faults` by index and short. Some are known at the end of a walk only, and the first bad index is what is asked for. */
+const place = (faults: Fault[], index: number, fault: Fault): void => {
+  const at = faults.findLastIndex((other) => other.index! <= index) + 1;
+  if (at === KEPT) return;
+  faults.splice(at, 0, fault);
+  if (faults.length > KEPT) faults.pop();
+};
+
+export const createFaultList = (known: readonly Fault[] = []): FaultList => {
+  const placed: Fault[] = [];
+  const general: Fault[] = [];
   let count = 0;
-  const sorted = (): readonly Fault[] =>
-    kept.toSorted((a, b) => (a.index ?? Infinity) - (b.index ?? Infinity) || 0);
+  const keep = (fault: Fault): void => {
+    if (fault.index !== null) place(placed, fault.index, fault);
+    else if (general.length < KEPT) general.push(fault);
+  };
+  known.forEach(keep);
   return {
     add: (kind, index, message) => {
       count += 1;
-      // Some are known at the end of a walk only, and the first bad index is what is asked for.
-      if (kept.length >= KEPT && (index ?? Infinity) >= (sorted().at(-1)?.index ?? Infinity)) return;
-      if (kept.length >= KEPT) kept.splice(kept.indexOf(sorted().at(-1)!), 1);
-      kept.push({ kind, index, message });
+      keep({ index, kind, message });
     },
     count: () => count,
-    sorted,
+    sorted: () => [...placed, ...general],
   };
 };
+
+/** What two verifiers of the same log have found, as one list of them would hold it. */
+export const joinFaults = (some: readonly Fault[], others: readonly Fault[]): readonly Fault[] =>
+  createFaultList([...some, ...others]).sorted();
