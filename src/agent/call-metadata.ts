@@ -1,7 +1,7 @@
-import { createLegacyNames } from '../core/legacy-names.ts';
+import { createLegacyNames, nameless } from '../core/legacy-names.ts';
 import type { CallFields } from './call-fields.ts';
 import type { OpenFile } from './file-digest.ts';
-import { createCallOf, nameless } from './import/call-of.ts';
+import { createCallOf } from './import/call-of.ts';
 
 export type MetadataOptions = {
   /** In which names of files tell times; null: names are not read. */

@@ -2,10 +2,9 @@ import pg from 'pg';
 import type { StatedHead } from '../core/audit/head.ts';
 import { emptyRange, rangeBytes, rootOf } from '../core/audit/merkle.ts';
 import { isAppError } from '../core/errors.ts';
-import type { PostgresSettings } from '../core/postgres-settings.ts';
 import { logHalted, logUnavailable } from './append-failure.ts';
+import { type LogPoolOptions, openLogPool } from './log-pool.ts';
 import { createLogProver, type LogProver } from './prover.ts';
-import type { AuditLogger } from './reader.ts';
 import type { Statement } from './search.ts';
 
 /** A checkpoint as it is kept: a note, of which nothing is checked yet. */
@@ -33,7 +32,6 @@ export type CheckpointRows = LogProver & {
 };
 
 const STATEMENT_MS = 10_000;
-const CONNECT_MS = 5_000;
 /** One for the rounds, one for whoever asks what is kept. */
 const CONNECTIONS = 2;
 
@@ -52,24 +50,6 @@ type StateRow = {
 
 const emptyHead: StatedHead = { size: 0, root: rootOf(emptyRange), range: rangeBytes(emptyRange) };
 
-type Options = { readonly postgres: PostgresSettings; readonly log: AuditLogger };
-
-const openPool = ({ postgres, log }: Options): pg.Pool => {
-  const pool = new pg.Pool({
-    ...postgres,
-    max: CONNECTIONS,
-    application_name: 'callvault log checkpoints',
-    statement_timeout: STATEMENT_MS,
-    query_timeout: STATEMENT_MS + CONNECT_MS,
-    connectionTimeoutMillis: CONNECT_MS,
-    keepAlive: true,
-  });
-  pool.on('error', (err) => {
-    log.warn({ err }, 'A connection of the checkpointer was lost');
-  });
-  return pool;
-};
-
 /** Raised by audit.keep_checkpoint for a log that is shorter than the checkpoint. */
 const LOG_IS_SHORTER = 'CV001';
 
@@ -81,8 +61,13 @@ const faultOf = (cause: unknown): Error => {
 };
 
 /** Opens connections when they are first needed. */
-export const createCheckpointRows = (options: Options): CheckpointRows => {
-  const pool = openPool(options);
+export const createCheckpointRows = (options: LogPoolOptions): CheckpointRows => {
+  const pool = openLogPool(options, {
+    as: 'checkpoints',
+    connections: CONNECTIONS,
+    statementMs: STATEMENT_MS,
+    lost: 'A connection of the checkpointer was lost',
+  });
   let closing: Promise<void> | null = null;
   const ask = async <R extends pg.QueryResultRow>({ text, values }: Statement): Promise<R[]> => {
     try {

@@ -3,6 +3,7 @@ import { type CompactRange, rootOf } from '../core/audit/merkle.ts';
 import { formatNote, type NoteKey, type NoteSignature } from '../core/audit/note.ts';
 import { type AppError, isAppError } from '../core/errors.ts';
 import { causeOf, logHalted } from './append-failure.ts';
+import type { AuditLogger } from './audit-logger.ts';
 import {
   followThrough,
   type KnownRoot,
@@ -13,7 +14,7 @@ import {
 } from './checkpoint-check.ts';
 import type { CheckpointPlace } from './checkpoint-place.ts';
 import type { CheckpointRows, KeptNote } from './checkpoint-rows.ts';
-import type { AuditHead, AuditLogger } from './reader.ts';
+import type { AuditHead } from './reader.ts';
 import type { WitnessFollowers } from './witness-followers.ts';
 
 /** What signs checkpoints; its name is the log's. */

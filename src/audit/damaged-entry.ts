@@ -1,5 +1,5 @@
 import { AppError } from '../core/errors.ts';
-import type { AuditLogger } from './reader.ts';
+import type { AuditLogger } from './audit-logger.ts';
 
 /** Told once per entry and ten minutes, so that whoever asks again does not flood the operator's log. */
 const QUIET_MS = 10 * 60_000;

@@ -1,4 +1,5 @@
-import type { AuditHead, AuditLogger } from './reader.ts';
+import type { AuditLogger } from './audit-logger.ts';
+import type { AuditHead } from './reader.ts';
 
 export type HeadReport = {
   /** A newer head; reported within the interval, the newest of those that came meanwhile. */

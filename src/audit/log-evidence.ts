@@ -4,9 +4,11 @@ import { emptyRange, rootOf } from '../core/audit/merkle.ts';
 import { AppError } from '../core/errors.ts';
 import type { PostgresSettings } from '../core/postgres-settings.ts';
 import { logUnavailable } from './append-failure.ts';
+import type { AuditLogger } from './audit-logger.ts';
 import { createDamaged, type Damaged } from './damaged-entry.ts';
+import { openLogPool } from './log-pool.ts';
 import { createLogProver, type LogProver } from './prover.ts';
-import type { AuditLogger, LogSearch } from './reader.ts';
+import type { LogSearch } from './reader.ts';
 import { formatCursor, pageLimit, type Statement, searchStatement } from './search.ts';
 
 /** Size and root of a tree over the log. */
@@ -53,25 +55,8 @@ export type LogEvidence = LogProver & {
 
 const CONNECTIONS = 3;
 const STATEMENT_MS = 30_000;
-const CONNECT_MS = 5_000;
 
 type Options = { readonly postgres: PostgresSettings; readonly log: Pick<AuditLogger, 'warn' | 'error'> };
-
-const openPool = ({ postgres, log }: Options): pg.Pool => {
-  const pool = new pg.Pool({
-    ...postgres,
-    max: CONNECTIONS,
-    application_name: 'callvault log evidence',
-    statement_timeout: STATEMENT_MS,
-    query_timeout: STATEMENT_MS + CONNECT_MS,
-    connectionTimeoutMillis: CONNECT_MS,
-    keepAlive: true,
-  });
-  pool.on('error', (err) => {
-    log.warn({ err }, 'A connection that proves the access log was lost');
-  });
-  return pool;
-};
 
 type EntryRow = {
   readonly seq: string;
@@ -125,7 +110,12 @@ const WITNESSES = `
 
 /** Opens connections when they are first needed. */
 export const createLogEvidence = (options: Options): LogEvidence => {
-  const pool = openPool(options);
+  const pool = openLogPool(options, {
+    as: 'evidence',
+    connections: CONNECTIONS,
+    statementMs: STATEMENT_MS,
+    lost: 'A connection that proves the access log was lost',
+  });
   let closing: Promise<void> | null = null;
 
   const ask = async <R extends pg.QueryResultRow>({ text, values }: Statement): Promise<readonly R[]> => {

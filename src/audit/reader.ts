@@ -7,8 +7,10 @@ import type { AuditAction, AuditEvent, Outcome, Purpose } from '../core/events.t
 import { isUuid } from '../core/ids.ts';
 import type { PostgresSettings } from '../core/postgres-settings.ts';
 import { logUnavailable } from './append-failure.ts';
+import type { AuditLogger } from './audit-logger.ts';
 import { createDamaged, type Damaged } from './damaged-entry.ts';
 import { type HeardColumns, type HearingSearch, hearingsStatement, MAX_STATEMENTS } from './hearings.ts';
+import { openLogPool } from './log-pool.ts';
 import { mintReceipt } from './mint.ts';
 import type { Receipt } from './receipt.ts';
 import {
@@ -22,13 +24,6 @@ import {
   tallyStatement,
 } from './search.ts';
 import { tryAppend } from './trial-append.ts';
-
-/** Where the audit room reports what an operator should know; pino fits. Never receives a body. */
-export type AuditLogger = {
-  readonly info: (fields: object, message: string) => void;
-  readonly warn: (fields: object, message: string) => void;
-  readonly error: (fields: object, message: string) => void;
-};
 
 /** Size and RFC 6962 root (hex) of the log. */
 export type AuditHead = { readonly size: number; readonly root: string };
@@ -137,7 +132,6 @@ export type AuditReaderOptions = { readonly postgres: PostgresSettings; readonly
 /** Reading is for people; a few connections serve them. */
 const CONNECTIONS = 3;
 const STATEMENT_MS = 10_000;
-const CONNECT_MS = 5_000;
 
 type EntryRow = {
   readonly seq: string;
@@ -187,25 +181,14 @@ const hearingOf = (row: EntryRow & HeardColumns, damaged: Damaged): HearingEntry
   return { ...entryOf(row, damaged), heard };
 };
 
-const openPool = ({ postgres, log }: AuditReaderOptions): pg.Pool => {
-  const pool = new pg.Pool({
-    ...postgres,
-    max: CONNECTIONS,
-    application_name: 'callvault log reader',
-    statement_timeout: STATEMENT_MS,
-    query_timeout: STATEMENT_MS + CONNECT_MS,
-    connectionTimeoutMillis: CONNECT_MS,
-    keepAlive: true,
-  });
-  pool.on('error', (err) => {
-    log.warn({ err }, 'A connection that reads the access log was lost');
-  });
-  return pool;
-};
-
 /** Opens connections when they are first needed. */
 export const createAuditReader = (options: AuditReaderOptions): AuditReader => {
-  const pool = openPool(options);
+  const pool = openLogPool(options, {
+    as: 'reader',
+    connections: CONNECTIONS,
+    statementMs: STATEMENT_MS,
+    lost: 'A connection that reads the access log was lost',
+  });
   const damaged = createDamaged(options.log);
   const toEntry = (row: EntryRow): LogEntry => entryOf(row, damaged);
   let closing: Promise<void> | null = null;

@@ -3,9 +3,9 @@ import { checkpointName } from '../core/audit/checkpoint.ts';
 import { witnessName } from '../core/audit/cosignature.ts';
 import { signatureLine } from '../core/audit/note.ts';
 import { isAppError } from '../core/errors.ts';
+import type { AuditLogger } from './audit-logger.ts';
 import type { CheckpointPlace } from './checkpoint-place.ts';
 import type { CheckpointRows, KeptNote } from './checkpoint-rows.ts';
-import type { AuditLogger } from './reader.ts';
 import type { AskWitness, WitnessAddress, WitnessReply } from './witness-client.ts';
 
 export type WitnessFollowersDeps = {

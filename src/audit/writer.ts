@@ -8,9 +8,10 @@ import { type AppendConnection, openAppendConnection } from './append-connection
 import { causeOf, logHalted, logUnavailable } from './append-failure.ts';
 import { type AppendQueue, createAppendQueue, type QueueLimits } from './append-queue.ts';
 import { type Appendable, createAppendable } from './appendable.ts';
+import type { AuditLogger } from './audit-logger.ts';
 import { type CommitRun, commitWaiting, settleCommitted } from './group-commit.ts';
 import { createHeadReport, type HeadReport } from './head-report.ts';
-import { type AuditHead, type AuditLogger, type AuditReader, createAuditReader } from './reader.ts';
+import { type AuditHead, type AuditReader, createAuditReader } from './reader.ts';
 import type { Receipt } from './receipt.ts';
 import { createSalts } from './salts.ts';
 import { adoptTip } from './tip.ts';

@@ -334,3 +334,6 @@ export const createLegacyNames = ({ timeZone, custom }: LegacyNameOptions) => {
 };
 
 export type ParseLegacyName = ReturnType<typeof createLegacyNames>;
+
+/** Says nothing, whatever the name. */
+export const nameless: ParseLegacyName = () => ({ pattern: 'none', ...nothing });

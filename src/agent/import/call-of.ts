@@ -1,23 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { LegacyName, ParseLegacyName } from '../../core/legacy-names.ts';
+import { type LegacyName, nameless, type ParseLegacyName } from '../../core/legacy-names.ts';
 import type { CallFields } from '../call-fields.ts';
 import type { OpenFile } from '../file-digest.ts';
 
 const DAY_MS = 86_400_000;
-
-/** Says nothing, whatever the name. */
-export const nameless: ParseLegacyName = () => ({
-  pattern: 'none',
-  callId: null,
-  startedAt: null,
-  precision: null,
-  callerNumber: null,
-  calledNumber: null,
-  agentId: null,
-  queue: null,
-  careUnit: null,
-  direction: null,
-});
 
 /** A path as text. Old shares hold names in latin-1 beside names in UTF-8: what is not the one is read as the other. */
 export const pathText = (path: Buffer): string => {
