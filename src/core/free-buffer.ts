@@ -1,3 +1,6 @@
+/** Node 20, on which the agent runs too, has no such thing: there the collector does it all. */
+const canTransfer = typeof ArrayBuffer.prototype.transfer === 'function';
+
 /** Smaller ones are cheaper to collect than to give back. */
 const WORTH_BYTES = 16 * 1024;
 
@@ -10,5 +13,5 @@ const WORTH_BYTES = 16 * 1024;
 export const freeBuffer = (buffer: Buffer): void => {
   const memory = buffer.buffer;
   if (buffer.byteLength < WORTH_BYTES || buffer.byteLength !== memory.byteLength) return;
-  if (memory instanceof ArrayBuffer) memory.transfer(0);
+  if (canTransfer && memory instanceof ArrayBuffer) memory.transfer(0);
 };

@@ -1,11 +1,14 @@
 import { execFileSync } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import {
   copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -75,7 +78,8 @@ for (const node of nodes)
       const vault = ['--url', scene.vault.url, '--key-file', join(home, 'key')];
       const put = (file: string): string => {
         seed += 1;
-        writeFileSync(join(spool, file), generatedCall(1, seed));
+        // Several pieces of a file, and larger than what is freed by hand.
+        writeFileSync(join(spool, file), generatedCall(40, seed));
         return join(spool, file);
       };
       const pushed = await start([node, program, 'push', ...vault, '--remove', put('a.wav')]).ended;
@@ -97,6 +101,46 @@ for (const node of nodes)
       expect((await start([node, program, 'nonsense']).ended).code).toBe(2);
       expect((await start([node, program, 'push', ...vault, '/nowhere']).ended).code).toBe(3);
     });
+
+for (const node of nodes)
+  test(`${node}: seals what it pushes, and imports a share`, async () => {
+    const source = await scene.stage.source(scene.home.admin, scene.own.id);
+    const home = mkdtempSync(join(base, 'share-'));
+    const [key, signing, share] = [join(home, 'key'), join(home, 'signing.pem'), join(home, 'share')];
+    mkdirSync(share);
+    writeFileSync(key, source.apiKey, { mode: 0o600 });
+    const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+    writeFileSync(signing, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+    const signingKey = publicKey.export({ type: 'spki', format: 'der' }).subarray(-32).toString('base64url');
+    for (const name of ['a.wav', 'b.wav', 'c.wav']) {
+      seed += 1;
+      writeFileSync(join(share, name), generatedCall(40, seed));
+      utimesSync(join(share, name), 1_500_000_000, 1_500_000_000);
+    }
+    const run = (...args: string[]) => start([node, agent, ...args]).ended;
+    const counted = await run('import', share, '--dry-run');
+    expect([counted.code, counted.err]).toEqual([0, '']);
+    const vault = ['--url', scene.vault.url, '--key-file', key];
+    const imported = await run(
+      'import',
+      share,
+      ...vault,
+      '--journal',
+      join(home, 'journal'),
+      '--wipe',
+      '--yes-wipe',
+      '3',
+    );
+    expect([imported.code, readdirSync(share)]).toEqual([0, []]);
+
+    await scene.http.patch(`/v1/admin/sources/${source.id}`, {
+      token: await scene.home.admin.token(),
+      json: { signingKey },
+    });
+    writeFileSync(join(home, 'sealed.wav'), generatedCall(40, 1));
+    const sealed = await run('push', ...vault, '--seal-with', signing, join(home, 'sealed.wav'));
+    expect(sealed).toMatchObject({ code: 0, out: expect.stringMatching(/^stored\t/) });
+  });
 
 test('says its release; too old a Node says so in one sentence', async () => {
   const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as {
