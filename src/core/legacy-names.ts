@@ -1,5 +1,6 @@
 import { createWallClock, isWallTime, type WallClock, type WallTime } from './local-time.ts';
 import type { Direction } from './metadata-schema.ts';
+import { mayHoldNumber } from './number-like.ts';
 
 /** Whose habit of naming files it is. `number`: a number stands in the name, and perhaps a time; `dated`: a time alone. */
 export const legacyPatterns = [
@@ -156,13 +157,31 @@ const oldHead = (head: string): Reading => {
   return isShort(number) ? { agentId: number, direction } : { callerNumber: number, direction };
 };
 
-const ASTERISK = /^(?:(.{0,200})-)?(\d{8})-(\d{6})-(\d{9,10}\.\d{1,10})(?:-(?:in|out))?$/;
+/** Seconds since 1970, from 2001 to 2065, and a count: Asterisk's id of a channel, by which the legs of a call are one. */
+const UNIQUE_ID = String.raw`[12]\d{9}\.\d{1,10}`;
+/** What stands before it where asterisk.conf names the system. */
+const SYSTEM = String.raw`(?:[A-Za-z0-9][\w.-]{0,63}-)?`;
+/** Of a recording whose two legs lie in files of their own; says nothing of who called whom. */
+const LEG = '(?:-(?:in|out))?';
+
+const uniqueIdMs = (id: string): number | null => epochMs(id.slice(id.lastIndexOf('-') + 1));
+const HEADS: ReadonlySet<string> = new Set(['exten', 'force', 'g', ...Object.keys(DIRECTIONS)]);
+/** A name of a system, and not somebody's number or what else a dialplan puts there. */
+const isSystem = (id: string): boolean => {
+  const name = id.slice(0, Math.max(0, id.lastIndexOf('-')));
+  if (name === '') return true;
+  const [first = ''] = name.toLowerCase().split('-', 1);
+  return /[A-Za-z]/.test(name) && !HEADS.has(first) && !mayHoldNumber(name);
+};
+
+const ASTERISK = new RegExp(String.raw`^(?:(.{0,200})-)?(\d{8})-(\d{6})-(${SYSTEM}${UNIQUE_ID})${LEG}$`);
 const asteriskParts = ({ stem, clock }: Place): { head: readonly string[]; found: Reading } | null => {
   const match = ASTERISK.exec(stem);
   if (match === null) return null;
   const [, head = '', date = '', time = '', uniqueId = ''] = match;
+  if (!isSystem(uniqueId)) return null;
   // Asterisk makes the id of a channel from UTC, which tells the two hours of an autumn night apart.
-  const found = { ...timed(clock, date, time, epochMs(uniqueId)), callId: uniqueId };
+  const found = { ...timed(clock, date, time, uniqueIdMs(uniqueId)), callId: uniqueId };
   return { head: head === '' ? [] : head.split('-'), found };
 };
 
@@ -173,12 +192,19 @@ const freepbx: Reader = (place) => {
   return { ...freepbxHead(parts.head), ...parts.found };
 };
 
+const byUniqueId = (callId: string): Reading => ({
+  callId,
+  startedAt: uniqueIdMs(callId),
+  precision: 'second',
+});
+
+const UNIQUE_ID_ALONE = new RegExp(`^(${SYSTEM}${UNIQUE_ID})${LEG}$`);
 /** The same behind another head: `caller-called`, one of the old ones, none; or the unique id alone. */
 const asterisk: Reader = (place) => {
   const parts = asteriskParts(place);
   if (parts === null) {
-    const epoch = /^\d{9,10}\.\d{1,10}$/.test(place.stem) ? epochMs(place.stem) : null;
-    return epoch === null ? null : { callId: place.stem, startedAt: epoch, precision: 'second' };
+    const uniqueId = UNIQUE_ID_ALONE.exec(place.stem)?.[1];
+    return uniqueId === undefined || !isSystem(uniqueId) ? null : byUniqueId(uniqueId);
   }
   const [first = '', second, ...more] = parts.head;
   if (second === undefined) return { ...oldHead(first), ...parts.found };
@@ -220,8 +246,15 @@ const rtpengine: Reader = ({ stem }) => {
 const DATE = '((?:19|20)\\d\\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\\d|3[01]))';
 const TIME = '(?:[-_ .T]{0,2}((?:[01]\\d|2[0-3])[-_.:]?[0-5]\\d(?:[-_.:]?[0-5]\\d)?))?';
 const WHEN = new RegExp(`(?<!\\d)${DATE}${TIME}(?!\\d)`);
-/** As dialled, with single spaces or dashes. */
-const DIALLED = /(?<!\d)\+?\d(?:[ -]?\d){6,14}(?!\d)/g;
+/** As dialled, with single spaces or dashes; one figure alone behind a dash is the count of a copy or a channel. */
+const DIALLED = /(?<!\d)\+?\d(?:[ -]?\d){5,13}\d(?!\d)/g;
+/** Between two numbers, or behind an extension: what is whole by itself stays so. */
+const BEFORE_WHOLE = /(?<=\d)[ -](?=0\d{7,14}(?!\d))/g;
+const UUIDS = /(?<![A-Za-z0-9])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![A-Za-z0-9])/gi;
+/** Figures between letters from a to f; not the A and B by which the parties of a call are told. */
+const HEXADECIMAL =
+  /(?<![A-Za-z0-9])(?!\d+(?![A-Za-z0-9])|[ab]0\d{7,13}(?![A-Za-z0-9]))[0-9a-f]{8,}(?![A-Za-z0-9])/gi;
+const UNIQUE_ID_WITHIN = new RegExp(String.raw`(?<![\d.])(${UNIQUE_ID})(?![\d.])${LEG}`);
 const OUTBOUND = /(?:^|[-_ .])(?:out|outbound|ut|utg|utgående|utgaende)(?:$|[-_ .])/iu;
 const INBOUND = /(?:^|[-_ .])(?:in|inbound|ink|inkommande)(?:$|[-_ .])/iu;
 
@@ -230,16 +263,20 @@ const INBOUND = /(?:^|[-_ .])(?:in|inbound|ink|inkommande)(?:$|[-_ .])/iu;
  * The first is who called, the second who was called; the other way round where the name says that the call went out.
  */
 const number: Reader = ({ stem, clock }) => {
-  const when = WHEN.exec(stem);
-  const rest =
-    when === null ? stem : `${stem.slice(0, when.index)}|${stem.slice(when.index + when[0].length)}`;
-  const [first = null, second = null] = rest.match(DIALLED) ?? [];
+  const uniqueId = UNIQUE_ID_WITHIN.exec(stem);
+  const of = uniqueId === null ? stem : stem.replace(uniqueId[0], '|');
+  const when = WHEN.exec(of);
+  const rest = when === null ? of : `${of.slice(0, when.index)}|${of.slice(when.index + when[0].length)}`;
+  const told = rest.replace(UUIDS, '|').replace(HEXADECIMAL, '|').replace(BEFORE_WHOLE, '|');
+  const [first = null, second = null] = told.match(DIALLED) ?? [];
   if (first === null) return null;
   const time = when?.[2];
   const at = when === null ? {} : time === undefined ? dated(clock, when[1]!) : timed(clock, when[1]!, time);
-  if (OUTBOUND.test(stem)) return { ...at, direction: 'outbound', calledNumber: first, callerNumber: second };
-  const direction = INBOUND.test(stem) ? 'inbound' : null;
-  return { ...at, direction, callerNumber: first, calledNumber: second };
+  const known = uniqueId === null ? at : { ...byUniqueId(uniqueId[1]!), ...at };
+  if (OUTBOUND.test(told))
+    return { ...known, direction: 'outbound', calledNumber: first, callerNumber: second };
+  const direction = INBOUND.test(told) ? 'inbound' : null;
+  return { ...known, direction, callerNumber: first, calledNumber: second };
 };
 
 const date: Reader = ({ stem, clock }) => {

@@ -120,6 +120,89 @@ test.each<[string, Record<string, unknown>]>([
       callId: '1420107300.123',
     },
   ],
+  // The legs of MixMonitor's r() and t(), and of Monitor: one call, and which leg it is says nothing of who called.
+  ...['-in', '-out', ''].map((leg): [string, Record<string, unknown>] => [
+    `pbx01-1420107300.123${leg}.wav`,
+    {
+      pattern: 'asterisk',
+      startedAt: '2015-01-01T10:15:00.000Z',
+      precision: 'second',
+      callId: 'pbx01-1420107300.123',
+    },
+  ]),
+  ...['-in', '-out'].map((leg): [string, Record<string, unknown>] => [
+    `1420107300.123${leg}.wav`,
+    {
+      pattern: 'asterisk',
+      startedAt: '2015-01-01T10:15:00.000Z',
+      precision: 'second',
+      callId: '1420107300.123',
+    },
+  ]),
+  [
+    'pbx-gbg-01.example.se-1420107300.123-in.wav',
+    {
+      pattern: 'asterisk',
+      startedAt: '2015-01-01T10:15:00.000Z',
+      precision: 'second',
+      callId: 'pbx-gbg-01.example.se-1420107300.123',
+    },
+  ],
+  [
+    'external-102-0701740605-20150101-101500-pbx01-1420107300.123-out.wav',
+    {
+      pattern: 'freepbx',
+      ...AT,
+      ...CALLER,
+      calledNumber: '102',
+      agentId: '102',
+      direction: 'inbound',
+      callId: 'pbx01-1420107300.123',
+    },
+  ],
+  [
+    '20150101-101500-pbx01-1420107300.123.wav',
+    { pattern: 'asterisk', ...AT, callId: 'pbx01-1420107300.123' },
+  ],
+  // A number before the unique id is one; the id itself is none, and neither is its leg a direction.
+  ...[
+    '0701740605-1420107300.123.wav',
+    '0701740605-1420107300.123-out.wav',
+    'Anna 0701740605 1420107300.123-in.wav',
+  ].map((name): [string, Record<string, unknown>] => [
+    name,
+    {
+      pattern: 'number',
+      startedAt: '2015-01-01T10:15:00.000Z',
+      precision: 'second',
+      ...CALLER,
+      callId: '1420107300.123',
+    },
+  ]),
+  [
+    'out-0701740605-1420107300.123-in.wav',
+    {
+      pattern: 'number',
+      startedAt: '2015-01-01T10:15:00.000Z',
+      precision: 'second',
+      calledNumber: '0701740605',
+      direction: 'outbound',
+      callId: '1420107300.123',
+    },
+  ],
+  // A number with the sequence of a copy behind it is no unique id.
+  ['0701740605.1.wav', { pattern: 'number', ...CALLER }],
+  ['0701740605-1.wav', { pattern: 'number', ...CALLER }],
+  ['102-0701740605.wav', { pattern: 'number', ...CALLER }],
+  ['A0701740605_B0771117700.wav', { pattern: 'number', ...CALLER, calledNumber: '0771117700' }],
+  ['OUT0701740605.wav', { pattern: 'number', ...CALLER }],
+  // Digits that happen to stand in hexadecimal ones are nobody's number.
+  ['call-0123456789abcdef-000102-0.wav', { pattern: 'none' }],
+  ['call-abcdef0701740605-000102-0.wav', { pattern: 'none' }],
+  ['5f2c0701740605aa.wav', { pattern: 'none' }],
+  ['DEADBEEF0701740605.wav', { pattern: 'none' }],
+  ['rec_6f1a0dd4-1234-4567-8901-070174060512_0.wav', { pattern: 'none' }],
+  ['6f1a0dd4-9a66-4c0f-8b26-7b0c54c9a6ea 0701740605.wav', { pattern: 'number', ...CALLER }],
   [
     'archive/2015/Jan/01/6F1A0DD4-9A66-4C0F-8B26-7B0C54C9A6EA.wav',
     {
@@ -298,6 +381,9 @@ describe('names that mean harm', () => {
     ['dashes', '-'.repeat(255)],
     ['a date again and again', '20150101'.repeat(31)],
     ['underscores', '_'.repeat(255)],
+    ['hexadecimal digits', '0a'.repeat(127)],
+    ['a system without an end', `${'a-'.repeat(120)}1420107300.`],
+    ['unique ids again and again', '1420107300.1-'.repeat(19)],
     ['an endless path', `${'a/'.repeat(100_000)}b`],
     ['a head without an end', `${'a'.repeat(200)}-20150101-101500-1420107300.`],
   ])('%s: read in no time', (_what, name) => {
