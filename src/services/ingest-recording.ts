@@ -135,10 +135,12 @@ export const createIngestRecording = (deps: IngestDeps) => {
 
   return async (asked: IngestRequest): Promise<Ingested> => {
     const rules = await deps.decideIntake(asked);
-    const indexed = await indexFacts(deps.fields, asked.actor.organisation, asked.metadata);
-    const earlier = await deps.secondDelivery.earlier(asked, indexed);
-    if (earlier !== null)
-      return deps.secondDelivery.compare(earlier, await readOnly(receive(asked), asked, deps), asked);
+    const { recording, indexed } = await deps.secondDelivery.earlier(
+      asked,
+      await indexFacts(deps.fields, asked.actor.organisation, asked.metadata),
+    );
+    if (recording !== null)
+      return deps.secondDelivery.compare(recording, await readOnly(receive(asked), asked, deps), asked);
     const intent = await deps.intents.announce(asked, rules, indexed).catch(async (error: unknown) => {
       if (isAppError(error, 'conflict'))
         await deps.recordUploadRefusal({ actor: asked.actor, request: asked.request, error });

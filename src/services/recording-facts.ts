@@ -56,6 +56,14 @@ export const canonicalFacts = (metadata: CallMetadata): Record<IndexName, string
 
 type Indexer = Pick<FieldEncryption, 'blindIndexes'>;
 
+/** By what a delivery that its source has named is known, under every live version. */
+export const deliveryIndexes = async (
+  fields: Indexer,
+  organisation: OrganisationId,
+  deliveryId: string,
+): Promise<Buffer[]> =>
+  (await fields.blindIndexes(organisation, 'delivery', deliveryId)).map(({ index }) => index);
+
 /**
  * The newest index of each fact, for the row; what the delivery is known by also under every live version, to recognise a
  * second one. A source that names its deliveries does so apart from the calls: no delivery id is ever taken for a call's.
@@ -69,14 +77,13 @@ export const indexFacts = async (fields: Indexer, organisation: OrganisationId, 
   );
   const all = Object.fromEntries(entries) as Record<IndexName, Buffer[]>;
   const { deliveryId } = metadata;
-  const deliveries =
-    deliveryId === null
-      ? []
-      : (await fields.blindIndexes(organisation, 'delivery', deliveryId)).map(({ index }) => index);
+  const deliveries = deliveryId === null ? [] : await deliveryIndexes(fields, organisation, deliveryId);
   const first = ([index]: readonly Buffer[]): Uint8Array<ArrayBuffer> | null =>
     index === undefined ? null : new Uint8Array(index);
   const newest = (name: IndexName): Uint8Array<ArrayBuffer> | null => first(all[name]);
   return {
+    /** Each fact under every live version. */
+    stated: all,
     deliveries: deliveryId === null ? all.callId : deliveries,
     columns: {
       callIdIndex: newest('callId'),

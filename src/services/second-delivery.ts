@@ -5,6 +5,7 @@ import type { RecordingRow, RecordingTable } from '../storage/recording-table.ts
 import { type Ingested, type IngestRequest, ingested } from './ingest-request.ts';
 import { intentEvent } from './intent-event.ts';
 import { newEventId } from './new-event-id.ts';
+import { createOtherCall } from './other-call.ts';
 import type { IndexedFacts } from './recording-facts.ts';
 import type { SettleIntent } from './settle-intent.ts';
 import { HEARTBEAT_MS } from './upload-intent.ts';
@@ -15,7 +16,7 @@ type Delivery = Pick<IngestRequest, 'actor' | 'metadata' | 'request'>;
 
 export type SecondDeliveryDeps = {
   readonly recordings: Pick<RecordingTable, 'find' | 'findByDelivery'>;
-  readonly fields: Pick<FieldEncryption, 'digestMacs'>;
+  readonly fields: Pick<FieldEncryption, 'digestMacs' | 'blindIndexes'>;
   readonly audit: Pick<AuditWriter, 'append'>;
   readonly settle: SettleIntent;
   readonly now: () => number;
@@ -26,6 +27,7 @@ export type SecondDeliveryDeps = {
  * and so is, whatever its content, a call that was erased (docs/decisions/0009).
  */
 export const createSecondDelivery = (deps: SecondDeliveryDeps) => {
+  const { isOther, apart } = createOtherCall(deps);
   const find = (asked: Delivery, { deliveries }: IndexedFacts) =>
     deps.recordings.findByDelivery(asked.actor.id, deliveries, asked.metadata.segment);
 
@@ -51,25 +53,42 @@ export const createSecondDelivery = (deps: SecondDeliveryDeps) => {
   /** The finished recording of this call; one that is still on its way makes the source come back later. */
   const finished = async (asked: Delivery, indexed: IndexedFacts): Promise<RecordingRow> => {
     const row = await find(asked, indexed);
-    await assertNotErased(row, asked);
-    if (row?.status === 'stored') return row;
+    // Next time it is found before it begins, and kept apart.
+    const isAnothers = row !== null && (await isOther(row, asked, indexed));
+    if (!isAnothers) await assertNotErased(row, asked);
+    if (!isAnothers && row?.status === 'stored') return row;
     throw new AppError('in_progress', 'the same call is being stored by another upload', { retryAfter: 5 });
+  };
+
+  /** The recording that was made of a delivery, once it is settled; or null. */
+  const settled = async (
+    row: RecordingRow | null,
+    asked: Delivery,
+    indexed: IndexedFacts,
+  ): Promise<RecordingRow | null> => {
+    if (row === null || row.status === 'stored') return row;
+    await assertNotErased(row, asked);
+    const idle = deps.now() - row.touchedAt.getTime() > 3 * HEARTBEAT_MS;
+    if (row.status === 'sealed' && idle) await deps.settle(row);
+    return (await find(asked, indexed)) === null ? null : finished(asked, indexed);
   };
 
   return {
     finished,
 
     /**
-     * The recording already made of this call and segment, or null. An upload that died half-way is settled first. Throws
-     * `erased`, once the refusal is in the log, for a call whose recording was erased.
+     * The recording already made of this call and segment, or null, and what the delivery is known by. An upload that died
+     * half-way is settled first. Throws `erased`, once the refusal is in the log, for a call whose recording was erased.
      */
-    async earlier(asked: Delivery, indexed: IndexedFacts): Promise<RecordingRow | null> {
+    async earlier(
+      asked: Delivery,
+      indexed: IndexedFacts,
+    ): Promise<{ readonly recording: RecordingRow | null; readonly indexed: IndexedFacts }> {
       const row = await find(asked, indexed);
-      if (row === null || row.status === 'stored') return row;
-      await assertNotErased(row, asked);
-      const idle = deps.now() - row.touchedAt.getTime() > 3 * HEARTBEAT_MS;
-      if (row.status === 'sealed' && idle) await deps.settle(row);
-      return (await find(asked, indexed)) === null ? null : finished(asked, indexed);
+      if (row === null || !(await isOther(row, asked, indexed)))
+        return { recording: await settled(row, asked, indexed), indexed };
+      const own = await apart(asked, indexed);
+      return { recording: await settled(await find(asked, own), asked, own), indexed: own };
     },
 
     /** 200 for the same content; `conflict`, with an entry, for other content; `erased` as above. */

@@ -5,7 +5,7 @@ import type { AuditWriter } from '../audit/writer.ts';
 import type { FieldEncryption } from '../crypto/field-encryption.ts';
 import type { KeyRing } from '../crypto/key-ring.ts';
 import type { Passwords } from '../crypto/passwords.ts';
-import type { ProviderTokens } from '../crypto/provider-tokens.ts';
+import type { ProviderCallbacks, ProviderTokens } from '../crypto/provider-tokens.ts';
 import type { UploadSealing } from '../crypto/upload-sealing.ts';
 import type { WebhookSecrets } from '../crypto/webhook-secrets.ts';
 import type { AssignmentTable } from '../storage/assignment-table.ts';
@@ -24,6 +24,7 @@ import type { ObjectStore } from '../storage/object-store.ts';
 import type { PendingChangeTable } from '../storage/pending-change-table.ts';
 import type { PlaybackTable } from '../storage/playback-table.ts';
 import type { RadarTable } from '../storage/radar-table.ts';
+import type { RecordingFetchTable } from '../storage/recording-fetch-table.ts';
 import type { RecordingTable } from '../storage/recording-table.ts';
 import type { ResumableUploadTable } from '../storage/resumable-upload-table.ts';
 import type { TwilioTable } from '../storage/twilio-table.ts';
@@ -43,6 +44,7 @@ import { createEraseEffect, createEraseRecording } from './erase-recording.ts';
 import { createExportEvidence } from './export-evidence.ts';
 import { createExportKeys } from './export-keys.ts';
 import { createExportLog } from './export-log.ts';
+import type { GivenUp } from './fetch-attempt.ts';
 import { createHoldEffects, createHoldRecording } from './hold-recording.ts';
 import { createIdentityEffects, type IdentityTables } from './identity-effects.ts';
 import { createIdentityServices } from './identity-services.ts';
@@ -53,6 +55,7 @@ import { createOpenKey } from './open-key.ts';
 import { createOpenPlayback } from './open-playback.ts';
 import { createOpenSealedUpload } from './open-sealed-upload.ts';
 import { createProveLog } from './prove-log.ts';
+import { createProviderAccounts } from './provider-account.ts';
 import type { AskProvider } from './provider-media.ts';
 import { createReadCheckpoint } from './read-checkpoint.ts';
 import { createReadLog } from './read-log.ts';
@@ -63,6 +66,7 @@ import { createRecordDenial, type RecordDenial } from './record-denial.ts';
 import { createRecordUploadRefusal } from './record-upload-refusal.ts';
 import { createRecordVerification } from './record-verification.ts';
 import { indexFacts } from './recording-facts.ts';
+import { createRecordingFetches } from './recording-fetches.ts';
 import { createRemoveOrphans } from './remove-orphans.ts';
 import { createReportDamage, type ReportDamage } from './report-damage.ts';
 import { createReportHeard } from './report-heard.ts';
@@ -114,6 +118,7 @@ export type ServiceDeps = {
     readonly webhooks: WebhookTable;
     readonly messages: WebhookMessageTable;
     readonly twilio: TwilioTable;
+    readonly fetches: RecordingFetchTable;
   };
   readonly webhookSecrets: WebhookSecrets;
   readonly postMessage: PostMessage;
@@ -123,8 +128,11 @@ export type ServiceDeps = {
   readonly recordingHosts: ReadonlySet<string>;
   readonly askProvider: AskProvider;
   readonly providerTokens: ProviderTokens;
+  readonly providerCallbacks: ProviderCallbacks;
   /** A recording is stored, and its provider keeps its copy. */
   readonly copyKept: (fields: { recording: string; fault: string }) => void;
+  /** A recording that a provider named is asked for no longer. */
+  readonly fetchGivenUp: (fields: GivenUp) => void;
   /** How long after its end a call's recording is waited for. */
   readonly radarGraceMs: number;
   readonly readiness: Readiness;
@@ -174,7 +182,8 @@ const ingestServices = (deps: ServiceDeps, recordDenial: RecordDenial) => {
     settle,
     ingestRecording,
     storedEarlier: async (asked: Parameters<typeof secondDelivery.earlier>[0]) =>
-      secondDelivery.earlier(asked, await indexFacts(deps.fields, asked.actor.organisation, asked.metadata)),
+      (await secondDelivery.earlier(asked, await indexFacts(deps.fields, asked.actor.organisation, asked.metadata)))
+        .recording,
     resumableUploads: createResumableUploads({ ...resumable, recordDenial, recordUploadRefusal }),
     recordUploadRefusal,
     openSealedUpload: createOpenSealedUpload({ ...deps, intake }),
@@ -230,16 +239,41 @@ const callbackServices = (
   shared: Pick<Parameters<typeof createTakeCallback>[0], 'announceCalls'> &
     Pick<Parameters<typeof createVerifyCallback>[0], 'recordRefusedCredential'> &
     Pick<Parameters<typeof createTwilioSettings>[0], 'changes'> & { readonly recordDenial: RecordDenial },
-) => ({
-  twilio: createTwilioSettings({ ...deps, ...deps.tables, ...shared, authority: createAuthority(shared) }),
-  verifyCallback: createVerifyCallback({ ...deps, ...deps.tables, ...shared }),
-  takeCallback: createTakeCallback({ ...deps, ...ingest, ...shared, warn: deps.copyKept }),
-  recordingHosts: deps.recordingHosts,
+) => {
+  const accountOf = createProviderAccounts({ ...deps, ...deps.tables });
+  const recordingFetches = createRecordingFetches({
+    ...deps,
+    ...deps.tables,
+    ...ingest,
+    ...shared,
+    accountOf,
+    deliveryIndexes: async (organisation, metadata) =>
+      (await indexFacts(deps.fields, organisation, metadata)).deliveries,
+    newId: () => randomUUID(),
+    random: Math.random,
+  });
+  return {
+    twilio: createTwilioSettings({ ...deps, ...deps.tables, ...shared, authority: createAuthority(shared) }),
+    verifyCallback: createVerifyCallback({ ...shared, accountOf }),
+    takeCallback: createTakeCallback({ ...shared, recordingFetches }),
+    recordingFetches,
+    recordingHosts: deps.recordingHosts,
+  };
+};
+
+/** What each kind of audited change does once its entry is in the log. */
+const effectsOf = (deps: ServiceDeps, forget: Parameters<typeof createEraseEffect>[0]['forget']) => ({
+  ...createIdentityEffects({ ...deps, ...deps.tables }),
+  ...createHoldEffects(deps.tables),
+  ...createWebhookEffects(deps.tables),
+  ...createTwilioEffects({ ...deps.tables, now: deps.now }),
+  'recording.assign': createAssignEffect(deps.tables),
+  'recording.erase': createEraseEffect({ ...deps, ...deps.tables, forget }),
 });
 
 /** Everything a person or a telephony system can ask for. Order of effects is decided in these files and nowhere else. */
 export const createServices = (deps: ServiceDeps) => {
-  const { recordings, playbacks, holds, assignments, pendingChanges } = deps.tables;
+  const { recordings, playbacks, holds, pendingChanges } = deps.tables;
   const newId = () => randomUUID();
   const recordDenial = createRecordDenial({ ...deps, recordings });
   const reportDamage = createReportDamage({ ...deps, recordings });
@@ -250,14 +284,7 @@ export const createServices = (deps: ServiceDeps) => {
     audit: deps.audit,
     log: deps.log,
     now: deps.now,
-    effects: {
-      ...createIdentityEffects({ ...deps, ...deps.tables }),
-      ...createHoldEffects({ holds }),
-      ...createWebhookEffects(deps.tables),
-      ...createTwilioEffects(deps.tables),
-      'recording.assign': createAssignEffect({ assignments }),
-      'recording.erase': createEraseEffect({ ...deps, recordings, forget: playback.streamPlayback.forget }),
-    },
+    effects: effectsOf(deps, playback.streamPlayback.forget),
   });
   const identity = createIdentityServices({ ...deps, ...deps.tables, changes, newId });
   const shared = { ...deps, recordings, changes, reportDamage, newId };
@@ -265,10 +292,12 @@ export const createServices = (deps: ServiceDeps) => {
   const { settle, storedEarlier: _ours, ...delivery } = ingest;
   const { recordRefusedCredential } = identity;
   const { announceCalls } = radar;
+  const told = { announceCalls, recordRefusedCredential, changes, recordDenial };
+  const callbacks = callbackServices(deps, ingest, told);
   return {
     ...identity,
     ...radar,
-    ...callbackServices(deps, ingest, { announceCalls, recordRefusedCredential, changes, recordDenial }),
+    ...callbacks,
     recordDenial,
     ...playback,
     ...delivery,
@@ -301,6 +330,7 @@ export const createServices = (deps: ServiceDeps) => {
       forgetOldSessions: identity.forgetOldSessions,
       watchCalls: radar.watchCalls,
       forgetMessages: radar.deliverWebhooks.forget,
+      forgetFetches: callbacks.recordingFetches.forget,
     }),
     now: deps.now,
   };
