@@ -285,12 +285,13 @@ export const serve = async (): Promise<void> => {
   const stopKeyExports = startKeyExports(resources, config, logger);
   const stopNightly = startNightly(resources, logger);
   const stopWebhooks = resources.services.deliverWebhooks.start();
+  resources.services.recordingFetches.start();
   // The last checkpoint is made when the resources close, behind the last entry.
   resources.checkpoints.start();
   closeGracefully(served, resources, logger, async () => {
     stopWatching();
     stopSweeper();
-    await resources.services.takeCallback.stop();
+    await resources.services.recordingFetches.stop();
     await stopWebhooks();
     await stopKeyExports();
     await stopNightly();

@@ -6,7 +6,7 @@ import { TWILIO_HOST } from './core/recording-callback.ts';
 import type { JwtKeys } from './crypto/jwt-keys.ts';
 import type { KeyCache } from './crypto/key-cache.ts';
 import { createPasswords } from './crypto/passwords.ts';
-import { createProviderTokens } from './crypto/provider-tokens.ts';
+import { createProviderCallbacks, createProviderTokens } from './crypto/provider-tokens.ts';
 import { createUploadSealing } from './crypto/upload-sealing.ts';
 import { createWebhookSecrets } from './crypto/webhook-secrets.ts';
 import { createOutboundMedia } from './http/outbound-media.ts';
@@ -24,6 +24,7 @@ import { now, type Purpose } from './resources/purpose.ts';
 import { bundleAgeOf, readinessOf, roomOf } from './resources/readiness.ts';
 import { tablesOf } from './resources/tables.ts';
 import { createExamineVault, type ExamineVault } from './services/examine-vault.ts';
+import type { GivenUp } from './services/fetch-attempt.ts';
 import type { KeyBundleAge } from './services/key-bundle-age.ts';
 import { recordInstallation } from './services/record-installation.ts';
 import { createServices, type Services } from './services/services.ts';
@@ -89,10 +90,13 @@ const settingsOf = (config: Config, keys: KeyCache, logger: Logger) => {
     webhookHosts: allowed,
     postMessage: createOutboundPost({ allowed }),
     providerTokens: createProviderTokens({ keys }),
+    providerCallbacks: createProviderCallbacks({ keys }),
     recordingHosts: new Set([TWILIO_HOST, ...config.recordingHosts]),
     copyKept: (fields: { recording: string; fault: string }) =>
       logger.warn(fields, 'stored, but the provider keeps its copy'),
-    askProvider: createOutboundMedia({ allowed: new Set(config.recordingHosts) }),
+    fetchGivenUp: ({ call, fault }: GivenUp) =>
+      logger.error({ call, fault }, 'a recording was not had from its provider, and is asked for no longer'),
+    askProvider: createOutboundMedia({ allowed: new Set(config.recordingHosts), now }),
     radarGraceMs: config.radarGraceMinutes * 60_000,
     maxUploadBytes: config.maxUploadBytes,
     lifetimes: { userMs: config.sessionHours * 3_600_000, sourceMs: config.accessTokenSeconds * 1000 },

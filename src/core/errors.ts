@@ -64,6 +64,8 @@ export type ErrorExtras = {
   readonly totalBytes?: number;
   /** Place of the entry of the access log that is at fault, for 502 answers. */
   readonly entry?: number;
+  /** Why somebody else did not do what was asked of him: a closed word of ours, or a status. For the vault itself. */
+  readonly why?: string;
 };
 
 /** The one error class. `message` is safe to show the caller for every code below 500; `cause` is for the operator's log only. */

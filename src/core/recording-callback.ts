@@ -20,6 +20,24 @@ export const readCallbackForm = (body: string): CallbackForm | null => {
   return form;
 };
 
+/** Whatever {@link readRecordingCallback} reads. */
+const READ = [
+  'AccountSid',
+  'CallSid',
+  'RecordingSid',
+  'RecordingUrl',
+  'RecordingStatus',
+  'RecordingStartTime',
+  'RecordingDuration',
+  'RecordingChannels',
+] as const;
+
+/** The same callback, without what nobody reads, as {@link readCallbackForm} has it: to be read again later. */
+export const keptForm = (form: CallbackForm): string =>
+  new URLSearchParams(
+    READ.flatMap((name) => (form.get(name) ?? []).map((value) => [name, value] as [string, string])),
+  ).toString();
+
 /** The address as it is, with its port and without: telephony systems and proxies differ in which they sign. */
 const spellings = (url: string): readonly string[] => {
   const [, origin = '', port, rest = ''] = /^(https:\/\/[^/:]+)(:\d+)?(\/.*)$/.exec(url) ?? [];

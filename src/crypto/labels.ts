@@ -35,6 +35,8 @@ export const labels = {
   webhook: 'cv/webhook/v1\0',
   /** HKDF info of the key that seals a source's token at its provider, and AAD of the token. */
   providerToken: 'cv/provider/v1\0',
+  /** HKDF info of the key that seals what a provider's callback said, and AAD of it. */
+  providerCallback: 'cv/callback/v1\0',
   /** MAC input of a key check value. */
   check: 'cv/check/v1\0',
 } as const;

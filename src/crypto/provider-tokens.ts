@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { type OrganisationId, uuidBytes } from '../core/ids.ts';
 import { integrityFailure } from './integrity.ts';
 import type { KeyCache } from './key-cache.ts';
-import { labelled, labels, uint32 } from './labels.ts';
+import { type Label, labelled, labels, uint32 } from './labels.ts';
 import { openBox, sealBox } from './sealed-box.ts';
 import { deriveKey } from './secret.ts';
 
@@ -10,20 +10,17 @@ export type ProviderTokenPlace = { readonly organisation: OrganisationId; readon
 
 const VERSION_BYTES = 4;
 
-/**
- * Tokens by which a source's provider is asked, and signs: version of the organisation's field key(4) ‖ sealed box
- * (docs/file-format.md §3). They open for their own organisation and source alone.
- */
-export const createProviderTokens = ({ keys }: { readonly keys: KeyCache }) => {
+/** Version of the organisation's field key(4) ‖ sealed box, for one organisation and source, under a label of its own. */
+const createBoxes = (keys: KeyCache, label: Label) => {
   const placeOf = ({ organisation, source }: ProviderTokenPlace): Buffer =>
-    labelled(labels.providerToken, uuidBytes(organisation), uuidBytes(source));
+    labelled(label, uuidBytes(organisation), uuidBytes(source));
   const keyOf = (key: KeyObject, place: ProviderTokenPlace): KeyObject => deriveKey(key, placeOf(place));
 
   return {
-    async seal(place: ProviderTokenPlace, token: string): Promise<Buffer> {
+    async seal(place: ProviderTokenPlace, text: string): Promise<Buffer> {
       const { organisation } = place;
       const { key, version } = await keys.newest({ organisation, purpose: 'field' });
-      return sealBox(keyOf(key, place), placeOf(place), Buffer.from(token, 'utf8'), uint32(version));
+      return sealBox(keyOf(key, place), placeOf(place), Buffer.from(text, 'utf8'), uint32(version));
     },
 
     /** Throws `integrity_failure` for what is damaged or was sealed for another source. */
@@ -38,4 +35,16 @@ export const createProviderTokens = ({ keys }: { readonly keys: KeyCache }) => {
   };
 };
 
+/**
+ * Tokens by which a source's provider is asked, and signs (docs/file-format.md §3). They open for their own organisation and
+ * source alone.
+ */
+export const createProviderTokens = ({ keys }: { readonly keys: KeyCache }) =>
+  createBoxes(keys, labels.providerToken);
+
+/** What a provider said of a recording that is still to be fetched: sealed like its token, and opens as nothing else. */
+export const createProviderCallbacks = ({ keys }: { readonly keys: KeyCache }) =>
+  createBoxes(keys, labels.providerCallback);
+
+export type ProviderCallbacks = ReturnType<typeof createProviderCallbacks>;
 export type ProviderTokens = ReturnType<typeof createProviderTokens>;

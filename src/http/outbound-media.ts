@@ -1,4 +1,6 @@
 import type { IncomingMessage } from 'node:http';
+import { LONGEST_FETCH_PAUSE_MS } from '../core/fetch-pauses.ts';
+import { retryAfterSeconds } from '../core/retry-after.ts';
 import type { AskProvider, ProviderAnswer } from '../services/provider-media.ts';
 import { createOutboundRequest, type Outbound, type OutboundDeps } from './outbound-request.ts';
 
@@ -12,13 +14,14 @@ const locationOf = ({ statusCode = 0, headers }: IncomingMessage, from: string):
   return URL.canParse(headers.location, from) ? new URL(headers.location, from).href : null;
 };
 
-const answerOf = (message: IncomingMessage): ProviderAnswer => {
+const answerOf = (message: IncomingMessage, now: number): ProviderAnswer => {
   // Whoever reads it hears the error; where nobody does, as after a refusal, it is of no interest.
   message.on('error', () => undefined);
   return {
     status: message.statusCode ?? 0,
     mediaType: message.headers['content-type'] ?? null,
     coded: (message.headers['content-encoding'] ?? 'identity') !== 'identity',
+    retryAfter: retryAfterSeconds(message.headers['retry-after'], now, LONGEST_FETCH_PAUSE_MS / 1000),
     body: message,
     close: () => void message.destroy(),
   };
@@ -28,8 +31,10 @@ const answerOf = (message: IncomingMessage): ProviderAnswer => {
  * Asks a telephony provider for a recording, or to delete one, as outbound-request.ts has it. Where it says that the sound
  * lies elsewhere, that is asked once more without the credentials, under the same rules: HTTPS and public addresses.
  */
-export const createOutboundMedia = (deps: OutboundDeps & { readonly idleMs?: number }): AskProvider => {
-  const { idleMs = IDLE_MS, ...rest } = deps;
+export const createOutboundMedia = (
+  deps: OutboundDeps & { readonly idleMs?: number; readonly now: () => number },
+): AskProvider => {
+  const { idleMs = IDLE_MS, now, ...rest } = deps;
   const ask = createOutboundRequest(rest);
   return async ({ method, url, user, password }, signal) => {
     const basic = `Basic ${Buffer.from(`${user}:${password}`, 'utf8').toString('base64')}`;
@@ -45,6 +50,6 @@ export const createOutboundMedia = (deps: OutboundDeps & { readonly idleMs?: num
       from = to;
       answer = await ask(from, asked(plain), signal);
     }
-    return 'fault' in answer ? answer : answerOf(answer);
+    return 'fault' in answer ? answer : answerOf(answer, now());
   };
 };

@@ -8,6 +8,7 @@ import { createOrganisationTable } from '../storage/organisation-table.ts';
 import { createPendingChangeTable } from '../storage/pending-change-table.ts';
 import { createPlaybackTable } from '../storage/playback-table.ts';
 import { createRadarTable } from '../storage/radar-table.ts';
+import { createRecordingFetchTable } from '../storage/recording-fetch-table.ts';
 import { createRecordingTable } from '../storage/recording-table.ts';
 import { createResumableUploadTable } from '../storage/resumable-upload-table.ts';
 import { createSessionCheck } from '../storage/session-check.ts';
@@ -39,6 +40,7 @@ export const tablesOf = ({ prisma, keyed: pool, pool: planned }: Database) => ({
   radar: withDatabaseFaults(createRadarTable(planned)),
   webhooks: withDatabaseFaults(createWebhookTable(prisma)),
   twilio: withDatabaseFaults(createTwilioTable(prisma)),
+  fetches: withDatabaseFaults(createRecordingFetchTable(planned)),
   messages: withDatabaseFaults(createWebhookMessageTable(planned)),
 });
 

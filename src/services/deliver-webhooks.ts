@@ -2,6 +2,7 @@ import type { OrganisationId } from '../core/ids.ts';
 import { afterAttempt } from '../core/webhook-pauses.ts';
 import type { WebhookSecrets } from '../crypto/webhook-secrets.ts';
 import type { DueMessage, WebhookMessageTable } from '../storage/webhook-message-table.ts';
+import { createPause } from './pause.ts';
 
 /** As http/outbound-post.ts has it: a status, or a closed word why there is none. Never rejects. */
 export type PostMessage = (
@@ -95,22 +96,6 @@ const createTellReceiver = (deps: DeliverWebhooksDeps) => {
       const ids = waiting.map(({ id }) => id);
       if (ids.length > 0) await messages.release(ids, new Date(now()));
     }
-  };
-};
-
-/** A pause that can be cut short, by anybody and at any time. */
-const createPause = () => {
-  let wake: () => void = () => undefined;
-  return {
-    wake: (): void => wake(),
-    take: (ms: number): Promise<void> =>
-      new Promise((resolve) => {
-        const timer = setTimeout(resolve, ms);
-        wake = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      }),
   };
 };
 

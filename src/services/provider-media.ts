@@ -13,6 +13,8 @@ export type ProviderAnswer = {
   readonly mediaType: string | null;
   /** Whether it came in another coding than was asked for. */
   readonly coded: boolean;
+  /** Seconds for which it wants to be left alone, an hour at most; null when it does not say. */
+  readonly retryAfter: number | null;
   readonly body: AsyncIterable<Buffer>;
   readonly close: () => void;
 };
@@ -24,8 +26,11 @@ export type AskProvider = (
 ) => Promise<ProviderAnswer | { readonly fault: string }>;
 
 /** `why` is a closed word of ours or a status. */
-export const fetchFailed = (why: string): AppError =>
-  new AppError('fetch_failed', `The provider did not hand over the recording (${why}). Nothing was stored.`);
+export const fetchFailed = (why: string, retryAfter: number | null = null): AppError =>
+  new AppError('fetch_failed', `The provider did not hand over the recording (${why}). Nothing was stored.`, {
+    why,
+    ...(retryAfter === null ? {} : { retryAfter }),
+  });
 
 async function* whole(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   try {
@@ -44,10 +49,10 @@ export const fetchMedia = async (
 ): Promise<{ readonly body: AsyncIterable<Buffer>; readonly close: () => void }> => {
   const answer = await ask({ ...asked, method: 'GET' }, signal);
   if ('fault' in answer) throw fetchFailed(answer.fault);
-  const { status, mediaType, coded, body, close } = answer;
+  const { status, mediaType, coded, retryAfter, body, close } = answer;
   // A page in words is an excuse and no recording, whatever its status.
   const isMedia = mediaType === null || /^(audio\/|application\/octet-stream|binary\/)/i.test(mediaType);
   if (status === 200 && isMedia && !coded) return { body: whole(body), close };
   close();
-  throw fetchFailed(status === 200 ? 'no_audio' : `status_${status}`);
+  throw fetchFailed(status === 200 ? 'no_audio' : `status_${status}`, retryAfter);
 };

@@ -13,6 +13,7 @@ export type SweepDeps = {
   readonly forgetOldSessions: () => Promise<number>;
   readonly watchCalls: () => Promise<unknown>;
   readonly forgetMessages: () => Promise<void>;
+  readonly forgetFetches: () => Promise<void>;
   readonly now: () => number;
 };
 
@@ -50,6 +51,7 @@ export const createSweep =
     await deps.forgetOldSessions();
     await deps.watchCalls();
     await deps.forgetMessages();
+    await deps.forgetFetches();
     return { ...swept, changes, leftovers };
   };
 

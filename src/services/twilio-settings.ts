@@ -1,6 +1,7 @@
 import type { OrganisationId } from '../core/ids.ts';
 import { allowedAuthority } from '../core/webhook-url.ts';
 import type { ProviderTokens } from '../crypto/provider-tokens.ts';
+import type { RecordingFetchTable } from '../storage/recording-fetch-table.ts';
 import type { SourceTable, TwilioColumns } from '../storage/source-table.ts';
 import type { TwilioTable } from '../storage/twilio-table.ts';
 import type { AuditedChanges, Effects } from './audited-change.ts';
@@ -16,16 +17,27 @@ export type TwilioChanges = {
   };
 };
 
-/** How the change is carried out once its entry is in the log. Idempotent. */
+/**
+ * How the change is carried out once its entry is in the log. Idempotent. What could not be fetched with the account as it was
+ * is asked for again at once.
+ */
 export const createTwilioEffects = ({
   twilio,
+  fetches,
+  now,
 }: {
   readonly twilio: Pick<TwilioTable, 'set'>;
+  readonly fetches: Pick<RecordingFetchTable, 'wake'>;
+  readonly now: () => number;
 }): Effects<TwilioChanges> => ({
   'source.twilio': {
     async apply({ id, account }) {
-      if (account === null) await twilio.set(id, null);
-      else await twilio.set(id, { ...account, tokenSealed: Buffer.from(account.tokenSealed, 'hex') });
+      if (account === null) {
+        await twilio.set(id, null);
+        return;
+      }
+      await twilio.set(id, { ...account, tokenSealed: Buffer.from(account.tokenSealed, 'hex') });
+      await fetches.wake(id, new Date(now()));
     },
   },
 });

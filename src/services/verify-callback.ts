@@ -1,15 +1,13 @@
 import type { SourceActor } from '../core/access.ts';
 import { AppError } from '../core/errors.ts';
-import { isUuid, type OrganisationId, type SourceId } from '../core/ids.ts';
+import type { SourceId } from '../core/ids.ts';
 import { type CallbackForm, signedTexts } from '../core/recording-callback.ts';
 import { isSignedText } from '../crypto/callback-signature.ts';
-import type { ProviderTokens } from '../crypto/provider-tokens.ts';
-import type { TwilioTable } from '../storage/twilio-table.ts';
+import type { ProviderAccount, ProviderAccounts } from './provider-account.ts';
 import type { RecordRefusedCredential } from './record-refused-credential.ts';
 
 export type VerifyCallbackDeps = {
-  readonly twilio: Pick<TwilioTable, 'ofActive'>;
-  readonly providerTokens: Pick<ProviderTokens, 'open'>;
+  readonly accountOf: ProviderAccounts;
   readonly recordRefusedCredential: RecordRefusedCredential;
 };
 
@@ -21,13 +19,6 @@ export type ClaimedCallback = {
   readonly signature: string;
   readonly address: string;
   readonly request: string;
-};
-
-/** The provider of a source, and what it is asked with. */
-export type ProviderAccount = {
-  readonly accountSid: string;
-  readonly authToken: string;
-  readonly deleteAfter: boolean;
 };
 
 type Verified = { readonly actor: SourceActor; readonly account: ProviderAccount };
@@ -42,19 +33,11 @@ const nobody = {
  * Whose callback this is, by its signature alone. Rejects with `unauthenticated`, the same for a source that is not there,
  * is disabled or has no account, and for a signature that is not its account's; each is counted in the log.
  */
-export const createVerifyCallback = (deps: VerifyCallbackDeps) => {
-  const accountOf = async (source: string) => {
-    const found = isUuid(source) ? await deps.twilio.ofActive(source) : null;
-    if (found === null) return null;
-    const { tokenSealed, ...account } = found;
-    const organisation = account.organisation as OrganisationId;
-    const authToken = await deps.providerTokens.open({ organisation, source }, tokenSealed);
-    return { ...account, organisation, authToken };
-  };
-
-  return async (claimed: ClaimedCallback): Promise<Verified> => {
+export const createVerifyCallback =
+  (deps: VerifyCallbackDeps) =>
+  async (claimed: ClaimedCallback): Promise<Verified> => {
     const { source, form, signature, address, request } = claimed;
-    const account = await accountOf(source);
+    const account = await deps.accountOf(source);
     const { authToken, callbackUrl } = account ?? nobody;
     const signed = isSignedText(authToken, signedTexts(callbackUrl, form ?? new Map()), signature);
     if (account === null || form === null || !signed) {
@@ -67,6 +50,5 @@ export const createVerifyCallback = (deps: VerifyCallbackDeps) => {
       account: { accountSid, authToken, deleteAfter },
     };
   };
-};
 
 export type VerifyCallback = ReturnType<typeof createVerifyCallback>;

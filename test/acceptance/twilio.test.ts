@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { makeCertificate } from '../support/certificates.ts';
+import { freePort } from '../support/free-port.ts';
 import { generatedCall } from '../support/generated-call.ts';
 import { type Ask, jsonOf, type Reply } from '../support/http-client.ts';
 import type { Entry } from '../support/integrator.ts';
@@ -18,6 +19,7 @@ import { inDatabase } from '../support/vault-inspection.ts';
  */
 let scene: Awaited<ReturnType<typeof startScene>>;
 let folder: string;
+let metricsPort: string;
 let provider: Provider;
 let elsewhere: Provider;
 let source: Source;
@@ -49,6 +51,13 @@ const recordingsOf = async ({ CallSid }: Form): Promise<{ id: string }[]> => {
   const reply = await scene.http.post('/v1/recordings/search', asked);
   return jsonOf<{ recordings: { id: string }[] }>(reply, 200).recordings;
 };
+/** What a source's callbacks asked for and is not here: `waiting` or `given_up`. */
+const fetches = async ({ id } = source): Promise<string[]> =>
+  inDatabase(scene.folder, async (client) => {
+    const text = 'SELECT state FROM recording_fetch WHERE source_id = $1';
+    const { rows } = await client.query<{ state: string }>(text, [id]);
+    return rows.map(({ state }) => state);
+  });
 const storedId = (reply: Reply, status: number): string => jsonOf<{ id: string }>(reply, status).id;
 
 beforeAll(async () => {
@@ -56,7 +65,9 @@ beforeAll(async () => {
   const certificate = makeCertificate(folder, 'provider');
   provider = await startProvider(certificate, audio);
   elsewhere = await startProvider(certificate, audio);
+  metricsPort = await freePort();
   scene = await startScene({
+    METRICS_PORT: metricsPort,
     NODE_EXTRA_CA_CERTS: certificate.certFile,
     RECORDING_HOSTS: provider.host,
     RADAR_GRACE_MINUTES: '1',
@@ -237,11 +248,11 @@ describe('an address that is not the account’s recording', () => {
   });
 
   test('redirecting without end is given up', async () => {
-    provider.behave((response) => void response.writeHead(302, { location: '/again' }).end());
     const form = provider.callback();
-    const before = provider.asked.length;
+    const location = `/again/${form.RecordingSid}`;
+    provider.behave((response) => void response.writeHead(302, { location }).end());
     expectProblem(await call(form), 502, 'fetch_failed');
-    expect(provider.asked.length - before).toBe(3);
+    expect(provider.about(form.RecordingSid)).toHaveLength(3);
   });
 });
 
@@ -356,7 +367,27 @@ test('is deleted at the provider once it is stored, when the source says so and 
   expect(provider.about(cut.RecordingSid, 'DELETE')).toEqual([]);
 });
 
-test('killed, or told to end, while it fetches: nothing half is seen, and the callback brings it', async () => {
+test('a provider that fails is asked again by the vault itself, no sooner than it wishes, and what it has is stored once', async () => {
+  const form = provider.callback();
+  const times: number[] = [];
+  provider.behave((response, { url = '' }, sound) => {
+    if (url.includes(form.RecordingSid)) times.push(Date.now());
+    if (times.length < 2) response.writeHead(503, { 'retry-after': '35' }).end();
+    else response.writeHead(200, { 'content-type': 'audio/x-wav' }).end(sound);
+  });
+  const reply = await call(form);
+  expectProblem(reply, 502, 'fetch_failed');
+  expect(reply.headers['retry-after']).toBe('35');
+  expect(await fetches()).toContain('waiting');
+  await expect.poll(async () => (await recordingsOf(form)).length, { timeout: 120_000 }).toBe(1);
+  const [first = 0, second = 0] = times;
+  expect(second - first).toBeGreaterThanOrEqual(35_000);
+  expect((await call(form)).status).toBe(200);
+  expect(times).toHaveLength(2);
+  await expect.poll(() => fetches()).toEqual([]);
+});
+
+test('killed, or told to end, while it fetches: nothing half is seen, and it is fetched after the start, without a callback', async () => {
   for (const end of ['kill', 'stop'] as const) {
     const form = provider.callback();
     provider.behave((response, _request, sound) => {
@@ -371,10 +402,35 @@ test('killed, or told to end, while it fetches: nothing half is seen, and the ca
     const vault = await scene.folder.start();
     scene = { ...scene, vault };
     await expect.poll(async () => (await scene.http.get('/healthz')).status).toBe(200);
-    expect(await recordingsOf(form)).toEqual([]);
-    // What died is settled when its heartbeat has been missed for a while.
-    await expect.poll(async () => (await call(form)).status, { timeout: 60_000, interval: 1000 }).toBe(201);
+    // One that was told to end left word, and is followed at once.
+    if (end === 'kill') expect(await recordingsOf(form)).toEqual([]);
+    await expect.poll(async () => (await recordingsOf(form)).length, { timeout: 120_000 }).toBe(1);
+    expect(provider.about(form.RecordingSid)).toHaveLength(2);
+    expect((await call(form)).status).toBe(200);
+    expect(provider.about(form.RecordingSid)).toHaveLength(2);
+    await expect.poll(() => fetches()).toEqual([]);
   }
+});
+
+test('what is given up is a line of the log by the id of its call, and counted', async () => {
+  const own = await scene.stage.source(scene.home.admin, scene.own.id);
+  jsonOf(await set(own, settings()), 200);
+  const form = provider.callback();
+  provider.behave(sent(200, 'audio/x-wav', '\u007fELF and what follows'));
+  expectProblem(await send(signed(form), own.id), 422, 'refused_content');
+  const { rows } = await inDatabase(scene.folder, (client) =>
+    client.query('SELECT id::text FROM announced_call WHERE source_id = $1', [own.id]),
+  );
+  const call = (rows as { id: string }[])[0]?.id ?? '?';
+  const line = () =>
+    scene.vault
+      .output()
+      .split('\n')
+      .find((one) => one.includes('asked for no longer') && one.includes(call));
+  await expect.poll(line).toMatch(/"fault":"refused_content"/);
+  const metrics = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+  expect(metrics).toMatch(/^callvault_recording_fetches\{state="given_up"\} \d+$/m);
+  expect(metrics).toMatch(/^callvault_recording_fetches\{state="waiting"\} \d+$/m);
 });
 
 describe('the settings', () => {
@@ -399,12 +455,18 @@ describe('the settings', () => {
     const listed = await scene.http.get('/v1/admin/sources?limit=200', { token });
     const { items } = jsonOf<{ items: { id: string; twilio: unknown }[] }>(listed, 200);
     expect(items.find(({ id }) => id === own.id)?.twilio).toEqual(shown);
+    // One that is still to be fetched lies there, too.
+    const waiting = provider.callback();
+    provider.behave(sent(500, 'text/plain', 'no'));
+    expectProblem(await send(signed(waiting), own.id), 502, 'fetch_failed');
+    expect(await fetches(own)).toEqual(['waiting']);
     const gone = await scene.http.ask('DELETE', `/v1/admin/sources/${own.id}/twilio`, { token });
     expect(gone.status).toBe(204);
     const dump = await inDatabase(scene.folder, async (client) => {
       const { rows } = await client.query(
         `SELECT t::text AS row FROM twilio_account t UNION ALL SELECT p::text FROM pending_change p
-         UNION ALL SELECT e.body FROM audit.entry e UNION ALL SELECT c::text FROM announced_call c`,
+         UNION ALL SELECT e.body FROM audit.entry e UNION ALL SELECT c::text FROM announced_call c
+         UNION ALL SELECT f::text FROM recording_fetch f`,
       );
       return rows.map(({ row }) => row as string).join('\n');
     });
@@ -413,7 +475,7 @@ describe('the settings', () => {
     for (const secret of [authToken, Buffer.from(authToken).toString('hex'), basic])
       for (const text of [dump, listed.text, scene.vault.output()]) expect(text).not.toContain(secret);
     for (const { url } of provider.asked) expect(scene.vault.output()).not.toContain(url);
-    for (const word of [form.CallSid, form.RecordingSid]) {
+    for (const word of [form, waiting].flatMap(({ CallSid, RecordingSid }) => [CallSid, RecordingSid])) {
       expect(scene.vault.output()).not.toContain(word);
       expect(dump).not.toContain(word);
     }

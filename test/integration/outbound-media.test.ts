@@ -26,7 +26,7 @@ afterAll(async () => {
 type Deps = Parameters<typeof createOutboundMedia>[0];
 const get = async (options: Partial<Deps> = {}, signal = new AbortController().signal): Promise<Buffer> => {
   const allowed = new Set([provider.host]);
-  const ask = createOutboundMedia({ allowed, ca: certificate.pem, idleMs: 2_000, ...options });
+  const ask = createOutboundMedia({ allowed, ca: certificate.pem, idleMs: 2_000, now: Date.now, ...options });
   const asked = { url: `https://${provider.host}/x.wav`, user: 'user', password: 'word' };
   const { body } = await fetchMedia(ask, asked, signal);
   const chunks: Buffer[] = [];

@@ -80,7 +80,7 @@ export const twilioRoutes: FastifyPluginAsync<Options> = async (app, { services 
       const hosts = services.recordingHosts;
       const callback = readRecordingCallback(form, { ...account, hosts }, services.now());
       handOver(request);
-      const taken = await services.takeCallback.take({ ...callerOf(request), actor, account, callback });
+      const taken = await services.takeCallback({ ...callerOf(request), actor, account, form, callback });
       return answer(reply, taken);
     },
   );

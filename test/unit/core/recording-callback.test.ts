@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { isAppError } from '../../../src/core/errors.ts';
 import {
+  keptForm,
   readCallbackForm,
   readRecordingCallback,
   signedTexts,
@@ -93,6 +94,23 @@ test('a completed recording is known by its call, its own id, its start and its 
     deliveryId: `twilio ${recording}`,
     startedAt: start,
   });
+});
+
+test('read again from what is kept of it, it says the same, and nothing that nobody reads is kept', () => {
+  for (const about of [
+    {},
+    { RecordingChannels: '2' },
+    { RecordingStartTime: '' },
+    { RecordingDuration: '-1' },
+  ]) {
+    const form = formOf(new URLSearchParams({ ...completed, ...about, From: '+46701740605' }).toString());
+    const kept = keptForm(form);
+    const account = { accountSid: completed.AccountSid, hosts: new Set(['api.twilio.com:443']) };
+    expect(readRecordingCallback(formOf(kept), account, NOW)).toEqual(
+      readRecordingCallback(form, account, NOW),
+    );
+    expect(kept).not.toMatch(/46701740605|From|ErrorCode/);
+  }
 });
 
 test('two channels are asked for', () => {

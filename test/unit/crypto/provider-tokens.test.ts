@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import type { OrganisationId } from '../../../src/core/ids.ts';
-import { createProviderTokens } from '../../../src/crypto/provider-tokens.ts';
+import { createProviderCallbacks, createProviderTokens } from '../../../src/crypto/provider-tokens.ts';
 import { createVaultKeys } from '../../support/vault-keys.ts';
 
 const TOKEN = '0123456789abcdef0123456789abcdef';
@@ -29,4 +29,15 @@ test('a token opens for its source alone, also under an older key, and never whe
     await expect(tokens.open(place, sealed.subarray(0, length))).rejects.toMatchObject({
       code: 'integrity_failure',
     });
+});
+
+test('what a callback said opens as no token, and a token not as what a callback said', async () => {
+  const { keys, organisation } = await createVaultKeys();
+  const [tokens, callbacks] = [createProviderTokens({ keys }), createProviderCallbacks({ keys })];
+  const place = { organisation, source: randomUUID() };
+  const said = await callbacks.seal(place, TOKEN);
+  expect(await callbacks.open(place, said)).toBe(TOKEN);
+  await expect(tokens.open(place, said)).rejects.toMatchObject({ code: 'integrity_failure' });
+  const token = await tokens.seal(place, TOKEN);
+  await expect(callbacks.open(place, token)).rejects.toMatchObject({ code: 'integrity_failure' });
 });
