@@ -1,6 +1,7 @@
 import { createWallClock, isWallTime, type WallClock, type WallTime } from './local-time.ts';
 import type { Direction } from './metadata-schema.ts';
 import { mayHoldNumber } from './number-like.ts';
+import { canonicalPersonalNumber } from './personal-number.ts';
 
 /** Whose habit of naming files it is. `number`: a number stands in the name, and perhaps a time; `dated`: a time alone. */
 export const legacyPatterns = [
@@ -27,6 +28,8 @@ export type LegacyName = {
   readonly precision: 'second' | 'day' | null;
   readonly callerNumber: string | null;
   readonly calledNumber: string | null;
+  /** Twelve digits. */
+  readonly personalNumber: string | null;
   readonly agentId: string | null;
   readonly queue: string | null;
   readonly careUnit: string | null;
@@ -38,6 +41,8 @@ export type CustomMatch = Readonly<Record<string, string | undefined>>;
 export type LegacyNameOptions = {
   /** In which the names tell times. */
   readonly timeZone: string;
+  /** Milliseconds since 1970: nobody is born later. */
+  readonly now?: () => number;
   /** Asked first; null: no match. Bounds its own time (agent/name-pattern.ts). */
   readonly custom?: (relativePath: string) => CustomMatch | null;
 };
@@ -46,6 +51,7 @@ export const customGroups = [
   'callId',
   'caller',
   'called',
+  'personal',
   'agent',
   'queue',
   'unit',
@@ -62,7 +68,12 @@ const MAX_TEXT_CHARS = 128;
 
 type Found = Omit<LegacyName, 'pattern'>;
 type Reading = Partial<Found>;
-type Place = { readonly stem: string; readonly folder: string; readonly clock: WallClock };
+type Place = {
+  readonly stem: string;
+  readonly folder: string;
+  readonly clock: WallClock;
+  readonly now: number;
+};
 type Reader = (place: Place) => Reading | null;
 
 const text = (value: string | undefined): string | null => {
@@ -243,13 +254,20 @@ const rtpengine: Reader = ({ stem }) => {
   }
 };
 
-const DATE = '((?:19|20)\\d\\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\\d|3[01]))';
+/** Nothing was recorded to files before 1990. */
+const DATE = '((?:199\\d|20\\d\\d)[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\\d|3[01]))';
 const TIME = '(?:[-_ .T]{0,2}((?:[01]\\d|2[0-3])[-_.:]?[0-5]\\d(?:[-_.:]?[0-5]\\d)?))?';
 const WHEN = new RegExp(`(?<!\\d)${DATE}${TIME}(?!\\d)`);
 /** As dialled, with single spaces or dashes; one figure alone behind a dash is the count of a copy or a channel. */
 const DIALLED = /(?<!\d)\+?\d(?:[ -]?\d){5,13}\d(?!\d)/g;
 /** Between two numbers, or behind an extension: what is whole by itself stays so. */
 const BEFORE_WHOLE = /(?<=\d)[ -](?=0\d{7,14}(?!\d))/g;
+/** A day that is none, with a time behind it: no number either. */
+const NO_DAY =
+  /(?<!\d)(?:1\d|2\d|99)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])[-_ .T]\d{4}(?:\d\d)?(?!\d)/g;
+const PERSONAL = /(?<!\d)(?:(?:19|20)\d{6}[-+]?|\d{6}[-+])\d{4}(?!\d)/g;
+/** Which could be a day and a minute of it as well. */
+const DAY_AND_MINUTE = /^(?:(?:199\d|20\d\d)|\d\d)\d{4}-?(?:[01]\d|2[0-3])[0-5]\d$/;
 const UUIDS = /(?<![A-Za-z0-9])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![A-Za-z0-9])/gi;
 /** Figures between letters from a to f; not the A and B by which the parties of a call are told. */
 const HEXADECIMAL =
@@ -258,21 +276,37 @@ const UNIQUE_ID_WITHIN = new RegExp(String.raw`(?<![\d.])(${UNIQUE_ID})(?![\d.])
 const OUTBOUND = /(?:^|[-_ .])(?:out|outbound|ut|utg|utgående|utgaende)(?:$|[-_ .])/iu;
 const INBOUND = /(?:^|[-_ .])(?:in|inbound|ink|inkommande)(?:$|[-_ .])/iu;
 
+/** The first identity number in a name, and the name without it. What could be a time counts where another time is told. */
+const personIn = (stem: string, now: number): { readonly person: string | null; readonly rest: string } => {
+  for (const found of stem.matchAll(PERSONAL)) {
+    const rest = `${stem.slice(0, found.index)}|${stem.slice(found.index + found[0].length)}`;
+    const number = canonicalPersonalNumber(found[0], now);
+    if ('fault' in number || (DAY_AND_MINUTE.test(found[0]) && !WHEN.test(rest))) continue;
+    return { person: number.canonical, rest };
+  }
+  return { person: null, rest: stem };
+};
+
 /**
  * A number somewhere in the name, as in the share that made this vault necessary, and perhaps a time before or behind it.
  * The first is who called, the second who was called; the other way round where the name says that the call went out.
  */
-const number: Reader = ({ stem, clock }) => {
+const number: Reader = ({ stem, clock, now }) => {
   const uniqueId = UNIQUE_ID_WITHIN.exec(stem);
-  const of = uniqueId === null ? stem : stem.replace(uniqueId[0], '|');
+  const { person, rest: of } = personIn(uniqueId === null ? stem : stem.replace(uniqueId[0], '|'), now);
   const when = WHEN.exec(of);
   const rest = when === null ? of : `${of.slice(0, when.index)}|${of.slice(when.index + when[0].length)}`;
-  const told = rest.replace(UUIDS, '|').replace(HEXADECIMAL, '|').replace(BEFORE_WHOLE, '|');
+  const told = rest
+    .replace(NO_DAY, '|')
+    .replace(UUIDS, '|')
+    .replace(HEXADECIMAL, '|')
+    .replace(BEFORE_WHOLE, '|');
   const [first = null, second = null] = told.match(DIALLED) ?? [];
-  if (first === null) return null;
+  if (first === null && person === null) return null;
   const time = when?.[2];
   const at = when === null ? {} : time === undefined ? dated(clock, when[1]!) : timed(clock, when[1]!, time);
-  const known = uniqueId === null ? at : { ...byUniqueId(uniqueId[1]!), ...at };
+  const call = uniqueId === null ? {} : byUniqueId(uniqueId[1]!);
+  const known = { personalNumber: person, ...call, ...at };
   if (OUTBOUND.test(told))
     return { ...known, direction: 'outbound', calledNumber: first, callerNumber: second };
   const direction = INBOUND.test(told) ? 'inbound' : null;
@@ -305,7 +339,7 @@ const WORDS: readonly (readonly [RegExp, Direction])[] = [
 const directionOf = (word: string | undefined): Direction | null =>
   WORDS.find(([pattern]) => pattern.test(word ?? ''))?.[1] ?? null;
 
-const ofGroups = (groups: CustomMatch, clock: WallClock): Reading => {
+const ofGroups = (groups: CustomMatch, clock: WallClock, now: number): Reading => {
   const epoch = epochMs(groups.epoch);
   const { date: day, time } = groups;
   const at =
@@ -316,11 +350,14 @@ const ofGroups = (groups: CustomMatch, clock: WallClock): Reading => {
         : time === undefined
           ? dated(clock, day)
           : timed(clock, day, time);
+  const person = canonicalPersonalNumber(groups.personal ?? '', now);
   return {
     ...at,
     callId: text(groups.callId),
     callerNumber: text(groups.caller),
     calledNumber: text(groups.called),
+    // What is none would be refused, and the recording with it.
+    personalNumber: 'fault' in person ? null : person.canonical,
     agentId: text(groups.agent),
     queue: text(groups.queue),
     careUnit: text(groups.unit),
@@ -334,6 +371,7 @@ const nothing: Found = {
   precision: null,
   callerNumber: null,
   calledNumber: null,
+  personalNumber: null,
   agentId: null,
   queue: null,
   careUnit: null,
@@ -354,13 +392,13 @@ const split = (relativePath: string): { stem: string; folder: string } => {
  * attacker-controlled: whatever it is, nothing is thrown and the time is linear in its length. What is not understood is
  * null; a name that says nothing is of pattern `none`.
  */
-export const createLegacyNames = ({ timeZone, custom }: LegacyNameOptions) => {
+export const createLegacyNames = ({ timeZone, custom, now = Date.now }: LegacyNameOptions) => {
   const clock = createWallClock(timeZone);
   return (relativePath: string): LegacyName => {
     if (relativePath.length > MAX_LEGACY_PATH_CHARS) return { ...nothing, pattern: 'none' };
     const groups = custom?.(relativePath) ?? null;
-    if (groups !== null) return { ...nothing, ...ofGroups(groups, clock), pattern: 'custom' };
-    const place = { ...split(relativePath), clock };
+    if (groups !== null) return { ...nothing, ...ofGroups(groups, clock, now()), pattern: 'custom' };
+    const place = { ...split(relativePath), clock, now: now() };
     if (place.stem.length > MAX_STEM_CHARS) return { ...nothing, pattern: 'none' };
     for (const [pattern, read] of readers) {
       const found = read(place);

@@ -70,6 +70,7 @@ export const createCallOf =
       direction: name.direction,
       callerNumber: name.callerNumber,
       calledNumber: name.calledNumber,
+      personalNumber: name.personalNumber,
       agentId: name.agentId,
       queue: name.queue,
       careUnit: name.careUnit,

@@ -393,3 +393,34 @@ describe('names that mean harm', () => {
     expect(performance.now() - from).toBeLessThan(2_000);
   });
 });
+
+describe('identity numbers and days that are none', () => {
+  const person = (twelve: string) => ({ pattern: 'number', personalNumber: twelve });
+  test.each<[string, Record<string, unknown>]>([
+    ['191212121212.wav', person('191212121212')],
+    ['19121212-1212.wav', person('191212121212')],
+    ['19121212-1212_0701740605_20150101_1015.wav', { ...person('191212121212'), ...AT, ...CALLER }],
+    ['121212-1212_0701740605_20150101_1015.wav', { ...person('201212121212'), ...AT, ...CALLER }],
+    ['20121212-1212_0701740605_20150101_1015.wav', { ...person('201212121212'), ...AT, ...CALLER }],
+    // A wrong check digit, a day to come, ten digits as they are dialled.
+    ['19121212-1213_20150101_1015.wav', { pattern: 'dated', ...AT }],
+    ['0701740605_20150101_1015.wav', { pattern: 'number', ...AT, ...CALLER }],
+    // Could be a minute of a day, and no other time is told.
+    [
+      '20121212-1212_0701740605.wav',
+      { pattern: 'number', ...CALLER, startedAt: '2012-12-12T11:12:00.000Z', precision: 'second' },
+    ],
+    ['0701740605_99991231_1015.wav', { pattern: 'number', ...CALLER }],
+    ['0701740605_19850101_1015.wav', { pattern: 'number', ...CALLER }],
+  ])('%s', (name, expected) => {
+    const read = createLegacyNames({ timeZone: 'Europe/Stockholm', now: () => Date.UTC(2026, 0) });
+    expect(said(name, read)).toEqual(expected);
+  });
+
+  test('one that a pattern of the operator’s finds is taken when it is one', () => {
+    const read = (personal: string) =>
+      createLegacyNames({ timeZone: 'Europe/Stockholm', custom: () => ({ personal }) })('x.wav')
+        .personalNumber;
+    expect([read('19121212-1212'), read('19121212-1213'), read('')]).toEqual(['191212121212', null, null]);
+  });
+});
