@@ -57,6 +57,16 @@ export const parseSeconds = (text: string): number => {
   return seconds * 1_000;
 };
 
+/** Longer than none: between two looks something must have had time to change, and between two tries the vault to recover. */
+export const parsePause = (text: string): number => {
+  const ms = parseSeconds(text);
+  if (ms < 100)
+    throw new InvalidArgumentError(
+      'Give at least 0.1 seconds: with less, every file would count as finished.',
+    );
+  return ms;
+};
+
 export const parseConcurrency = (text: string): number => {
   if (!/^\d{1,2}$/.test(text) || Number(text) < 1 || Number(text) > 32)
     throw new InvalidArgumentError('Give a number from 1 to 32.');

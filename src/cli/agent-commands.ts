@@ -4,6 +4,7 @@ import {
   collectSideField,
   parseConcurrency,
   parseMediaType,
+  parsePause,
   parseSeconds,
   SIDE_FIELD,
 } from './agent-arguments.ts';
@@ -25,8 +26,8 @@ const withVault = (command: Command): Command =>
       'seal and sign every recording before it leaves, with this Ed25519 private key (PEM) in a file of its owner alone; or CALLVAULT_SIGNING_KEY_FILE',
     );
 
-const seconds = (flags: string, description: string, standard: number): Option =>
-  new Option(flags, description).argParser(parseSeconds).default(standard * 1_000, String(standard));
+const seconds = (flags: string, description: string, standard: number, read = parseSeconds): Option =>
+  new Option(flags, description).argParser(read).default(standard * 1_000, String(standard));
 const ZONE = 'in which names of files, and side files, tell times';
 const FIELD = 'said of every call, as NAME=VALUE; can be given several times; not for numbers';
 
@@ -70,9 +71,23 @@ export const addAgentCommands = (program: Command): void => {
     .option('--side-field <theirs=ours>', SIDE_FIELD, collectSideField, [])
     .option('--time-zone <zone>', ZONE, parseTimeZone, 'Europe/Stockholm')
     .option('--state <file>', 'what it remembers; without it, STATE_DIRECTORY/watch.state')
-    .addOption(seconds('--interval <seconds>', 'between two looks; a file unchanged in both is finished', 5))
+    .addOption(
+      seconds(
+        '--interval <seconds>',
+        'between two looks, at least 0.1; a file unchanged in both is finished',
+        5,
+        parsePause,
+      ),
+    )
     .option('--concurrency <number>', 'deliveries at a time', parseConcurrency, 4)
-    .addOption(seconds('--longest-pause <seconds>', 'between tries, while the vault does not answer', 600))
+    .addOption(
+      seconds(
+        '--longest-pause <seconds>',
+        'between tries, while the vault does not answer; at least 0.1',
+        600,
+        parsePause,
+      ),
+    )
     .option('--once', 'end when what is finished now has been handed over')
     .option('--list-refused', 'only show, on a terminal, which files the vault has refused')
     .option('--json', 'one line of JSON for every event')

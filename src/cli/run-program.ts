@@ -1,6 +1,7 @@
 import { type Command, CommanderError } from 'commander';
 import { exitCodes } from './exit-codes.ts';
 import { sayError } from './print.ts';
+import { UsageError } from './usage.ts';
 
 /** Commands resolve to their exit code. */
 export const run =
@@ -23,7 +24,7 @@ export const runProgram = async (program: Command): Promise<void> => {
       process.exitCode = error.exitCode === 0 ? exitCodes.clean : exitCodes.usage;
       return;
     }
-    sayError(error);
-    process.exitCode = exitCodes.couldNotRun;
+    sayError(error instanceof UsageError ? error.fault : error);
+    process.exitCode = error instanceof UsageError ? exitCodes.usage : exitCodes.couldNotRun;
   }
 };

@@ -76,10 +76,10 @@ test('before the vault knows the signing key nothing is taken; with it, sealed a
 
 test('a signing key that others can read, or that is none, is refused before anything is sent', async () => {
   chmodSync(signingKey, 0o644);
-  expect(await push('--seal-with', signingKey)).toMatchObject({ code: 3, files: [] });
+  expect(await push('--seal-with', signingKey)).toMatchObject({ code: 2, files: [] });
   chmodSync(signingKey, 0o600);
   const none = await push('--seal-with', host.keyFile);
-  expect(none).toMatchObject({ code: 3, files: [] });
+  expect(none).toMatchObject({ code: 2, files: [] });
   expect(none.err).toMatch(/Ed25519/);
   expect(none.err).not.toContain(source.apiKey);
 });

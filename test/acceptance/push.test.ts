@@ -316,7 +316,7 @@ test.each([
   expect({ code, out }).toEqual({ code: 2, out: '' });
 });
 
-test('a key file that others can read, none, or plain text over a network: 3, in one sentence', async () => {
+test('a key file that others can read, none, no vault, a wrong address, or plain text over a network: 2, in one sentence', async () => {
   const file = host.put('a.wav', newCall()) as string;
   const vault = ['--url', scene.vault.url];
   chmodSync(host.keyFile, 0o640);
@@ -325,9 +325,32 @@ test('a key file that others can read, none, or plain text over a network: 3, in
     [...vault, '--key-file', join(host.home, 'none')],
     vault,
     ['--url', 'http://vault.example.se', '--key-file', host.keyFile],
-  ]) {
-    const { code, out, err } = await host.run(['push', ...args, file]);
-    expect({ code, out }).toEqual({ code: 3, out: '' });
-    expect(err).toMatch(/^callvault: .+\.\n$/);
-  }
+    ['--url', 'vault', '--key-file', host.keyFile],
+    ['--key-file', host.keyFile],
+  ])
+    for (const command of [
+      ['push', file],
+      ['watch', host.spool],
+      ['import', host.spool, '--journal', 'j'],
+    ]) {
+      const { code, out, err } = await host.run([...command, ...args]);
+      expect({ code, out }).toEqual({ code: 2, out: '' });
+      expect(err).toMatch(/^callvault: .+\.\n$/);
+    }
+});
+
+test.each([
+  ['no JSON', '{"callerNumber":"0701740610"'],
+  ['nothing', ''],
+  ['a field that is none', '{"colour":"0701740610"}'],
+  ['too much', `{"queue":"${'0701740610 '.repeat(7_000)}"}`],
+])('%s on the standard input: 2, and it is not repeated', async (_, input) => {
+  const vault = ['--url', scene.vault.url, '--key-file', host.keyFile];
+  const { code, out, err } = await host.run(
+    ['push', ...vault, '--metadata-stdin', host.put('a.wav', newCall()) as string],
+    { input },
+  );
+  expect({ code, out }).toEqual({ code: 2, out: '' });
+  expect(err).toMatch(/^callvault: .+\.\n$/);
+  expect(err).not.toMatch(/0701740610/);
 });

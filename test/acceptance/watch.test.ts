@@ -244,13 +244,15 @@ test('files that come and go while it looks are no trouble', async () => {
   await end(agent);
 });
 
-test.each([
-  ['no folder', ['/nowhere/at/all']],
-  ['a file', ['/etc/hostname']],
-  ['--keep without a state', ['SPOOL', '--keep']],
-  ['a state in the folder', ['SPOOL', '--state', 'SPOOL/state']],
-  ['a state that is something else', ['SPOOL', '--state', '/etc/hostname']],
-])('%s: 3, in one sentence', async (_, args) => {
+test.each<[string, number, string[]]>([
+  // A share may be mounted later, and a disk be mended: a service is started anew.
+  ['no folder', 3, ['/nowhere/at/all']],
+  ['a file', 3, ['/etc/hostname']],
+  ['a state that is something else', 3, ['SPOOL', '--state', '/etc/hostname']],
+  // What was told stays wrong.
+  ['--keep without a state', 2, ['SPOOL', '--keep']],
+  ['a state in the folder', 2, ['SPOOL', '--state', 'SPOOL/state']],
+])('%s: %i, in one sentence', async (_, expected, args) => {
   const given = args.map((arg) => arg.replace('SPOOL', pbx.host.spool));
   const { code, out, err } = await pbx.host.run([
     'watch',
@@ -260,8 +262,16 @@ test.each([
     '--key-file',
     pbx.host.keyFile,
   ]);
-  expect({ code, out }).toEqual({ code: 3, out: '' });
+  expect({ code, out }).toEqual({ code: expected, out: '' });
   expect(err).toMatch(/^callvault: .+\.\n$/);
+});
+
+test.each(['0', '0.099', '-1', 'NaN'])('a pause of %s seconds: 2, and the bound is said', async (none) => {
+  for (const option of ['--interval', '--longest-pause']) {
+    const { code, out, err } = await pbx.host.run(['watch', pbx.host.spool, `${option}=${none}`]);
+    expect({ code, out }).toEqual({ code: 2, out: '' });
+    expect(err).toMatch(/seconds/);
+  }
 });
 
 test('a name tells of the call where there is no side file; where there is one, that alone', async () => {

@@ -22,6 +22,7 @@ import { type GivenField, sidesOf } from '../agent-arguments.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { createImportTalk, type ImportTalk } from '../import-talk.ts';
 import { say } from '../print.ts';
+import { asTold } from '../usage.ts';
 
 export type ImportOptions = AgentOptions & {
   readonly dryRun?: boolean;
@@ -50,11 +51,12 @@ const parserOf = ({ timeZone, pattern }: ImportOptions): ParseLegacyName =>
 
 const dryRun = async (folder: string, options: ImportOptions, signal: AbortSignal): Promise<number> => {
   const talk = createImportTalk({ showNames: options.showNames === true });
+  const parse = await asTold(() => parserOf(options));
   const inventory = await takeInventory(
     {
       folder,
       parallel: options.parallel,
-      parse: parserOf(options),
+      parse,
       sides: sidesOf(options),
       onException: (outcome, relative) => {
         // Without a journal there is no id: what is left, without names, is counted.
@@ -158,7 +160,7 @@ const wipe = async (running: Running, count: number): Promise<number> => {
   return exceptions === 0 && Object.keys(result.kept).length === 0 ? exitCodes.clean : exitCodes.findings;
 };
 
-const importAll = async (folder: string, options: ImportOptions, signal: AbortSignal): Promise<number> => {
+const readTold = async (folder: string, options: ImportOptions) => {
   if (options.journal === undefined)
     throw new AppError(
       'config_invalid',
@@ -168,6 +170,11 @@ const importAll = async (folder: string, options: ImportOptions, signal: AbortSi
   const parse = parserOf(options);
   const path = await outside(folder, options.journal, '--journal');
   if (options.report !== undefined) await outside(folder, options.report, '--report');
+  return { settings, parse, path };
+};
+
+const importAll = async (folder: string, options: ImportOptions, signal: AbortSignal): Promise<number> => {
+  const { settings, parse, path } = await asTold(() => readTold(folder, options));
   const journal = await openJournal(path, { folder, vault: new URL(settings.url).origin });
   const client = openVault(settings);
   try {

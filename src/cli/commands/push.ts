@@ -10,6 +10,7 @@ import { processEnvironment } from '../../environment.ts';
 import { type GivenField, sidesOf } from '../agent-arguments.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printData, say } from '../print.ts';
+import { asTold } from '../usage.ts';
 
 export type PushOptions = AgentOptions & {
   readonly callId?: string;
@@ -89,14 +90,24 @@ const lineOf = (result: HandedOver): string =>
     ? `stored\t${result.id}\tsha256:${result.sha256}`
     : `${result.outcome}\t-\t${'sha256' in result ? `sha256:${result.sha256}` : '-'}`;
 
-/** Hands files over and says what became of each. Needs no vault of its own, no database and no configuration. */
-export const push = async (files: readonly string[], options: PushOptions): Promise<number> => {
-  const environment = processEnvironment();
+/** All that the command was told, before anything is sent. */
+const read = async (
+  files: readonly string[],
+  options: PushOptions,
+  environment: ReturnType<typeof processEnvironment>,
+) => {
+  if (files.some((file) => file === '' || file.includes('\0')))
+    throw new AppError('config_invalid', 'A file has a name.');
   const settings = await readAgentOptions(options, environment);
   const said = readFieldsOf(environment);
   const told = options.metadataStdin === true ? await readStdin() : {};
-  if (files.some((file) => file === '' || file.includes('\0')))
-    throw new AppError('invalid_request', 'A file has a name.');
+  return { settings, said, told };
+};
+
+/** Hands files over and says what became of each. Needs no vault of its own, no database and no configuration. */
+export const push = async (files: readonly string[], options: PushOptions): Promise<number> => {
+  const environment = processEnvironment();
+  const { settings, said, told } = await asTold(() => read(files, options, environment));
   const client = openVault(settings);
   const how: HandOver = {
     client,

@@ -13,6 +13,7 @@ import { processEnvironment } from '../../environment.ts';
 import { type GivenField, sidesOf } from '../agent-arguments.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printData, say } from '../print.ts';
+import { asTold } from '../usage.ts';
 import { createWatchTalk } from '../watch-talk.ts';
 
 export type WatchCommandOptions = AgentOptions & {
@@ -47,17 +48,21 @@ const folderOf = async (folder: string): Promise<string> => {
 };
 
 /** From `--state`, or where systemd says; null when nowhere. In the folder it would be one of its files. */
-const stateFileOf = async (state: string | undefined, root: string): Promise<string | null> => {
+const stateFileOf = async (
+  { state, keep, listRefused: list }: WatchCommandOptions,
+  root: string,
+): Promise<string | null> => {
   const [given] = (processEnvironment().STATE_DIRECTORY ?? '').split(':');
   const file = state ?? (given ? join(given, 'watch.state') : undefined);
-  if (file === undefined) return null;
+  if (file === undefined) {
+    if (list === true) throw new AppError('config_invalid', 'Refusals are remembered in --state FILE.');
+    if (keep !== true) return null;
+    throw new AppError('config_invalid', '--keep needs --state FILE, to remember what was handed over.');
+  }
   const folder = dirname(resolve(file));
   const real = await realpath(folder).catch(() => folder);
   if (`${real}${sep}`.startsWith(root === sep ? sep : `${root}${sep}`))
-    throw new AppError(
-      'invalid_request',
-      'The state file lies elsewhere than in the folder that is watched.',
-    );
+    throw new AppError('config_invalid', 'The state file lies elsewhere than in the folder that is watched.');
   return join(real, basename(file));
 };
 
@@ -68,7 +73,6 @@ const listRefused = async ({ root, stateFile }: Place, options: WatchCommandOpti
     say('callvault: names may hold numbers, so they are shown on a terminal only.');
     return exitCodes.usage;
   }
-  if (stateFile === null) throw new AppError('invalid_request', 'Refusals are remembered in --state FILE.');
   const state = await openWatchState(stateFile);
   let count = 0;
   const scan = createScan({
@@ -110,12 +114,11 @@ const codeOf = ({ refused, waiting, unreadable, vaultAnswers }: WatchTotals): nu
 
 /** Runs until a signal, or with `--once` until what is finished is handed over. Needs no vault of its own. */
 export const watch = async (folder: string, options: WatchCommandOptions): Promise<number> => {
+  // Not a matter of what was told: a share may be mounted later.
   const root = await folderOf(folder);
-  const stateFile = await stateFileOf(options.state, root);
+  const stateFile = await asTold(() => stateFileOf(options, root));
   if (options.listRefused === true) return listRefused({ root, stateFile }, options);
-  const settings = await readAgentOptions(options, processEnvironment());
-  if (options.keep === true && stateFile === null)
-    throw new AppError('invalid_request', '--keep needs --state FILE, to remember what was handed over.');
+  const settings = await asTold(() => readAgentOptions(options, processEnvironment()));
   const state = await openWatchState(stateFile);
   const client = openVault(settings);
   const talk = createWatchTalk(options.json === true);
