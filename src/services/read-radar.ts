@@ -33,10 +33,31 @@ export type FindingQuery = ListQuery & {
   readonly finding: RadarFinding;
 };
 
-/** How many of the last day's calls and recordings have which finding, in the whole installation. */
+/** How many of the last day's calls and recordings have which finding. */
 export type RadarTotals = Readonly<
-  Pick<RadarDay, 'announced' | 'missing' | 'short' | 'unannounced' | 'oneSided' | 'silent'>
+  Pick<RadarDay, 'announced' | 'missing' | 'short' | 'unannounced' | 'oneSided' | 'silent' | 'noSound'>
 >;
+
+export type LastDay = { readonly whole: RadarTotals; readonly sources: ReadonlyMap<string, RadarTotals> };
+
+/** A line of metrics for each is kept by whoever collects them, so that there must be an end to them. */
+const MAX_SOURCES = 200;
+
+const totalsOf = (days: readonly RadarDay[]): RadarTotals => {
+  const sum = (name: keyof RadarTotals): number => days.reduce((total, day) => total + day[name], 0);
+  return {
+    announced: sum('announced'),
+    missing: sum('missing'),
+    short: sum('short'),
+    unannounced: sum('unannounced'),
+    oneSided: sum('oneSided'),
+    silent: sum('silent'),
+    noSound: sum('noSound'),
+  };
+};
+
+const weightOf = ({ announced, ...found }: RadarTotals): number =>
+  Object.values(found).reduce((total, count) => total + count, 0);
 
 /** Calls that were announced against recordings that came. Whoever asks sees ids, days and counts, and learns of nobody. */
 export const createReadRadar = ({ radar, authority, graceMs, now }: ReadRadarDeps) => {
@@ -76,19 +97,18 @@ export const createReadRadar = ({ radar, authority, graceMs, now }: ReadRadarDep
       return { items, next: more ? encodeCursor({ at: last.startedAt, id: last.id }) : null };
     },
 
-    /** Of the last 24 hours that are judged already, for the operator's metrics. */
-    async lastDay(): Promise<RadarTotals> {
+    /**
+     * Of the last 24 hours that are judged already, for the operator's metrics: all together, and by source, at most
+     * {@link MAX_SOURCES} of them; those with least to find are left out first.
+     */
+    async lastDay(): Promise<LastDay> {
       const to = before();
       const days = await radar.days(null, { from: new Date(to.getTime() - DAY_MS), to }, to);
-      const sum = (name: keyof RadarTotals): number => days.reduce((total, day) => total + day[name], 0);
-      return {
-        announced: sum('announced'),
-        missing: sum('missing'),
-        short: sum('short'),
-        unannounced: sum('unannounced'),
-        oneSided: sum('oneSided'),
-        silent: sum('silent'),
-      };
+      const bySource = [...Map.groupBy(days, ({ source }) => source)].map(
+        ([source, its]) => [source, totalsOf(its)] as const,
+      );
+      const worst = bySource.toSorted(([, a], [, b]) => weightOf(b) - weightOf(a)).slice(0, MAX_SOURCES);
+      return { whole: totalsOf(days), sources: new Map(worst) };
     },
   };
 };

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 
 /** What is wrong with a call or a recording. */
-export type RadarFinding = 'missing' | 'short' | 'unannounced' | 'one_sided' | 'silent';
+export type RadarFinding = 'missing' | 'short' | 'unannounced' | 'one_sided' | 'silent' | 'no_sound';
 
 export type RadarDay = {
   readonly source: string;
@@ -15,12 +15,13 @@ export type RadarDay = {
   readonly unannounced: number;
   readonly oneSided: number;
   readonly silent: number;
+  readonly noSound: number;
 };
 
 type CallCounts = Pick<RadarDay, 'source' | 'day' | 'announced' | 'notExpected' | 'missing' | 'short'>;
 type RecordingCounts = Pick<
   RadarDay,
-  'source' | 'day' | 'recordings' | 'unannounced' | 'oneSided' | 'silent'
+  'source' | 'day' | 'recordings' | 'unannounced' | 'oneSided' | 'silent' | 'noSound'
 >;
 
 /** `id` is of the announced call (`missing`, `short`) or of the recording (the others). */
@@ -37,12 +38,19 @@ export type RadarQuestion = RadarSpan & {
   readonly limit: number;
 };
 
-/** How much of the expected length may lack: nine tenths and five seconds are enough, for clocks and ringing. */
-const SHORT = `t.ms IS NOT NULL AND c.expected_ms IS NOT NULL AND t.ms + 5000 < c.expected_ms * 0.9`;
+/**
+ * How much of the expected length may lack: nine tenths and five seconds are enough, for clocks and ringing. Nothing at all is
+ * never enough, and is too little for a call whose length nobody stated.
+ */
+const SHORT = `(t.ms = 0 AND c.expected_ms IS DISTINCT FROM 0 OR t.ms + 5000 < c.expected_ms * 0.9)`;
 
-/** What came of a call: how many recordings, and how long they are together; null when that is known of none or not of all. */
+/** No bytes, no sound in its container, or nothing that is known as sound, such as a web page under the name of a recording. */
+const NO_SOUND = `r.flags && ARRAY['empty', 'unknown_format']`;
+
+/** What came of a call: how many recordings, and how long they are together; null when that is not known of one of them. */
 const CAME = `LEFT JOIN LATERAL (
-    SELECT count(*) AS n, CASE WHEN bool_and(r.duration_ms IS NOT NULL) THEN sum(r.duration_ms) END AS ms
+    SELECT count(*) AS n, CASE WHEN bool_and(${NO_SOUND} OR r.duration_ms IS NOT NULL)
+           THEN sum(CASE WHEN ${NO_SOUND} THEN 0 ELSE r.duration_ms END) END AS ms
       FROM recording r WHERE r.source_id = c.source_id AND r.call_id_index = c.call_id_index
        AND r.status IN ('stored', 'erasing', 'erased')) t ON true`;
 const MISSING = 'c.expected AND t.n = 0 AND c.over_at <= $4';
@@ -77,7 +85,8 @@ const recordingCounts = `
     SELECT ${dayOf('r.started_at')} AS day, count(*)::int AS recordings,
            (count(*) FILTER (WHERE ${UNANNOUNCED}))::int AS unannounced,
            (count(*) FILTER (WHERE 'one_sided' = ANY (r.flags)))::int AS "oneSided",
-           (count(*) FILTER (WHERE 'silent' = ANY (r.flags)))::int AS silent
+           (count(*) FILTER (WHERE 'silent' = ANY (r.flags)))::int AS silent,
+           (count(*) FILTER (WHERE ${NO_SOUND}))::int AS "noSound"
       FROM recording r ${ITS_CALL}
      WHERE r.source_id = s.id AND r.status = 'stored' AND r.started_at >= $2 AND r.started_at < $3 GROUP BY 1) d
    WHERE ${WHOSE}`;
@@ -100,12 +109,13 @@ const found: Record<RadarFinding, string> = {
   unannounced: recordingsFound(UNANNOUNCED),
   one_sided: recordingsFound(`'one_sided' = ANY (r.flags)`),
   silent: recordingsFound(`'silent' = ANY (r.flags)`),
+  no_sound: recordingsFound(NO_SOUND),
 };
 
 const NOWHERE = '00000000-0000-0000-0000-000000000000';
 const NOTHING = {
   ...{ announced: 0, notExpected: 0, missing: 0, short: 0 },
-  ...{ recordings: 0, unannounced: 0, oneSided: 0, silent: 0 },
+  ...{ recordings: 0, unannounced: 0, oneSided: 0, silent: 0, noSound: 0 },
 };
 
 /** Calls against recordings, by source and day. Ids and counts; no column of a number or a name is read. */

@@ -81,7 +81,7 @@ test('calls without recording, recordings without call, short and silent ones, b
     .toEqual([
       {
         ...{ source: source.id, day: DAY, announced: 5, notExpected: 1, missing: 1, short: 1 },
-        ...{ recordings: 6, unannounced: 2, oneSided: 0, silent: 1 },
+        ...{ recordings: 6, unannounced: 2, oneSided: 0, silent: 1, noSound: 0 },
       },
     ]);
   expect(idsOf(await found('missing'))).toEqual([missingId]);
@@ -91,6 +91,44 @@ test('calls without recording, recordings without call, short and silent ones, b
   // What comes late is not missing any more.
   await record({ callId: missing.callId });
   expect(idsOf(await found('missing'))).toEqual([]);
+});
+
+test('a call of which nothing or garbage came is no recorded call, however short it was and whoever stated its length', async () => {
+  await fresh();
+  const page = Buffer.from('<!DOCTYPE html><html><body>503 Service Unavailable</body></html>');
+  const header = wavFile();
+  const calls = [
+    call({ expectedDurationMs: 60_000 }),
+    call({ expectedDurationMs: 12_000 }),
+    call({ expectedDurationMs: 3000 }),
+    call({ endedAt: undefined, startedAt: at(-5 * HOUR) }),
+    call({ expectedDurationMs: 0 }),
+    call({ recorded: 'not_expected' }),
+    call({ expectedDurationMs: 60_000 }),
+    call({ expectedDurationMs: 60_000 }),
+  ];
+  const ids = await announced(...calls);
+  const [nothing, web, brief, open, zero, unexpected, whole, unknown] = calls.map(({ callId }) => callId);
+  const empty = [];
+  for (const [callId, audio] of [
+    [nothing, Buffer.alloc(0)],
+    [web, page],
+    [brief, header],
+    [open, Buffer.alloc(0)],
+    [zero, Buffer.alloc(0)],
+    [unexpected, Buffer.alloc(0)],
+    [whole, header],
+    [unknown, header],
+  ] as const)
+    empty.push((await record({ callId }, audio)).id);
+  // Sound beside it counts; and where a length is not known, nothing is said.
+  await record({ callId: whole, segment: 1 }, generatedCall(60));
+  const vague = wavFile({ tag: 0x0083, bits: 8, data: Buffer.alloc(8000, 7) });
+  await record({ callId: unknown, segment: 1 }, vague);
+  expect(idsOf(await found('short')).sort()).toEqual(ids.slice(0, 4).sort());
+  expect(idsOf(await found('missing'))).toEqual([]);
+  expect(idsOf(await found('no_sound')).sort()).toEqual(empty.sort());
+  expect(await days()).toMatchObject([{ announced: 8, missing: 0, short: 4, recordings: 10, noSound: 8 }]);
 });
 
 test('pages follow each other without gap or repetition, whatever the limit', async () => {
@@ -247,12 +285,24 @@ test('no number and no call id lies in the clear, and the log has one entry per 
   });
 });
 
-test('findings are counts in the metrics, without any id, and do not make the vault unready', async () => {
+test('findings are counts in the metrics, in all and by source, and do not make the vault unready', async () => {
+  await fresh();
+  const recent = { startedAt: new Date(Date.now() - HOUR).toISOString(), endedAt: undefined };
+  const ids = await announced(call({ ...recent, expectedDurationMs: 1000 }));
   const port = /metrics on port (\d+)/.exec(scene.vault.output())?.[1];
-  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-  expect(text).toMatch(/^callvault_radar_last_day\{finding="missing"\} \d+$/m);
+  const metrics = async () => (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  // A reckoning serves for a minute, and another test may have asked.
+  await expect.poll(metrics, { timeout: 250_000, interval: 3000 }).toContain(source.id);
+  const text = await metrics();
+  const ofSource = (finding: string): string =>
+    `callvault_radar_source_last_day{source="${source.id}",finding="${finding}"}`;
+  expect(text).toContain(`${ofSource('announced')} 1\n`);
+  expect(text).toContain(`${ofSource('missing')} 1\n`);
+  expect(text).toContain(`${ofSource('no_sound')} 0\n`);
+  expect(text).toMatch(/^callvault_radar_last_day\{finding="missing"\} [1-9]\d*$/m);
+  expect(text).toMatch(/^callvault_radar_last_day\{finding="no_sound"\} \d+$/m);
   expect(text).toMatch(/^callvault_webhook_messages\{state="dead"\} 0$/m);
-  expect(text).not.toContain(source.id);
+  for (const id of [...ids, scene.own.id, NUMBER]) expect(text).not.toContain(id);
   expect((await scene.http.get('/readyz')).status).toBe(200);
 });
 

@@ -227,7 +227,7 @@ describe('calls against recordings', () => {
     expect(plans.join()).toMatch(/announced_call_source_id_started_at_id_idx/);
   });
 
-  test.each(['missing', 'short', 'unannounced', 'one_sided', 'silent'] as const)(
+  test.each(['missing', 'short', 'unannounced', 'one_sided', 'silent', 'no_sound'] as const)(
     '%s are listed a page at a time',
     async (finding) => {
       const radar = createRadarTable(database.pool);

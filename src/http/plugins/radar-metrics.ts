@@ -1,6 +1,7 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { DeliverWebhooks } from '../../services/deliver-webhooks.ts';
-import type { ReadRadar } from '../../services/read-radar.ts';
+import type { RadarTotals, ReadRadar } from '../../services/read-radar.ts';
+import type { RecordingFetches } from '../../services/recording-fetches.ts';
 
 /** How long one reckoning serves: whoever asks more often gets the same. */
 const FRESH_MS = 60_000;
@@ -15,16 +16,27 @@ const kept = <T>(ask: () => Promise<T>, now: () => number): (() => Promise<T | u
   };
 };
 
-/** Findings of the last day that is judged, and what waits for receivers. Labels are closed words: no source, no organisation. */
+const wordsOf = ({ oneSided, noSound, ...others }: RadarTotals): Readonly<Record<string, number>> => ({
+  ...others,
+  one_sided: oneSided,
+  no_sound: noSound,
+});
+
+/**
+ * Findings of the last day that is judged, what waits for receivers, and what for providers. Labels are closed words, and ids of
+ * sources, which are systems: no organisation, nobody's call.
+ */
 export const observeRadar = (
   registry: Registry,
   {
     readRadar,
     deliverWebhooks,
+    recordingFetches,
     now,
   }: {
     readonly readRadar: Pick<ReadRadar, 'lastDay'>;
     readonly deliverWebhooks: Pick<DeliverWebhooks, 'counts'>;
+    readonly recordingFetches: Pick<RecordingFetches, 'counts'>;
     readonly now: () => number;
   },
 ): void => {
@@ -46,16 +58,34 @@ export const observeRadar = (
       },
     });
   };
+  const lastDay = kept(() => readRadar.lastDay(), now);
   gauge(
     'callvault_radar_last_day',
     'Calls and recordings of the last 24 hours that are judged already, by what was found',
     'finding',
     async () => {
-      const { oneSided, ...found } = await readRadar.lastDay();
-      return { ...found, one_sided: oneSided };
+      const found = await lastDay();
+      return found === undefined ? {} : wordsOf(found.whole);
     },
   );
+  new Gauge({
+    name: 'callvault_radar_source_last_day',
+    help: 'The same by source: 200 at most, those with most to find',
+    labelNames: ['source', 'finding'],
+    registers: [registry],
+    async collect() {
+      this.reset();
+      for (const [source, totals] of (await lastDay())?.sources ?? [])
+        for (const [finding, count] of Object.entries(wordsOf(totals))) this.set({ source, finding }, count);
+    },
+  });
   gauge('callvault_webhook_messages', 'Messages that wait for receivers, and dead letters', 'state', () =>
     deliverWebhooks.counts(),
+  );
+  gauge(
+    'callvault_recording_fetches',
+    'Recordings that providers named and that are asked for again, and those of the last week that are asked for no longer',
+    'state',
+    () => recordingFetches.counts(),
   );
 };

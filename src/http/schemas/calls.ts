@@ -55,16 +55,17 @@ export const RadarSchema = Closed({
       announced: Count('calls that the source announced'),
       notExpected: Count('of them that should not have been recorded'),
       missing: Count('of the others that are over and have no recording'),
-      short: Count('of the others whose recordings are much shorter than the call'),
+      short: Count('of the others whose recordings are much shorter than the call, or hold no sound'),
       recordings: Count('recordings that are stored'),
       unannounced: Count('of them without a call; only of a source that announces'),
       oneSided: Count('of them with sound on one side alone'),
-      silent: Count('of them without sound'),
+      silent: Count('of them with silence alone'),
+      noSound: Count('of them in which no sound was found: flagged empty or unknown_format'),
     }),
   ),
 });
 
-export const findings = ['missing', 'short', 'unannounced', 'one_sided', 'silent'] as const;
+export const findings = ['missing', 'short', 'unannounced', 'one_sided', 'silent', 'no_sound'] as const;
 export const FindingsQuery = Closed({
   source: Uuid,
   day: Type.String({ ...DAY, description: 'UTC' }),
