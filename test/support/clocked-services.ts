@@ -30,6 +30,7 @@ export const openClockedServices = async (identity: Identity, { objects, host, c
   const { keys, keyRing, audit, lifetimes, clock } = identity;
   const { now } = clock;
   const givenUp: GivenUp[] = [];
+  const copiesKept: { readonly recording: string; readonly fault: string }[] = [];
   const hosts = new Set([host]);
   const deps: Partial<ServiceDeps> = {
     ...{ audit, log: audit as unknown as ServiceDeps['log'], keyRing, objects, lifetimes, now },
@@ -40,7 +41,7 @@ export const openClockedServices = async (identity: Identity, { objects, host, c
     providerCallbacks: createProviderCallbacks({ keys }),
     recordingHosts: hosts,
     askProvider: createOutboundMedia({ allowed: hosts, ca, now }),
-    copyKept: () => undefined,
+    copyKept: (one) => void copiesKept.push(one),
     fetchGivenUp: (one) => void givenUp.push(one),
     readiness: { assertRoom: async () => undefined } as unknown as ServiceDeps['readiness'],
     maxUploadBytes: 2 ** 20,
@@ -50,6 +51,7 @@ export const openClockedServices = async (identity: Identity, { objects, host, c
   return {
     services,
     givenUp,
+    copiesKept,
     async close(): Promise<void> {
       await services.recordingFetches.stop();
       await services.closeIdentity();
