@@ -6,8 +6,8 @@ import { problemTable } from '../src/http/problem-table.ts';
 /** Writes docs/errors.md from the table of problems; with --check, fails when the committed one is stale. */
 const path = join(import.meta.dirname, '../docs/errors.md');
 
-const row = ([code, { status, remedy }]: [string, (typeof problemTable)['internal']]): string =>
-  `| \`${code}\` | ${status} | ${STATUS_CODES[status] ?? 'Error'} | ${remedy} |`;
+const row = ([code, { status, onUploads, remedy }]: [string, (typeof problemTable)['internal']]): string =>
+  `| \`${code}\` | ${status}${onUploads === undefined ? '' : `; on \`/v1/uploads\` ${onUploads}`} | ${STATUS_CODES[status] ?? 'Error'} | ${remedy} |`;
 
 const text = `# Errors
 

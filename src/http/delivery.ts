@@ -6,7 +6,7 @@ import type { Ingested } from '../services/ingest-request.ts';
 import type { Services } from '../services/services.ts';
 import { asAppError } from './foreign-error.ts';
 import { actorOf } from './plugins/access.ts';
-import { sendProblem } from './problem.ts';
+import { type StatusOf, sendProblem } from './problem.ts';
 import { problems } from './schemas/common.ts';
 import { IngestedSchema } from './schemas/recordings.ts';
 
@@ -60,6 +60,7 @@ export const declaredLength = (request: FastifyRequest, maxUploadBytes: number):
 export const tellRefusals = (
   app: FastifyInstance,
   { recordUploadRefusal }: Pick<Services, 'recordUploadRefusal'>,
+  statusOf?: StatusOf,
 ): ((request: FastifyRequest) => void) => {
   const handedOver = new WeakSet<FastifyRequest>();
   const refusalOf = async (request: FastifyRequest, thrown: unknown): Promise<unknown> => {
@@ -74,7 +75,7 @@ export const tellRefusals = (
     }
   };
   app.setErrorHandler(async (error, request, reply) =>
-    sendProblem(request, reply, await refusalOf(request, error)),
+    sendProblem(request, reply, await refusalOf(request, error), statusOf),
   );
   return (request) => void handedOver.add(request);
 };

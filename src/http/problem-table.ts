@@ -3,6 +3,8 @@ import type { ErrorCode } from '../core/errors.ts';
 export type ProblemKind = {
   /** Status of RFC 9110, 6585 or 4918. */
   readonly status: number;
+  /** Status on /v1/uploads, where clients of tus take that one for a wrong offset and send everything again. */
+  readonly onUploads?: number;
   /** What whoever meets it can do, for docs/errors.md. */
   readonly remedy: string;
 };
@@ -48,6 +50,7 @@ export const problemTable: Record<ErrorCode, ProblemKind> = {
   },
   conflict: {
     status: 409,
+    onUploads: 422,
     remedy:
       'What is stored says otherwise: read it, then decide. An upload with the same call and segment has other content.',
   },
@@ -103,7 +106,7 @@ export const problemTable: Record<ErrorCode, ProblemKind> = {
   fetch_failed: {
     status: 502,
     remedy:
-      'The provider named a recording and did not hand it over. Send the callback again, or fetch it by hand; the call is announced, so that it is missed.',
+      'The provider named a recording and did not hand it over. Nothing: it is asked for again for seven days, and missed until it comes. A callback that is sent again is tried at once.',
   },
   number_in_name: {
     status: 400,

@@ -16,32 +16,40 @@ export type Problem = {
   readonly faults?: readonly { readonly where: string; readonly fault: string }[];
 };
 
-/** What a stranger is told when the fault is ours: which kind, never why. */
-const serverDetail = (code: ErrorCode): string => {
-  if (code === 'log_halted')
-    return 'The vault has stopped, for its access log is not the one that it was. Nothing was done. Only its operator can help.';
-  switch (problemTable[code].status) {
-    case 502:
-      return 'What is stored here did not pass its integrity check. Nothing of it was released. The operator has been told.';
-    case 503:
-      return 'The vault cannot do this right now and has done nothing. Try again shortly.';
-    case 507:
-      return 'The vault has no room for more recordings. Nothing was stored. Keep the file and try again later.';
-    default:
-      return 'Something failed inside the vault. Nothing was released.';
-  }
+/**
+ * What a stranger is told of a failure: which kind, never why, and nothing that is not so of every failure of its code. That
+ * nothing was done cannot be said: of a change whose effect failed, the entry may be in the log already.
+ */
+const failures: Partial<Record<ErrorCode, string>> = {
+  log_halted:
+    'The vault has stopped, for its access log is not the one that it was. Nothing was released. Only its operator can help.',
+  integrity_failure:
+    'What is stored here did not pass its integrity check. Nothing of it was released. The operator has been told.',
+  fetch_failed: 'The provider did not hand over the recording that it named. It is not stored.',
+  in_progress: 'The same is being done by another request right now. Send it again shortly.',
+  storage_full:
+    'The vault has no room for more recordings. This one is not stored: keep it and try again later.',
 };
+
+const failureOf = (code: ErrorCode): string =>
+  failures[code] ??
+  (problemTable[code].status === 503
+    ? 'The vault cannot do this right now. Nothing was released. Try again shortly.'
+    : 'Something failed inside the vault. Nothing was released.');
 
 /** Which entry of the log is at fault may be told: whoever was refused it can have the others, and name this one. */
 const detailOf = ({ code, extras, message }: AppError): string => {
   if (problemTable[code].status < 500) return message;
   return extras.entry === undefined
-    ? serverDetail(code)
+    ? failureOf(code)
     : `Entry ${extras.entry} of the access log is not the one that was committed. Nothing of it was released. The operator has been told.`;
 };
 
-export const problemOf = (error: AppError, requestId: string): Problem => {
-  const { status } = problemTable[error.code];
+export const problemOf = (
+  error: AppError,
+  requestId: string,
+  status = problemTable[error.code].status,
+): Problem => {
   return {
     type: `urn:callvault:problem:${error.code}`,
     title: STATUS_CODES[status] ?? 'Error',
@@ -62,10 +70,20 @@ const waitFor = ({ status, code }: Problem): number | null => {
   return status === 503 ? 5 : null;
 };
 
+/** On most routes an error has the status of its code. */
+export type StatusOf = (code: ErrorCode) => number;
+const usualStatus: StatusOf = (code) => problemTable[code].status;
+export const statusOnUploads: StatusOf = (code) => problemTable[code].onUploads ?? usualStatus(code);
+
 /** The one place that answers an error. */
-export const sendProblem = (request: FastifyRequest, reply: FastifyReply, thrown: unknown): FastifyReply => {
+export const sendProblem = (
+  request: FastifyRequest,
+  reply: FastifyReply,
+  thrown: unknown,
+  statusOf = usualStatus,
+): FastifyReply => {
   const error = asAppError(thrown);
-  const problem = problemOf(error, request.id);
+  const problem = problemOf(error, request.id, statusOf(error.code));
   if (problem.status >= 500) request.log.error({ err: error }, 'request failed');
   // The framework would close the connection after a body it has not read.
   discardRest(request.raw);

@@ -56,8 +56,8 @@ const otherChecksum = (): AppError =>
 
 /**
  * Takes the next bytes of an upload. They are acknowledged part by part as each is durable, so that a line that is cut loses
- * nothing of what arrived; with a checksum all at once, when it was found right. The last byte makes the recording. Rejects
- * with `upload_locked`, `offset_mismatch`, `checksum_mismatch`, `too_large`, and as `finish` does.
+ * nothing of what arrived; with a checksum all at once, when it was found right. The last byte makes the recording; no
+ * bytes after it change nothing. Rejects with `upload_locked`, `offset_mismatch`, `checksum_mismatch`, `too_large`, and as `finish` does.
  */
 export const createAppendUpload = (deps: AppendUploadDeps) => {
   const acknowledge = async ({ row, token }: UploadClaim, from: number, to: number): Promise<void> => {
@@ -69,6 +69,7 @@ export const createAppendUpload = (deps: AppendUploadDeps) => {
   const addParts = async (claim: UploadClaim, source: PartSource, checked: boolean): Promise<number> => {
     let at = claim.row.received;
     for (let part = await source.next(); part !== null; part = await source.next()) {
+      if (at === claim.row.length) throw tooLong();
       const end = at + (await deps.parts.add(claim.row, at, part));
       if (!checked) await acknowledge(claim, at, end);
       at = end;
@@ -112,6 +113,9 @@ export const createAppendUpload = (deps: AppendUploadDeps) => {
         await deps.recordUploadRefusal({ actor: asked.actor, request: asked.request, error });
       throw error;
     });
+    // A recording already, to which nothing was added: told again what it has become.
+    if (row.recordingId !== null)
+      return { offset, length, expiresAt: row.expiresAt, recording: { id: row.recordingId }, flags: null };
     const expiresAt = deps.expiryOf(row);
     if (offset < length) return { offset, length, expiresAt, recording: null, flags: null };
     const recording = await deps.finish({ ...row, received: offset }, asked.request);
@@ -122,8 +126,6 @@ export const createAppendUpload = (deps: AppendUploadDeps) => {
     const { id } = await deps.own(asked);
     const claim = await deps.claims.take(id);
     try {
-      // A recording already: nothing may be added to it.
-      if (claim.row.recordingId !== null) throw otherOffset();
       return await append(claim, asked);
     } finally {
       await claim.release();

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { canary, hitsBelow, hitsIn } from '../support/canary.ts';
 import { generatedCall } from '../support/generated-call.ts';
-import { jsonOf, type Reply } from '../support/http-client.ts';
+import { jsonOf, type Reply, uploadForm } from '../support/http-client.ts';
 import { createIntegrator } from '../support/integrator.ts';
 import { expectProblem } from '../support/problems.ts';
 import { startScene } from '../support/scene.ts';
@@ -413,20 +413,23 @@ describe('what it becomes', () => {
     expect(recordingOf(told)).toBe(id);
     expect(await uploadRow(path)).toEqual({ received: audio.length, parts: 0, facts: null });
     expect(await partFiles()).toBe(0);
-    expectProblem(await tus.patch(path, audio.length, Buffer.from('x')), 409, 'offset_mismatch');
     expect((await tus.end(path)).status).toBe(204);
     expect((await heard(id)).equals(audio)).toBe(true);
     expect(hitsIn(scene.vault.output())).toEqual([]);
   });
 
-  test('the same one when it comes again, also as a form; 409 with other content', async () => {
+  test('the same one when it comes again; 422 with other content, for 409 would have it sent again', async () => {
     const callId = randomUUID();
     const send = async (content: Buffer): Promise<Reply> =>
       tus.patch(await begun(content.length, { callId }), 0, content);
     const id = recordingOf(await send(audio));
     expect(recordingOf(await send(audio))).toBe(id);
-    expectProblem(await send(generatedCall(20, 8)), 409, 'conflict');
+    const problem = expectProblem(await send(generatedCall(20, 8)), 422, 'conflict');
+    expect(problem.title).toBe('Unprocessable Entity');
+    expect(await endings()).toContain('recording.refused conflict');
     expect(await partFiles()).toBe(0);
+    const form = { token: scene.home.source.apiKey, form: uploadForm({ callId }, generatedCall(20, 8)) };
+    expectProblem(await scene.http.post('/v1/recordings', form), 409, 'conflict');
   });
 
   test('at once, when it has no bytes at all', async () => {
@@ -434,6 +437,42 @@ describe('what it becomes', () => {
     expect(reply.status).toBe(201);
     expect(recordingOf(reply)).toMatch(/^[0-9a-f-]{36}$/);
   });
+});
+
+/** Of a length that only its end tells. */
+const patchedUnannounced = async (path: string, offset: number, body: string): Promise<number> => {
+  const { status } = await fetch(scene.http.url + path, {
+    method: 'PATCH',
+    headers: {
+      authorization: `Bearer ${scene.home.source.apiKey}`,
+      'tus-resumable': '1.0.0',
+      'upload-offset': String(offset),
+      'content-type': 'application/offset+octet-stream',
+    },
+    body: new Blob([body]).stream(),
+    duplex: 'half',
+  } as RequestInit);
+  return status;
+};
+
+test('what has become a recording is at its own offset, and nothing can be added to it', async () => {
+  const none = Buffer.alloc(0);
+  const path = await begun();
+  const id = recordingOf(await tus.patch(path, 0, audio));
+  for (const headers of [{}, { 'upload-checksum': sha256Header(none) }]) {
+    const empty = await tus.patch(path, audio.length, none, headers);
+    expect(empty.status).toBe(204);
+    expect(empty.headers['upload-offset']).toBe(String(audio.length));
+    expect(recordingOf(empty)).toBe(id);
+  }
+  const otherSum = { 'upload-checksum': sha256Header(audio) };
+  expect((await tus.patch(path, audio.length, none, otherSum)).status).toBe(460);
+  expectProblem(await tus.patch(path, 0, audio), 409, 'offset_mismatch');
+  expectProblem(await tus.patch(path, 0, none), 409, 'offset_mismatch');
+  expectProblem(await tus.patch(path, audio.length, Buffer.from('x')), 413, 'too_large');
+  expect(await patchedUnannounced(path, audio.length, 'x')).toBe(413);
+  expect(await partFiles()).toBe(0);
+  expect((await heard(id ?? '')).equals(audio)).toBe(true);
 });
 
 describe('what is left', () => {

@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as tusClient from 'tus-js-client';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { wavFile } from '../support/audio-files.ts';
 import { type Call, type CareLine, type CareLineVault, startCareLine } from '../support/care-line.ts';
 import { until } from '../support/child.ts';
@@ -57,6 +57,14 @@ const uploadAll = (audio: Buffer, callId: string, options: { endpoint: string; c
   });
   done.catch(() => undefined);
   return { answers, done, recording: () => recording ?? '' };
+};
+
+/** How often each method was answered with each status. */
+const counted = (answers: readonly Answer[]): Record<string, number> => {
+  const counts: Record<string, number> = {};
+  for (const { method, status } of answers)
+    counts[`${method} ${status}`] = (counts[`${method} ${status}`] ?? 0) + 1;
+  return counts;
 };
 
 const received = async (): Promise<number> =>
@@ -210,4 +218,38 @@ test('killed again and again while twenty megabytes come: nothing acknowledged i
   const { id } = jsonOf<{ id: string }>(again);
   expect((await line.hear(id)).equals(call.audio)).toBe(true);
   await nothingLeft();
+});
+
+describe('other content under a call that is stored is sent once, and no more', () => {
+  test.each([
+    ['in one request', undefined, 1],
+    ['in pieces', 1 * MB, 3],
+  ])('%s', async (_how, chunkSize, pieces) => {
+    const call = newCall(1_000_000);
+    const endpoint = `${line.http.url}/v1/uploads`;
+    await uploadAll(call.audio, call.callId, { endpoint }).done;
+    const other = newCall(2_500_000);
+    const upload = uploadAll(
+      other.audio,
+      call.callId,
+      chunkSize === undefined ? { endpoint } : { endpoint, chunkSize },
+    );
+    await expect(upload.done).rejects.toThrow('"code":"conflict"');
+    expect(counted(upload.answers)).toEqual({
+      'POST 201': 1,
+      ...(pieces === 1 ? {} : { 'PATCH 204': pieces - 1 }),
+      'PATCH 422': 1,
+    });
+    await nothingLeft();
+  });
+
+  test('nor when there is none of it', async () => {
+    const call = newCall(1_000_000);
+    const endpoint = `${line.http.url}/v1/uploads`;
+    await uploadAll(call.audio, call.callId, { endpoint }).done;
+    const upload = uploadAll(Buffer.alloc(0), call.callId, { endpoint });
+    await expect(upload.done).rejects.toThrow('"code":"conflict"');
+    expect(counted(upload.answers)).toEqual({ 'POST 422': 1 });
+    await nothingLeft();
+  });
 });

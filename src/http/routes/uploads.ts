@@ -8,6 +8,7 @@ import { readUploadMetadata } from '../../core/upload-metadata.ts';
 import type { Services } from '../../services/services.ts';
 import { type HandOver, sourceOf, tellRefusals } from '../delivery.ts';
 import { assertMeant } from '../method-override.ts';
+import { statusOnUploads } from '../problem.ts';
 import { IdParams, problems } from '../schemas/common.ts';
 import {
   AppendHeaders,
@@ -79,7 +80,7 @@ const begin = (app: FastifyInstance, { services, limits }: Options, handOver: Ha
         summary: 'Begin a recording that comes in parts (tus 1.0, docs/uploads.md)',
         response: {
           201: { ...Progress, description: 'Begun; Location is where the bytes go' },
-          ...problems(409, 410, 412, 413, 422, 507),
+          ...problems(410, 412, 413, 422, 507),
         },
       },
     },
@@ -183,7 +184,7 @@ const terminate = (app: FastifyInstance, { services }: Options): void => {
 
 /** tus 1.0 for recordings, by sources alone. Authenticated, and its version known, before a byte of a body is read. */
 export const uploadRoutes: FastifyPluginAsync<Options> = async (app, options) => {
-  const handOver = tellRefusals(app, options.services);
+  const handOver = tellRefusals(app, options.services, statusOnUploads);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
   app.addHook('onRequest', async (request) => {

@@ -50,10 +50,10 @@ const sentence: Record<number, string> = {
   416: 'Range outside the recording',
   423: 'Another request works on this upload; see Retry-After',
   460: 'The bytes do not have their checksum; none was kept',
-  422: 'Refused by policy (executable or archive)',
+  422: 'Refused by policy (executable or archive); of an upload in parts also: other content than what is stored of the call',
   429: 'Too many requests; see Retry-After',
   502: 'What is stored failed its integrity check: a recording, or an entry of the access log; or a provider did not hand its recording over',
-  503: 'Log, database, object store or keys unavailable; nothing was released or stored',
+  503: 'Log, database, object store or keys unavailable; nothing was released',
   507: 'No room for more recordings',
 };
 
