@@ -20,6 +20,8 @@ export type AnnouncedCall = {
   readonly reason: UnrecordedReason | null;
   /** How long its recording should be. */
   readonly expectedMs: number | null;
+  /** One row of call records, of which a call may have several: it adds to what is known of the call and takes nothing back. */
+  readonly isLeg: boolean;
 };
 
 export type CallFault = { readonly where: string; readonly fault: string };
@@ -87,6 +89,7 @@ const callOf = (given: Given, started: number, ended: number | null): AnnouncedC
     expected,
     reason: given.reason ?? null,
     expectedMs,
+    isLeg: false,
   };
 };
 

@@ -1,5 +1,6 @@
 import { type AnnouncedCall, readAnnouncedCall } from './announced-call.ts';
 import { MAX_EXPECTED_MS } from './announced-call-schema.ts';
+import { mergeLegs } from './call-legs.ts';
 import { CsvFault, readCsvTable } from './csv-table.ts';
 import { AppError } from './errors.ts';
 import { instantOfText } from './instant-text.ts';
@@ -102,6 +103,10 @@ const answered = (cell: Cells): boolean => {
   return cell('billedSeconds') !== '0';
 };
 
+/** What a row says in our own words of the recording is of the whole call, and corrects what was said before. */
+const saysItself = (cell: Cells): boolean =>
+  (['recorded', 'reason', 'expectedDurationMs'] as const).some((meaning) => cell(meaning) !== undefined);
+
 const timesOf = (cell: Cells, clock: WallClock | null): Record<string, string> | RowFault => {
   const times: Record<string, string> = {};
   for (const name of ['startedAt', 'endedAt'] as const) {
@@ -146,7 +151,10 @@ const announcementOf = (cell: Cells, clock: WallClock | null): Record<string, un
 };
 
 export type ReadRecords = {
+  /** Each call once, whatever the number of its rows. */
   readonly calls: readonly AnnouncedCall[];
+  /** Of each row in order, the place in `calls` of the call that it is of; null for one that was not taken. */
+  readonly rows: readonly (number | null)[];
   /** Rows that were not taken; `faults` names the first 20 by their lines, and none of their values. */
   readonly refused: number;
   readonly faults: readonly RowFault[];
@@ -173,18 +181,22 @@ export const readCallRecords = (text: string, timeZone: string | null, now: numb
   const { columns, rows } = readTable(text);
   const places = columnsOf(columns);
   const clock = clockOf(timeZone);
-  const calls: AnnouncedCall[] = [];
+  const read: (AnnouncedCall | null)[] = [];
   const faults: RowFault[] = [];
-  let out = 0;
   for (const { line, cells } of rows) {
     const cell: Cells = (meaning) => cells[places.get(meaning) ?? -1]?.trim() || undefined;
     const given = announcementOf(cell, clock);
-    const read = 'fault' in given ? { faults: [given as RowFault] } : readAnnouncedCall(given, now);
-    if ('call' in read) calls.push(read.call);
-    else {
-      out += 1;
-      faults.push(...read.faults.map(({ where, fault }) => ({ where: `line ${line}: ${where}`, fault })));
-    }
+    const row = 'fault' in given ? { faults: [given as RowFault] } : readAnnouncedCall(given, now);
+    read.push('call' in row ? { ...row.call, isLeg: !saysItself(cell) } : null);
+    if ('faults' in row)
+      faults.push(...row.faults.map(({ where, fault }) => ({ where: `line ${line}: ${where}`, fault })));
   }
-  return { calls, refused: out, faults: faults.slice(0, MAX_FAULTS) };
+  const calls = mergeLegs(read.filter((call) => call !== null));
+  const placeOf = new Map(calls.map(({ callId }, place) => [callId, place]));
+  return {
+    calls,
+    rows: read.map((call) => (call === null ? null : (placeOf.get(call.callId) ?? null))),
+    refused: read.filter((call) => call === null).length,
+    faults: faults.slice(0, MAX_FAULTS),
+  };
 };

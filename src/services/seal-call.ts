@@ -72,6 +72,7 @@ export const createSealCall = ({ fields, newId }: SealCallDeps) => {
         expected: call.expected,
         reason: call.reason,
         expectedMs: call.expectedMs,
+        isLeg: call.isLeg,
       };
     },
   };

@@ -17,6 +17,8 @@ export type CallRow = {
   readonly expected: boolean;
   readonly reason: string | null;
   readonly expectedMs: number | null;
+  /** Of one row of call records: it adds to what is known of the call, as core/call-legs.ts does within a table. */
+  readonly isLeg: boolean;
 };
 
 type Owner = { readonly organisation: string; readonly source: string };
@@ -26,6 +28,19 @@ const known = {
   text: `SELECT id::text AS id, call_id_index AS "callIdIndex" FROM announced_call
           WHERE source_id = $1 AND call_id_index = ANY ($2)`,
 };
+
+const LEG = 'EXCLUDED.id = ANY ($17::uuid[])';
+const EXPECTED = `CASE WHEN ${LEG} THEN c.expected OR (EXCLUDED.expected AND c.reason IS NOT DISTINCT FROM 'not_answered')
+    ELSE EXCLUDED.expected END`;
+const EXPECTED_MS = `CASE WHEN NOT (${LEG}) THEN coalesce(EXCLUDED.expected_ms, c.expected_ms)
+    WHEN NOT (${EXPECTED}) THEN c.expected_ms
+    WHEN c.expected AND EXCLUDED.expected THEN greatest(c.expected_ms, EXCLUDED.expected_ms)
+    WHEN c.expected THEN c.expected_ms ELSE EXCLUDED.expected_ms END`;
+const OVER_AT = `CASE WHEN NOT (${LEG}) THEN greatest(EXCLUDED.started_at,
+      CASE WHEN EXCLUDED.ended_at IS NULL AND c.ended_at IS NOT NULL THEN c.over_at ELSE EXCLUDED.over_at END)
+    WHEN c.ended_at IS NULL AND c.expected_ms IS NULL THEN EXCLUDED.over_at
+    WHEN EXCLUDED.ended_at IS NULL AND EXCLUDED.expected_ms IS NULL THEN c.over_at
+    ELSE greatest(c.over_at, EXCLUDED.over_at) END`;
 
 /**
  * What is announced again says more, or corrects what was said. Sealed facts belong to a row: one that somebody else has
@@ -47,15 +62,14 @@ const announce = {
            facts_sealed = CASE WHEN c.id = EXCLUDED.id AND EXCLUDED.id = ANY ($16::uuid[]) THEN EXCLUDED.facts_sealed ELSE c.facts_sealed END,
            caller_index = CASE WHEN c.id = EXCLUDED.id AND EXCLUDED.id = ANY ($16::uuid[]) THEN EXCLUDED.caller_index ELSE c.caller_index END,
            called_index = CASE WHEN c.id = EXCLUDED.id AND EXCLUDED.id = ANY ($16::uuid[]) THEN EXCLUDED.called_index ELSE c.called_index END,
-           started_at = EXCLUDED.started_at,
-           ended_at = coalesce(EXCLUDED.ended_at, c.ended_at),
-           over_at = greatest(EXCLUDED.started_at,
-             CASE WHEN EXCLUDED.ended_at IS NULL AND c.ended_at IS NOT NULL THEN c.over_at ELSE EXCLUDED.over_at END),
+           started_at = CASE WHEN ${LEG} THEN least(c.started_at, EXCLUDED.started_at) ELSE EXCLUDED.started_at END,
+           ended_at = CASE WHEN ${LEG} THEN greatest(c.ended_at, EXCLUDED.ended_at) ELSE coalesce(EXCLUDED.ended_at, c.ended_at) END,
+           over_at = ${OVER_AT},
            direction = coalesce(EXCLUDED.direction, c.direction),
-           expected = EXCLUDED.expected,
-           reason = EXCLUDED.reason,
-           expected_ms = coalesce(EXCLUDED.expected_ms, c.expected_ms),
-           state = CASE WHEN c.state = 'settled' AND NOT c.expected AND EXCLUDED.expected THEN 'open' ELSE c.state END,
+           expected = ${EXPECTED},
+           reason = CASE WHEN ${EXPECTED} THEN NULL WHEN ${LEG} THEN c.reason ELSE EXCLUDED.reason END,
+           expected_ms = ${EXPECTED_MS},
+           state = CASE WHEN c.state = 'settled' AND NOT c.expected AND ${EXPECTED} THEN 'open' ELSE c.state END,
            announced_at = EXCLUDED.announced_at
          RETURNING id::text AS id, call_id_index AS "callIdIndex"`,
 };
@@ -130,7 +144,8 @@ export const createCallTable = (pool: Pick<Pool, 'query'>) => ({
     at: Date,
   ): Promise<readonly { readonly id: string; readonly callIdIndex: Buffer }[]> {
     const speaking = calls.filter(({ saysNumbers }) => saysNumbers).map(({ id }) => id);
-    const values = [organisation, source, at, ...columnsOf(calls), speaking];
+    const legs = calls.filter(({ isLeg }) => isLeg).map(({ id }) => id);
+    const values = [organisation, source, at, ...columnsOf(calls), speaking, legs];
     const { rows } = await pool.query<{ id: string; callIdIndex: Buffer }>({ ...announce, values });
     return rows;
   },

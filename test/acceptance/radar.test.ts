@@ -51,6 +51,7 @@ const found = async (finding: string, more = '', who: Person = scene.home.admin)
   const query = `source=${source.id}&day=${DAY}&finding=${finding}${more}`;
   return jsonOf(await scene.http.get(`/v1/admin/radar/findings?${query}`, { token: await who.token() }), 200);
 };
+const ID = expect.stringMatching(/^[0-9a-f-]{36}$/);
 const idsOf = ({ items }: Page): string[] => items.map(({ id }) => id);
 const record = (metadata: object, audio?: Buffer) =>
   scene.stage.recording(source, { startedAt: at(0), ...metadata }, audio);
@@ -183,7 +184,7 @@ describe('announcing', () => {
   test('call records as a table, comma or semicolon; an odd row keeps no other away', async () => {
     const rows = ['c-1,2026-11-20,x', `c-2,${DAY} 13:00:00,0`, `c-3,${DAY} 13:00:00,60`].join('\n');
     const reply = await table(`uniqueid,calldate,billsec\n${rows}`, '?timeZone=Europe/Stockholm');
-    expect(jsonOf<Announced>(reply, 200)).toMatchObject({ accepted: 2, refused: 1, ids: [] });
+    expect(jsonOf<Announced>(reply, 200)).toMatchObject({ accepted: 2, refused: 1, ids: [null, ID, ID] });
     const semicolons = await table(`callId;startedAt\nc-3;${at(0)}`, '', 'text/csv; charset=utf-8');
     expect(jsonOf<Announced>(semicolons, 200)).toMatchObject({ accepted: 1, refused: 0 });
     expect(idsOf(await found('missing'))).toHaveLength(1);
@@ -206,6 +207,33 @@ describe('announcing', () => {
     const reply = await announce(call({ startedAt: '2020-01-01T00:00:00Z', endedAt: undefined }));
     expect(jsonOf<Announced>(reply, 200)).toMatchObject({ accepted: 0, tooOld: 1, ids: [null] });
   });
+});
+
+test('rows of one call are one call that was answered, and whoever sent them can tell which it is', async () => {
+  await fresh();
+  const rows = (...lines: string[]) => `uniqueid,calldate,billsec,disposition\n${lines.join('\n')}`;
+  const leg = (id: string, billsec: number, how: string) => `${id},${DAY} 13:00:00,${billsec},${how}`;
+  const sent = rows(
+    leg('q.1', 55, 'ANSWERED'),
+    leg('q.2', 300, 'ANSWERED'),
+    leg('q.1', 0, 'NO ANSWER'),
+    'q.3,never,0,ANSWERED',
+    leg('q.2', 5, 'ANSWERED'),
+    `q.4,2020-01-01 00:00:00,5,ANSWERED`,
+  );
+  const send = async (text: string) =>
+    jsonOf<Announced>(await table(text, '?timeZone=Europe/Stockholm'), 200);
+  const { ids, ...counts } = await send(sent);
+  expect(counts).toMatchObject({ accepted: 2, tooOld: 1, refused: 1 });
+  expect(ids).toEqual([ID, ID, ids[0], null, ids[1], null]);
+  // An hour later, the next table.
+  expect((await send(rows(leg('q.1', 0, 'BUSY'), leg('q.2', 3, 'ANSWERED')))).ids).toEqual([ids[0], ids[1]]);
+  await record({ callId: 'q.2' }, generatedCall(12));
+  expect(idsOf(await found('missing'))).toEqual([ids[0]]);
+  expect(idsOf(await found('short'))).toEqual([ids[1]]);
+  // Whoever has lost the answer sends the table again.
+  expect((await send(sent)).ids).toEqual(ids);
+  expect(await days()).toMatchObject([{ announced: 2, notExpected: 0, missing: 1, short: 1 }]);
 });
 
 describe('hostile announcements', () => {

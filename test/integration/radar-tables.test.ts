@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type pg from 'pg';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type CallRow, type CallTable, createCallTable } from '../../src/storage/call-table.ts';
 import { type Database, openDatabase } from '../../src/storage/database.ts';
 import { createRecordingTable } from '../../src/storage/recording-table.ts';
@@ -59,7 +59,7 @@ const at = (ms: number): Date => new Date(NOW + ms);
 const call = (about: Partial<CallRow> = {}): CallRow => ({
   ...{ id: randomUUID(), callIdIndex: randomBytes(16), callerIndex: null, calledIndex: null },
   ...{ factsSealed: randomBytes(40), saysNumbers: true, direction: null, reason: null, expectedMs: null },
-  ...{ startedAt: at(-2 * HOUR), endedAt: null, overAt: at(-HOUR), expected: true },
+  ...{ startedAt: at(-2 * HOUR), endedAt: null, overAt: at(-HOUR), expected: true, isLeg: false },
   ...about,
 });
 const announce = (...rows: CallRow[]) => calls.announce({ organisation, source }, rows, at(0));
@@ -120,6 +120,51 @@ test('a call that is announced again keeps its id and what is sealed under it; o
   expect((await app.query('SELECT facts_sealed FROM announced_call')).rows).toEqual([
     { facts_sealed: facts },
   ]);
+});
+
+describe('legs of one call, from two tables', () => {
+  const leg = (about: Partial<CallRow> = {}): Partial<CallRow> => ({
+    ...{ isLeg: true, startedAt: at(-HOUR), overAt: at(-HOUR + 60_000), expectedMs: 60_000 },
+    ...about,
+  });
+  const rang = leg({ expected: false, reason: 'not_answered', expectedMs: 0, overAt: at(-HOUR) });
+  const transferred = leg({ startedAt: at(-HOUR + 50_000), overAt: at(-HOUR + 55_000), expectedMs: 5000 });
+  const said = leg({ isLeg: false, expected: false, reason: 'caller_declined', expectedMs: null });
+  const begun = leg({ isLeg: false, expectedMs: null, overAt: at(3 * HOUR) });
+  const ended = leg({ isLeg: false, expectedMs: 30_000, overAt: at(-HOUR + 30_000) });
+  const answered = {
+    started_at: at(-HOUR),
+    over_at: at(-HOUR + 60_000),
+    expected: true,
+    expected_ms: 60_000,
+  };
+
+  test.each<[string, Partial<CallRow>[], object]>([
+    ['answered, then not', [leg(), rang], answered],
+    ['not answered, then so', [rang, leg()], answered],
+    ['the longer first', [leg(), transferred], answered],
+    ['the longer last', [transferred, leg()], answered],
+    ['the same table again', [leg(), rang, leg(), rang], answered],
+    ['declined, then its records', [said, leg()], { expected: false, reason: 'caller_declined' }],
+    ['its records, then declined', [leg(), said], { expected: false, reason: 'caller_declined' }],
+    ['announced when it began, then its records', [begun, leg()], answered],
+    ['its records, then a correction', [leg(), ended], { expected: true, expected_ms: 30_000 }],
+    ['not answered twice', [rang, rang], { expected: false, reason: 'not_answered' }],
+  ])('%s', async (_what, words, kept) => {
+    const callIdIndex = randomBytes(16);
+    for (const word of words) await announce(call({ ...word, callIdIndex }));
+    const { rows } = await app.query('SELECT * FROM announced_call');
+    expect(rows).toMatchObject([kept]);
+  });
+
+  test('one that was settled as unanswered is waited for once a leg of it was answered', async () => {
+    const callIdIndex = randomBytes(16);
+    await announce(call({ ...rang, callIdIndex }));
+    expect(await calls.settle(at(0), at(0))).toEqual({ settled: 1, missing: 0 });
+    await announce(call({ ...leg(), callIdIndex }));
+    await announce(call({ ...rang, callIdIndex }));
+    expect(await calls.settle(at(0), at(0))).toEqual({ settled: 1, missing: 1 });
+  });
 });
 
 test('old calls are erased, and no younger one', async () => {

@@ -33,6 +33,8 @@ const acceptCsv = (app: FastifyInstance): void => {
 type Read = Pick<ReadRecords, 'refused' | 'faults'> & {
   readonly calls: readonly AnnouncedCall[];
   readonly form: 'json' | 'csv';
+  /** Which of `calls` each row of a table is of; null: of none. Undefined: there is no table. */
+  readonly rows?: ReadRecords['rows'];
 };
 
 const readBody = ({ body, headers }: FastifyRequest, timeZone: string | null, now: number): Read => {
@@ -60,7 +62,7 @@ export const callRoutes: FastifyPluginAsync<Options> = async (app, { services })
         summary:
           'Announce calls, one or at most 1000, or call records as a table: what has no recording is noticed',
         description:
-          'Each call by the callId that its recording will have, from the same source. Announced again, a call is corrected. JSON is taken whole or not at all; of a table rows that cannot be read are left out, counted and named by their lines.',
+          'Each call by the callId that its recording will have, from the same source. Announced again, a call is corrected. JSON is taken whole or not at all; of a table rows that cannot be read are left out, counted and named by their lines, and rows of one call id are one call. Announcing the same again changes nothing and answers the same ids.',
         querystring: AnnounceQuery,
         response: { 200: AnnouncedSchema, ...problems(408, 413, 415) },
       },
@@ -68,7 +70,7 @@ export const callRoutes: FastifyPluginAsync<Options> = async (app, { services })
     async (request) => {
       const actor = sourceOf(request);
       const { timeZone = null } = request.query as Static<typeof AnnounceQuery>;
-      const { calls, form, refused, faults } = readBody(request, timeZone, services.now());
+      const { calls, form, refused, faults, rows } = readBody(request, timeZone, services.now());
       const { ids } = await services.announceCalls({ ...callerOf(request), actor, calls, form });
       const tooOld = ids.filter((id) => id === null).length;
       return {
@@ -76,7 +78,7 @@ export const callRoutes: FastifyPluginAsync<Options> = async (app, { services })
         tooOld,
         refused,
         faults: faults.map((fault) => ({ ...fault })),
-        ids: form === 'json' ? [...ids] : [],
+        ids: rows?.map((place) => (place === null ? null : (ids[place] ?? null))) ?? [...ids],
       };
     },
   );

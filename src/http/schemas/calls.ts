@@ -35,9 +35,9 @@ export const AnnouncedSchema = Closed({
   refused: Count('rows of a table that could not be read; faults names the first'),
   faults: Type.Array(Closed({ where: Type.String(), fault: Type.String() })),
   ids: Type.Array(Nullable(Uuid), {
-    maxItems: MAX_ANNOUNCED,
+    maxItems: Math.max(MAX_ANNOUNCED, MAX_RECORDS),
     description:
-      'of JSON alone: by what id the radar names each call, in the order in which they came; null: too old',
+      'by what id the radar names each call, in the order in which they came; of a table one for each row, empty lines left out; null: too old, or refused',
   }),
 });
 

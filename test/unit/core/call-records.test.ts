@@ -71,6 +71,60 @@ describe('call records of telephone systems', () => {
   });
 });
 
+describe('several rows of one call', () => {
+  const HEAD = 'uniqueid,calldate,billsec,disposition';
+  const legs = (...rows: string[]) => read([HEAD, ...rows].join('\n'));
+  const leg = (time: string, billsec: number, disposition: string): string =>
+    `q.1,2026-11-20 10:${time},${billsec},${disposition}`;
+  const answered = { expected: true, reason: null, expectedMs: 55_000 };
+
+  test.each([
+    ['answered, then not', [leg('00:00', 55, 'ANSWERED'), leg('00:20', 0, 'NO ANSWER')]],
+    ['not answered, then so', [leg('00:00', 0, 'NO ANSWER'), leg('00:20', 55, 'ANSWERED')]],
+    ['between failures', [leg('00:00', 0, 'BUSY'), leg('00:20', 55, 'ANSWERED'), leg('00:30', 0, 'FAILED')]],
+    ['the longer first', [leg('00:00', 55, 'ANSWERED'), leg('01:00', 5, 'ANSWERED')]],
+    ['the longer last', [leg('00:00', 5, 'ANSWERED'), leg('01:00', 55, 'ANSWERED')]],
+    ['one that rang for long', [leg('00:00', 55, 'ANSWERED'), leg('00:00', 900, 'NO ANSWER')]],
+    ['one that rang for long first', [leg('00:00', 900, 'NO ANSWER'), leg('00:00', 55, 'ANSWERED')]],
+  ])('%s: an answered call, as long as the longest', (_what, rows) => {
+    const { calls, rows: places, refused } = legs(...rows);
+    expect(calls).toMatchObject([{ ...answered, startedAt: at('2026-11-20T09:00:00Z') }]);
+    expect(places).toEqual(rows.map(() => 0));
+    expect(refused).toBe(0);
+  });
+
+  test('answered by nobody in any row: nobody need look for it', () => {
+    const { calls } = legs(leg('00:00', 0, 'NO ANSWER'), leg('00:20', 0, 'BUSY'));
+    expect(calls).toMatchObject([{ expected: false, reason: 'not_answered' }]);
+  });
+
+  test('who declined, did so for every leg; what is said in our own words corrects the legs before it', () => {
+    const own = (...rows: string[]) =>
+      read(`${HEAD},recorded,reason,expectedDurationMs\n${rows.join('\n')}`).calls;
+    const declined = `${leg('00:00', 55, 'ANSWERED')},not_expected,caller_declined,`;
+    const plain = `${leg('00:30', 60, 'ANSWERED')},,,`;
+    for (const rows of [
+      [declined, plain],
+      [plain, declined],
+    ])
+      expect(own(...rows)).toMatchObject([{ expected: false, reason: 'caller_declined' }]);
+    const shorter = `${leg('00:00', 90, 'ANSWERED')},,,20000`;
+    expect(own(plain, shorter)).toMatchObject([{ expected: true, expectedMs: 20_000, isLeg: false }]);
+  });
+
+  test('each row is told its call, and calls between them stay theirs', () => {
+    const { calls, rows } = legs(
+      leg('00:00', 5, 'ANSWERED'),
+      'q.2,2026-11-20 10:00:00,7,ANSWERED',
+      ',2026-11-20 10:00:00,7,ANSWERED',
+      '',
+      leg('00:30', 0, 'NO ANSWER'),
+    );
+    expect(calls.map(({ callId }) => callId)).toEqual(['q.1', 'q.2']);
+    expect(rows).toEqual([0, 1, null, 0]);
+  });
+});
+
 const faultOf = (text: string): { code: string; faults: unknown } => {
   try {
     read(text);
