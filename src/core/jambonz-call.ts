@@ -1,7 +1,7 @@
 import { type AnnouncedCall, readAnnouncedCall } from './announced-call.ts';
 import { isPlausible } from './audio/facts.ts';
 import { AppError } from './errors.ts';
-import { type CallMetadata, parseMetadata, readMetadataJson } from './metadata.ts';
+import { type CallMetadata, parseTolerantly, readMetadataJson } from './metadata.ts';
 
 /** What jambonz says of a call before its sound, and how the sound is to be read. */
 export type JambonzCall = {
@@ -11,16 +11,23 @@ export type JambonzCall = {
   readonly announced: (endedAt?: number) => AnnouncedCall;
 };
 
-/** Longer ones are no numbers; those of SIP are names anyway. */
-const MAX_NUMBER = 128;
 /** The channels that FreeSWITCH sends for what jambonz calls the mix. */
 const channelsOf: ReadonlyMap<string, number> = new Map([
   ['mono', 1],
   ['mixed', 1],
   ['stereo', 2],
 ]);
-/** What an application may say of its call, in our words, in the `metadata` of its verb. */
-const own = ['agentId', 'queue', 'careUnit', 'personalNumber'] as const;
+/** By what each is called there: of the call, and in our words what an application may say of it in the `metadata` of its verb. */
+const wishes = {
+  direction: 'direction',
+  callerNumber: 'from',
+  calledNumber: 'to',
+  agentId: 'agentId',
+  queue: 'queue',
+  careUnit: 'careUnit',
+  personalNumber: 'personalNumber',
+} as const;
+type Wish = keyof typeof wishes;
 
 const refused = (where: string, fault: string): AppError =>
   new AppError('not_acceptable_metadata', 'The metadata cannot be accepted.', { faults: [{ where, fault }] });
@@ -32,10 +39,13 @@ const textOf = (said: Said, name: string): string | undefined => {
   return typeof value === 'string' && value !== '' ? value : undefined;
 };
 
-const numberOf = (said: Said, name: string): string | undefined => {
-  const value = textOf(said, name);
-  return value !== undefined && value.length <= MAX_NUMBER ? value : undefined;
-};
+/** As they were said, whatever they are; empty ones were not. */
+const wishedIn = (said: Said): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(wishes)
+      .map(([field, name]) => [field, Object.hasOwn(said, name) ? said[name] : undefined] as const)
+      .filter(([, value]) => value !== undefined && value !== null && value !== ''),
+  );
 
 /** Without its true rate sound is noise, and nothing in the bytes tells it. */
 const mediaTypeOf = (said: Said): string => {
@@ -51,32 +61,29 @@ const mediaTypeOf = (said: Said): string => {
 /**
  * Reads the first frame of a recording (lib/tasks/listen.js and lib/session/call-info.js of jambonz-feature-server), which is
  * attacker-controlled. Known names are looked up, everything else is passed over, for applications add what they like. Sound
- * that is sent live is never sent again, so each `connection` is a delivery of its own. Throws `not_acceptable_metadata`.
- * `now` is milliseconds since 1970.
+ * that is sent live is never sent again, so each `connection` is a delivery of its own, and what cannot be read is left out.
+ * Throws `not_acceptable_metadata` where there is no call, or no telling how its sound is to be read. `now` is milliseconds since 1970.
  */
 export const callOfJambonz = (frame: Uint8Array, connection: string, now: number): JambonzCall => {
   const said: Said = readMetadataJson(frame);
-  const direction = textOf(said, 'direction');
-  const call = {
-    callId: textOf(said, 'callSid'),
-    startedAt: new Date(now).toISOString(),
-    direction: direction === 'inbound' || direction === 'outbound' ? direction : undefined,
-    callerNumber: numberOf(said, 'from'),
-    calledNumber: numberOf(said, 'to'),
-  };
-  if (call.callId === undefined) throw refused('callSid', 'is required');
-  const details = Object.fromEntries(own.map((name) => [name, textOf(said, name)]));
+  const callId = textOf(said, 'callSid');
+  if (callId === undefined) throw refused('callSid', 'is required');
+  const call = { callId, startedAt: new Date(now).toISOString() };
+  const metadata = parseTolerantly(
+    { ...wishedIn(said), ...call, deliveryId: `jambonz ${connection}` },
+    Object.keys(wishes) as Wish[],
+    now,
+    (field) => (field === 'callId' ? 'callSid' : field),
+  );
+  const { direction, callerNumber, calledNumber } = metadata;
+  const known = { direction, callerNumber: callerNumber?.raw, calledNumber: calledNumber?.raw };
   return {
-    metadata: parseMetadata(
-      given({ ...call, ...details, deliveryId: `jambonz ${connection}` }),
-      now,
-      (field) => (field === 'callId' ? 'callSid' : field),
-    ),
+    metadata,
     mediaType: mediaTypeOf(said),
     announced(endedAt) {
       // A clock that was set back must not make the call end before it began.
       const ended = endedAt === undefined ? undefined : new Date(Math.max(endedAt, now)).toISOString();
-      const read = readAnnouncedCall(given({ ...call, endedAt: ended }), now);
+      const read = readAnnouncedCall(given({ ...call, ...known, endedAt: ended }), now);
       if ('faults' in read) throw refused('metadata', 'does not describe a call');
       return read.call;
     },
@@ -84,4 +91,4 @@ export const callOfJambonz = (frame: Uint8Array, connection: string, now: number
 };
 
 const given = (fields: Readonly<Record<string, unknown>>): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== null));

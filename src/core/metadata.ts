@@ -51,9 +51,15 @@ export type CallMetadata = {
   readonly announcement: string | null;
   readonly retentionClass: RetentionClass | null;
   readonly legalBasis: LegalBasis | null;
+  /** Whether what cannot be used is left out and flagged, as in {@link parseTolerantly}; elsewhere it is refused. */
+  readonly tolerant: boolean;
+  /** Whether something was left out. */
+  readonly unread: boolean;
 };
 
 type Fault = { readonly where: string; readonly fault: string };
+/** `field`: as it is called here; null for a name that is none. */
+type FieldFault = Fault & { readonly field: Field | null };
 
 /**
  * Reads metadata, which is attacker-controlled: every known field is looked up by its own name, nothing is merged or
@@ -64,18 +70,42 @@ type Fault = { readonly where: string; readonly fault: string };
 export const parseMetadata = (
   input: unknown,
   now: number,
-  nameOf: (field: string) => string = (field) => field,
+  nameOf?: (field: string) => string,
 ): CallMetadata => {
+  const { metadata, faults } = judge(input, now, nameOf);
+  if (faults.length > 0) throw refused(faults);
+  return metadata;
+};
+
+/**
+ * The same, from a sender who cannot put right what is wrong and send the recording again: of the `wishes`, fields without
+ * which it is as well a recording of its call, what cannot be read is left out. Throws for every other fault.
+ */
+export const parseTolerantly = (
+  input: Readonly<Record<string, unknown>>,
+  wishes: readonly Field[],
+  now: number,
+  nameOf?: (field: string) => string,
+): CallMetadata => {
+  const faulty = judge(input, now).faults.flatMap(({ field }) => field ?? []);
+  const out = new Set<string>(wishes.filter((wish) => faulty.includes(wish)));
+  const rest = Object.fromEntries(Object.entries(input).filter(([name]) => !out.has(name)));
+  return { ...parseMetadata(rest, now, nameOf), tolerant: true, unread: out.size > 0 };
+};
+
+const judge = (
+  input: unknown,
+  now: number,
+  nameOf: (field: string) => string = (field) => field,
+): { readonly metadata: CallMetadata; readonly faults: readonly FieldFault[] } => {
   if (typeof input !== 'object' || input === null || Array.isArray(input)) throw refused([notAnObject]);
-  const faults: Fault[] = [];
+  const faults: FieldFault[] = [];
   const refuse = (field: Field, fault: string): null => {
-    faults.push({ where: nameOf(field), fault });
+    faults.push({ where: nameOf(field), fault, field });
     return null;
   };
   const given = knownFields(input as Record<string, unknown>, faults, refuse);
-  const metadata = read(given, now, refuse);
-  if (faults.length > 0) throw refused(faults);
-  return metadata;
+  return { metadata: read(given, now, refuse), faults };
 };
 
 /**
@@ -107,7 +137,7 @@ const notAnObject: Fault = { where: 'metadata', fault: 'must be a JSON object' }
 
 const refused = (faults: readonly Fault[]): AppError =>
   new AppError('not_acceptable_metadata', 'The metadata cannot be accepted.', {
-    faults: faults.slice(0, MAX_FAULTS),
+    faults: faults.slice(0, MAX_FAULTS).map(({ where, fault }) => ({ where, fault })),
   });
 
 type Refuse = (field: Field, fault: string) => null;
@@ -121,12 +151,16 @@ const sentenceOf = (field: Field): string =>
 const isField = (name: string): name is Field => Object.hasOwn(schemas, name);
 
 /** The fields that are well-formed each by itself; the others become faults. */
-const knownFields = (input: Record<string, unknown>, faults: Fault[], refuse: Refuse): Partial<Given> => {
+const knownFields = (
+  input: Record<string, unknown>,
+  faults: FieldFault[],
+  refuse: Refuse,
+): Partial<Given> => {
   const given: Partial<Record<Field, unknown>> = {};
   for (const name of Object.keys(input)) {
     if (!isField(name)) {
       const shown = showableName(name);
-      faults.push({ where: shown ?? 'an unknown field', fault: 'is not a known field' });
+      faults.push({ where: shown ?? 'an unknown field', fault: 'is not a known field', field: null });
     } else if (Value.Check(schemas[name], input[name]) && isReadable(input[name])) given[name] = input[name];
     else refuse(name, sentenceOf(name));
   }
@@ -170,6 +204,8 @@ const read = (given: Partial<Given>, now: number, refuse: Refuse): CallMetadata 
     announcement: readAnnouncement(given.announcement, refuse),
     retentionClass,
     legalBasis,
+    tolerant: false,
+    unread: false,
   };
 };
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { AppError } from './errors.ts';
 import { fieldOfText, type IngestHeaders } from './ingest-headers.ts';
-import { type CallMetadata, parseMetadata } from './metadata.ts';
+import { type CallMetadata, parseTolerantly } from './metadata.ts';
 
 /**
  * What rtpengine's recording daemon says of a recording (recording-daemon/notify.c): the call's id, the file's name, the kind
@@ -10,8 +10,11 @@ import { type CallMetadata, parseMetadata } from './metadata.ts';
  */
 const PREFIX = 'x-recording-';
 
-/** Of what metadata says in the form `field:value|field:value`; everything else in it is passed over, for it may mean anything. */
-const fields = [
+/**
+ * Of what metadata says in the form `field:value|field:value`; everything else in it is passed over, for it may mean anything.
+ * It is free text of whoever started the recording, so what cannot be read of it must not cost the recording.
+ */
+const wishes = [
   'callerNumber',
   'calledNumber',
   'direction',
@@ -28,7 +31,16 @@ type Fault = { readonly where: string; readonly fault: string };
 const refused = (faults: readonly Fault[]): AppError =>
   new AppError('not_acceptable_metadata', 'The metadata cannot be accepted.', { faults });
 
-/** Values as Node received them: latin-1. A header sent twice, or in no UTF-8, is refused. */
+/** Node has the bytes of headers as latin-1; null when they are no UTF-8. */
+const utf8Of = (value: string): string | null => {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(value, 'latin1'));
+  } catch {
+    return null;
+  }
+};
+
+/** What tells a recording apart, and when it was. A header sent twice, or in no UTF-8, is refused. */
 const readerOf =
   (headers: IngestHeaders) =>
   (name: string): string | null => {
@@ -36,12 +48,9 @@ const readerOf =
     const received = headers[header];
     const [value = '', ...more] = typeof received === 'string' ? [received] : (received ?? []);
     if (more.length > 0) throw refused([{ where: header, fault: 'is sent more than once' }]);
-    try {
-      const text = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(value, 'latin1')).trim();
-      return text === '' ? null : text;
-    } catch {
-      throw refused([{ where: header, fault: 'is not in UTF-8' }]);
-    }
+    const text = utf8Of(value)?.trim();
+    if (text === undefined) throw refused([{ where: header, fault: 'is not in UTF-8' }]);
+    return text === '' ? null : text;
   };
 
 const instantOf = (header: string, text: string | null): string | null => {
@@ -51,20 +60,29 @@ const instantOf = (header: string, text: string | null): string | null => {
   return new Date(Math.round(Number(text) * 1000)).toISOString();
 };
 
-const metadataFields = (text: string | null): Record<string, unknown> => {
-  const found: Record<string, unknown> = {};
-  for (const pair of text?.split('|') ?? []) {
-    const colon = pair.indexOf(':');
-    const field = fields.find((known) => known === pair.slice(0, Math.max(colon, 0)).trim());
-    const value = pair.slice(colon + 1).trim();
-    if (field !== undefined && value !== '') found[field] = fieldOfText(field, value);
+type Wished = { readonly fields: Readonly<Record<string, unknown>>; readonly unread: boolean };
+
+/** The pairs that are text, each by itself; a header sent twice says nothing for certain. */
+const wishedIn = (headers: IngestHeaders, name: string): Wished => {
+  const received = headers[PREFIX + name] ?? [];
+  const values = typeof received === 'string' ? [received] : received;
+  if (values.length > 1) return { fields: {}, unread: true };
+  const fields: Record<string, unknown> = {};
+  let unread = false;
+  for (const bytes of values[0]?.split('|') ?? []) {
+    const pair = utf8Of(bytes);
+    const colon = pair?.indexOf(':') ?? -1;
+    const field = wishes.find((wish) => wish === pair?.slice(0, Math.max(colon, 0)).trim());
+    const value = pair?.slice(colon + 1).trim() ?? '';
+    if (pair === null) unread = true;
+    else if (field !== undefined && value !== '') fields[field] = fieldOfText(field, value);
   }
-  return found;
+  return { fields, unread };
 };
 
 /**
  * The metadata of one notification. The delivery is known by call, kind and file, so that a retry is the same recording and
- * each stream of a call one of its own. Throws `not_acceptable_metadata`. `now` is milliseconds since 1970.
+ * each stream of a call one of its own. Throws `not_acceptable_metadata` for what tells it apart and for its times. `now` is milliseconds since 1970.
  */
 export const metadataOfRtpengine = (headers: IngestHeaders, now: number): CallMetadata => {
   const header = readerOf(headers);
@@ -77,9 +95,10 @@ export const metadataOfRtpengine = (headers: IngestHeaders, now: number): CallMe
   const delivery = createHash('sha256')
     .update(JSON.stringify([callId, kind, name]))
     .digest('hex');
+  const [ofCall, ofTag] = [wishedIn(headers, 'call-metadata'), wishedIn(headers, 'tag-metadata')];
   const given = {
-    ...metadataFields(header('call-metadata')),
-    ...metadataFields(header('tag-metadata')),
+    ...ofCall.fields,
+    ...ofTag.fields,
     callId,
     deliveryId: `rtpengine ${delivery}`,
     startedAt:
@@ -88,5 +107,8 @@ export const metadataOfRtpengine = (headers: IngestHeaders, now: number): CallMe
     endedAt: instantOf('stream-end-time', header('stream-end-time')),
     originalName: name.slice(0, MAX_NAME).toWellFormed(),
   };
-  return parseMetadata(Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null)), now);
+  // A clock that was set back makes a call end before it began; the sound knows how long it is.
+  const said = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null));
+  const metadata = parseTolerantly(said, [...wishes, 'endedAt'], now);
+  return { ...metadata, unread: metadata.unread || ofCall.unread || ofTag.unread };
 };

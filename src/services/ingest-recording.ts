@@ -60,7 +60,7 @@ const readOnly = async (
 const judged = (
   received: ReceivedAudio,
   { metadata, isCut }: IngestRequest,
-  { hasCareUnit }: IntakeRules,
+  rules: IntakeRules,
 ): ReceivedAudio => {
   const { flags } = received.facts;
   const cut = isCut?.() === true && !flags.includes('truncated');
@@ -69,7 +69,7 @@ const judged = (
     flags: [
       ...flags,
       ...(cut ? (['truncated'] as const) : []),
-      ...deliveryFlags(metadata, received.facts, hasCareUnit),
+      ...deliveryFlags(metadata, received.facts, rules),
     ],
   };
 };

@@ -48,7 +48,7 @@ const announcer =
       subject: await subjectOf(fields, { organisation: actor.organisation, recording: id }, metadata),
     };
     const factsSealed = await fields.sealField(factsPlace(intent), encodeFacts(personalFactsOf(metadata)));
-    const { unitId: _unit, hasCareUnit: _flagged, ...governed } = rules;
+    const { unitId: _unit, hasCareUnit: _flagged, unitIsUnknown: _told, ...governed } = rules;
     await recordings.insertIntent({
       ...intent,
       ...governed,

@@ -15,6 +15,9 @@ export type SourceSettings = {
   readonly policies: unknown;
 };
 
+/** A disabled unit is there still, but nobody hears anything of it. */
+export type NamedUnit = { readonly id: string; readonly active: boolean };
+
 /** Asked by every upload. */
 const settingsOf = {
   name: 'intake-settings',
@@ -32,17 +35,16 @@ export const createIntakeTable = ({ prisma, pool }: Pick<Database, 'prisma' | 'p
     return rows[0] ?? null;
   },
 
-  /** A care unit of the organisation by id or by name; null when there is none, or it is disabled. */
-  async unitId(organisationId: string, careUnit: string): Promise<string | null> {
+  /** A care unit of the organisation by id or by name. */
+  async unit(organisationId: string, careUnit: string): Promise<NamedUnit | null> {
     const row = await prisma.careUnit.findFirst({
       where: {
         organisationId,
-        disabledAt: null,
         ...(looksLikeId(careUnit) ? { id: careUnit } : { name: careUnit }),
       },
-      select: { id: true },
+      select: { id: true, disabledAt: true },
     });
-    return row?.id ?? null;
+    return row === null ? null : { id: row.id, active: row.disabledAt === null };
   },
 });
 

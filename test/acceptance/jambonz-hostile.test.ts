@@ -96,7 +96,6 @@ describe('what cannot be the beginning of a call is refused, and said in the log
     ['a rate of nothing', frame({ sampleRate: 0 })],
     ['a rate of a million', frame({ sampleRate: 1e9 })],
     ['a mix that is not known', frame({ mixType: 'constructor' })],
-    ['a care unit that there is not', frame({ careUnit: NUMBER })],
   ])('%s', async (_what, begin) => {
     const before = (await integrator.entries({ action: 'recording.refused' })).length;
     const call = await dial();
@@ -115,7 +114,7 @@ describe('what cannot be the beginning of a call is refused, and said in the log
   });
 });
 
-test('numbers that are none are passed over, and so is what applications add', async () => {
+test('numbers that are none are left out, and the recording is flagged; what applications add is passed over', async () => {
   const opening = openingFrame({ from: 'x'.repeat(4000), to: { user: NUMBER }, customerData: { queue: 7 } });
   const call = await dial();
   call.say(opening);
@@ -127,6 +126,29 @@ test('numbers that are none are passed over, and so is what applications add', a
     200,
   );
   expect(facts).toMatchObject({ callerNumber: null, calledNumber: null, queue: null });
+  expect(facts).toMatchObject({ flags: ['metadata_faulty'] });
+});
+
+test('a care unit that there is not, a direction that is none, no identity number: the call is kept where calls of its source go', async () => {
+  const opening = openingFrame({ careUnit: NUMBER, direction: 'sideways', personalNumber: '19121212-1213' });
+  const call = await dial();
+  call.say({ ...opening, agentId: 'a-7' });
+  await call.sound(TONE);
+  expect(await call.hangUp()).toEqual({ code: 1000, reason: 'stored' });
+  const [id = ''] = await found(opening.callSid);
+  const token = await scene.own.nurse.token();
+  expect(jsonOf(await scene.http.get(`/v1/recordings/${id}`, { token }), 200)).toMatchObject({
+    careUnit: scene.own.id,
+    direction: null,
+    personalNumber: null,
+    agentId: 'a-7',
+    callerNumber: '0701740605',
+    flags: ['metadata_faulty'],
+  });
+  expect((await integrator.open(scene.own.nurse, id)).status).toBe(201);
+  const [entry] = await integrator.entries({ recording: id, action: 'recording.stored' });
+  expect(entry?.detail.flags).toEqual(['metadata_faulty']);
+  expect(JSON.stringify(entry)).not.toContain('07017');
 });
 
 test('fragments for ever, keys pressed for ever, pings for ever: ended or passed over, and the sound is kept', async () => {

@@ -1,7 +1,7 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { generatedCall } from '../support/generated-call.ts';
-import { jsonOf, type Reply } from '../support/http-client.ts';
+import { jsonOf, type Reply, uploadForm } from '../support/http-client.ts';
 import { expectProblem } from '../support/problems.ts';
 import { startScene } from '../support/scene.ts';
 
@@ -122,18 +122,58 @@ test.each<[string, Partial<Notification>, number, string]>([
     400,
     'not_acceptable_metadata',
   ],
-  [
-    'bytes that are no text',
-    { headers: { 'x-recording-call-metadata': 'x\u00ff' } },
-    400,
-    'not_acceptable_metadata',
-  ],
   ['another part', { part: NUMBER }, 400, 'invalid_request'],
   ['a program', { audio: Buffer.from('\u007fELF and what follows') }, 422, 'refused_content'],
 ])('%s is refused, and nothing of it repeated', async (_what, about, status, code) => {
   const reply = await notify(notification(about));
   expectProblem(reply, status, code);
   expect(reply.text).not.toMatch(/07017|7777/);
+});
+
+const said = (words: string) => ({ headers: { 'x-recording-call-metadata': words } });
+
+test.each<[string, Partial<Notification>]>([
+  ['a direction that is none', said(`agentId:a-7|direction:sideways`)],
+  ['a care unit that there is not', said(`agentId:a-7|careUnit:${NUMBER}`)],
+  ['a care unit of another organisation', said('agentId:a-7|careUnit:ABROAD')],
+  ['an odd identity number', said('agentId:a-7|personalNumber:19121212-1213')],
+  ['one latin-1 byte', said('agentId:a-7|queue:R\u00e5dgivning')],
+])('%s costs no recording: stored where those of its source go, and flagged', async (_what, about) => {
+  const words = about.headers?.['x-recording-call-metadata']?.replace('ABROAD', scene.abroad.id);
+  const one = notification(said(words ?? ''));
+  const stored = jsonOf<Stored & { flags: string[] }>(await notify(one), 201);
+  expect(stored.flags).toEqual(['metadata_faulty']);
+  const facts = await factsOf(stored.id);
+  expect(facts).toMatchObject({ careUnit: scene.own.id, agentId: 'a-7', flags: ['metadata_faulty'] });
+  expect(facts).toMatchObject({ direction: null, queue: null, personalNumber: null });
+  expect(jsonOf(await notify(one), 200)).toEqual(stored);
+});
+
+test('a care unit that is disabled is whose it is: flagged, and heard by nobody until it is enabled', async () => {
+  const { admin } = scene.home;
+  const unit = await scene.stage.unit(admin);
+  const nurse = await scene.stage.user(admin, 'nurse', [unit.id]);
+  const turn = async (how: string): Promise<void> => {
+    const reply = await scene.http.post(`/v1/admin/units/${unit.id}/${how}`, { token: await admin.token() });
+    expect(reply.status).toBe(200);
+  };
+  const open = async (who: typeof nurse, id: string): Promise<number> => {
+    const asked = { token: await who.token(), json: { purpose: 'care' } };
+    return (await scene.http.post(`/v1/recordings/${id}/playbacks`, asked)).status;
+  };
+  await turn('disable');
+  const one = notification(said(`careUnit:${unit.name}`));
+  const { id, flags } = jsonOf<Stored & { flags: string[] }>(await notify(one), 201);
+  expect(flags).toEqual(['no_care_unit']);
+  expect([await open(scene.own.nurse, id), await open(nurse, id)]).toEqual([404, 404]);
+  await turn('enable');
+  expect([await open(scene.own.nurse, id), await open(nurse, id)]).toEqual([404, 201]);
+});
+
+test('explicit metadata of a source that can put it right is refused as before', async () => {
+  const metadata = { callId: randomUUID(), careUnit: 'Nope' };
+  const asked = { token: scene.home.source.apiKey, form: uploadForm(metadata, generatedCall(1)) };
+  expectProblem(await scene.http.post('/v1/recordings', asked), 400, 'not_acceptable_metadata');
 });
 
 test('a form that is cut, or none at all, is not stored', async () => {

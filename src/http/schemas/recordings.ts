@@ -15,7 +15,7 @@ export const IngestedSchema = Closed({
   mediaType: Type.String({ maxLength: 100 }),
   flags: Type.Array(Type.String({ maxLength: 40 }), {
     description:
-      'what was odd about it when it came; no_care_unit: neither careUnit nor an active default unit of the source said whose it is, so that no nurse can hear it until it is given to a unit',
+      'what was odd about it when it came; no_care_unit: neither careUnit nor an active default unit of the source said whose it is, so that no nurse can hear it until it is given to a unit; metadata_faulty: something that was said could not be read, or named a care unit that there is not, and was left out',
   }),
 });
 

@@ -56,6 +56,8 @@ const everything = {
 test('everything a source can say', () => {
   expect(parse(everything)).toEqual({
     ...everything,
+    tolerant: false,
+    unread: false,
     startedAt: Date.UTC(2026, 2, 1, 7, 15, 30, 250),
     pausesInOrder: false,
     endedAt: Date.UTC(2026, 2, 1, 7, 20),
@@ -90,6 +92,8 @@ test('the least a source can say', () => {
     announcement: null,
     retentionClass: null,
     legalBasis: null,
+    tolerant: false,
+    unread: false,
   });
 });
 
