@@ -4,6 +4,7 @@ import { resolve, sep } from 'node:path';
 import { AppError } from '../core/errors.ts';
 import { readSigningKey } from '../crypto/edge-sealing.ts';
 import type { OpenVaultOptions } from './open-vault.ts';
+import { readEdgeKey } from './sealing-client.ts';
 import { parseVaultUrl } from './vault-client.ts';
 
 /** How an agent is told of its vault, on the command line; never the key itself, which others on the machine would see. */
@@ -13,6 +14,8 @@ export type AgentOptions = {
   readonly ca?: string;
   /** File with the source's Ed25519 private key (PEM): everything is sealed and signed before it leaves. */
   readonly sealWith?: string;
+  /** File with the organisation's public key that is sealed to; needed with `sealWith`. */
+  readonly edgeKey?: string;
 };
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -34,16 +37,24 @@ const MAX_KEY_BYTES = 4_096;
 /** What a header can carry. */
 const KEY = /^[\x21-\x7e]{1,512}$/;
 
-/** A secret from a file that nobody but its owner can read. `what` is the file, in sentences that never repeat what it holds. */
-const readSecretFile = async (path: string, what: string, environment: Environment): Promise<string> => {
+/** `what` is the file, in sentences that never repeat what it holds. */
+type KeyFile = { readonly path: string; readonly what: string; readonly environment: Environment };
+
+/** Of the file of a public key: who can write it could have recordings sealed to a key of his own. */
+const WRITABLE_BY_OTHERS = 0o022;
+
+/** From a file that nobody else can change, and if it is `secret` nobody else can read. */
+const readKeyFile = async ({ path, what, environment }: KeyFile, secret: boolean): Promise<string> => {
   const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
     throw invalid(`${what} cannot be read (${why(error)}).`);
   });
   try {
     const stat = await handle.stat();
     if (!stat.isFile()) throw invalid(`${what} is not a file.`);
-    if ((stat.mode & 0o777 & ~widestMode(path, environment)) !== 0)
+    if (secret && (stat.mode & 0o777 & ~widestMode(path, environment)) !== 0)
       throw invalid(`${what} is open to others than its owner: chmod 600.`);
+    if ((stat.mode & WRITABLE_BY_OTHERS) !== 0)
+      throw invalid(`${what} can be changed by others than its owner: chmod 644.`);
     if (stat.uid !== 0 && stat.uid !== process.geteuid?.())
       throw invalid(`${what} belongs to another user, who could change it.`);
     if (stat.size > MAX_KEY_BYTES) throw invalid(`${what} is too long to be one.`);
@@ -58,7 +69,7 @@ const readSecretFile = async (path: string, what: string, environment: Environme
  * file holds.
  */
 export const readSourceKey = async (path: string, environment: Environment = {}): Promise<string> => {
-  const key = (await readSecretFile(path, 'The key file', environment)).trim();
+  const key = (await readKeyFile({ path, what: 'The key file', environment }, true)).trim();
   if (!KEY.test(key)) throw invalid('The key file holds no API key of a source.');
   return key;
 };
@@ -80,9 +91,33 @@ const assertVerifying = (environment: Environment): void => {
     );
 };
 
+/** Both keys of edge sealing or none. */
+const readSealing = async (
+  options: AgentOptions,
+  environment: Environment,
+): Promise<Pick<OpenVaultOptions, 'signingKey' | 'edgeKey'>> => {
+  const sealWith = options.sealWith ?? (environment.CALLVAULT_SIGNING_KEY_FILE || undefined);
+  const edgeKey = options.edgeKey ?? (environment.CALLVAULT_EDGE_KEY_FILE || undefined);
+  if (sealWith === undefined && edgeKey === undefined) return {};
+  if (edgeKey === undefined)
+    throw invalid(
+      'Name the file with the key to seal to, --edge-key or CALLVAULT_EDGE_KEY_FILE: asked over the network, whoever answers could give his own.',
+    );
+  if (sealWith === undefined)
+    throw invalid(
+      'Name the file with the key to sign with, --seal-with or CALLVAULT_SIGNING_KEY_FILE: without it nothing is sealed.',
+    );
+  const signing = { path: sealWith, what: 'The signing key file', environment };
+  const sealing = { path: edgeKey, what: 'The file of --edge-key', environment };
+  return {
+    signingKey: readSigningKey(await readKeyFile(signing, true)).key,
+    edgeKey: readEdgeKey(await readKeyFile(sealing, false)),
+  };
+};
+
 /**
- * Options of a command, and where they are absent CALLVAULT_URL, CALLVAULT_SOURCE_KEY_FILE, CALLVAULT_CA and
- * CALLVAULT_SIGNING_KEY_FILE, as what a client needs. Throws `config_invalid`.
+ * Options of a command, and where they are absent CALLVAULT_URL, CALLVAULT_SOURCE_KEY_FILE, CALLVAULT_CA,
+ * CALLVAULT_SIGNING_KEY_FILE and CALLVAULT_EDGE_KEY_FILE, as what a client needs. Throws `config_invalid`.
  */
 export const readAgentOptions = async (
   options: AgentOptions,
@@ -97,15 +132,10 @@ export const readAgentOptions = async (
     throw invalid('Name the file with the key of the source: --key-file, or CALLVAULT_SOURCE_KEY_FILE.');
   const apiKey = await readSourceKey(keyFile, environment);
   const caFile = options.ca ?? (environment.CALLVAULT_CA || undefined);
-  const sealWith = options.sealWith ?? (environment.CALLVAULT_SIGNING_KEY_FILE || undefined);
   return {
     url,
     apiKey,
     ...(caFile === undefined ? {} : { ca: await readCertificates(caFile) }),
-    ...(sealWith === undefined
-      ? {}
-      : {
-          signingKey: readSigningKey(await readSecretFile(sealWith, 'The signing key file', environment)).key,
-        }),
+    ...(await readSealing(options, environment)),
   };
 };

@@ -1,65 +1,67 @@
 import { type KeyObject, randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
-import type { GenerationId, OrganisationId, RecordingId } from '../core/ids.ts';
+import { AppError } from '../core/errors.ts';
+import { type GenerationId, isUuid, type OrganisationId, type RecordingId } from '../core/ids.ts';
 import { metadataOfTexts } from '../core/ingest-headers.ts';
 import { sealedBytes } from '../core/sealed-layout.ts';
-import { type EdgeRecipient, sealAtEdge } from '../crypto/edge-sealing.ts';
-import { type Delivery, unanswered } from './delivery.ts';
+import { type EdgeRecipient, isEdgeRecipient, sealAtEdge } from '../crypto/edge-sealing.ts';
+import type { Delivery } from './delivery.ts';
 import type { Upload, VaultClient } from './vault-client.ts';
 
-type Edge = EdgeRecipient & { readonly organisation: OrganisationId };
+/** The organisation's key that recordings are sealed to, as somebody who knows it has put it beside the agent. */
+export type EdgeKey = EdgeRecipient & { readonly organisation: OrganisationId };
 
-const PUBLIC_KEY_BYTES = 32;
 /** No part holds it: what is sealed is random, and a JWS has no dashes in a row before a line's end. */
 const boundaryOf = (): string => `callvault-${randomUUID()}`;
 
-/** The answer to `GET /v1/edge-key`, or null for what is none. */
-const edgeOf = (body: unknown): Edge | null => {
-  const said = (body ?? {}) as Readonly<Record<string, unknown>>;
-  const publicKey = Buffer.from(typeof said.publicKey === 'string' ? said.publicKey : '', 'base64url');
-  if (typeof said.organisation !== 'string' || !/^[0-9a-f-]{36}$/.test(said.organisation)) return null;
-  if (said.algorithm !== 1 || !Number.isSafeInteger(said.keyVersion)) return null;
-  if (publicKey.length !== PUBLIC_KEY_BYTES) return null;
-  return {
-    organisation: said.organisation as OrganisationId,
-    keyVersion: said.keyVersion as number,
-    publicKey,
-  };
+const given = (text: string): Readonly<Record<string, unknown>> => {
+  try {
+    return (JSON.parse(text) ?? {}) as Readonly<Record<string, unknown>>;
+  } catch {
+    return {};
+  }
 };
 
-const later = (code: string, reason: string, retryAfter: number | null): Delivery => ({
+/** Reads what `GET /v1/edge-key` answers, kept in a file. Throws `config_invalid`. */
+export const readEdgeKey = (text: string): EdgeKey => {
+  const said = given(text);
+  const publicKey = Buffer.from(typeof said.publicKey === 'string' ? said.publicKey : '', 'base64url');
+  const { organisation, keyVersion, algorithm } = said;
+  if (
+    typeof organisation === 'string' &&
+    isUuid(organisation) &&
+    algorithm === 1 &&
+    typeof keyVersion === 'number' &&
+    Number.isSafeInteger(keyVersion) &&
+    isEdgeRecipient(publicKey)
+  )
+    return { organisation: organisation as OrganisationId, keyVersion, publicKey };
+  throw new AppError(
+    'config_invalid',
+    'The file of --edge-key holds no key to seal to: it is the answer of GET /v1/edge-key, in JSON.',
+  );
+};
+
+/** What the vault says of a manifest, which every recording has: nothing gets through before somebody has mended it. */
+const refusedKey = (reason: string): Delivery => ({
   outcome: 'later',
-  code,
-  reason,
-  retryAfter,
-  stopped: code === 'unauthenticated',
+  code: 'edge_key_refused',
+  reason: `${reason} The file of --edge-key is not of this vault and organisation, or too old: get it anew from somebody who knows the vault.`,
+  retryAfter: null,
+  stopped: true,
 });
 
 /**
  * Delivers as the client does, but seals each recording for the organisation and signs it (docs/file-format.md §11) before it
- * leaves: who takes this machine, its key and all that it sent can open nothing that was sealed before. `signingKey` is the
- * source's Ed25519 private key.
+ * leaves: who takes this machine, its key and all that it sent can open nothing that was sealed before. The key it seals to is
+ * the one it was given, and never one that the network says. `signingKey` is the source's Ed25519 private key.
  */
 export const createSealingClient = (
-  client: Pick<VaultClient, 'ask' | 'transfer'>,
+  client: Pick<VaultClient, 'transfer'>,
   signingKey: KeyObject,
+  { organisation, ...recipient }: EdgeKey,
 ): Pick<VaultClient, 'upload'> => {
-  // Asked once; again after the vault did not take what was sealed, for it may have been rotated.
-  let known: Edge | null = null;
-  const edge = async (signal: AbortSignal | undefined): Promise<Edge | Delivery> => {
-    if (known !== null) return known;
-    const answer = await client.ask('GET', '/v1/edge-key', { signal });
-    if (answer === null) return unanswered('the vault cannot be reached');
-    const read = answer.status === 200 ? edgeOf(answer.body) : null;
-    if (read === null)
-      return answer.status === 401
-        ? later('unauthenticated', 'the vault does not know this key', answer.retryAfter)
-        : later('no_edge_key', `the vault gave no key to seal to (${answer.status})`, answer.retryAfter);
-    known = read;
-    return read;
-  };
-
-  const form = ({ organisation, ...recipient }: Edge, upload: Upload, boundary: string) => {
+  const form = (upload: Upload, boundary: string) => {
     const identity = {
       organisation,
       recording: randomUUID() as RecordingId,
@@ -101,10 +103,8 @@ export const createSealingClient = (
   return {
     async upload(upload) {
       const { sha256, signal } = upload;
-      const recipient = await edge(signal);
-      if ('outcome' in recipient) return recipient;
       const boundary = boundaryOf();
-      const { body, bytes } = form(recipient, upload, boundary);
+      const { body, bytes } = form(upload, boundary);
       const delivery = await client.transfer({
         method: 'POST',
         path: '/v1/sealed-recordings',
@@ -113,10 +113,9 @@ export const createSealingClient = (
         sha256,
         signal,
       });
-      if (delivery.outcome === 'stored') return delivery;
-      known = null;
-      // Said of the manifest and the key, which the next try makes anew, and not of the file.
-      return delivery.code === 'invalid_request' ? later('invalid_request', delivery.reason, null) : delivery;
+      return delivery.outcome === 'refused' && delivery.code === 'invalid_request'
+        ? refusedKey(delivery.reason)
+        : delivery;
     },
   };
 };

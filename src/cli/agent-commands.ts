@@ -24,6 +24,10 @@ const withVault = (command: Command): Command =>
     .option(
       '--seal-with <file>',
       'seal and sign every recording before it leaves, with this Ed25519 private key (PEM) in a file of its owner alone; or CALLVAULT_SIGNING_KEY_FILE',
+    )
+    .option(
+      '--edge-key <file>',
+      'the key of the organisation to seal to, as GET /v1/edge-key answers it; needed with --seal-with; or CALLVAULT_EDGE_KEY_FILE',
     );
 
 const seconds = (flags: string, description: string, standard: number, read = parseSeconds): Option =>

@@ -7,8 +7,8 @@
  * The header counts towards segment 0, which therefore holds S-56 plaintext bytes and every other one S-16.
  */
 export const HEADER_BYTES = 40;
-/** Of a manifest of the edge as text: metadata of 64 KiB in base64url, and the rest. */
-export const MAX_MANIFEST_BYTES = 96 * 1024;
+/** Of a manifest of the edge as text: metadata of 64 KiB, sealed, twice in base64url, and the rest. */
+export const MAX_MANIFEST_BYTES = 128 * 1024;
 export const TAG_BYTES = 16;
 /** The one segment size the vault writes and opens. Others exist for test vectors only. */
 export const VAULT_SEGMENT_BYTES = 65_536;

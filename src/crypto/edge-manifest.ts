@@ -18,6 +18,11 @@ export type EdgeManifest = ObjectIdentity & {
   readonly header: Uint8Array;
   readonly keyCommitment: Uint8Array;
   readonly plainBytes: number;
+  /** What tells of people and of the sound: an {@link EdgeFacts}, sealed under the data key. */
+  readonly sealedFacts: Uint8Array;
+};
+
+export type EdgeFacts = {
   readonly plainSha256: Uint8Array;
   readonly mediaType: string | null;
   /** As a source sends it otherwise; read by core/metadata.ts. */
@@ -47,9 +52,7 @@ export const signEdgeManifest = (manifest: EdgeManifest, key: KeyObject): string
       header: text(manifest.header),
       keyCommitment: text(manifest.keyCommitment),
       plainBytes: manifest.plainBytes,
-      plainSha256: text(manifest.plainSha256),
-      mediaType: manifest.mediaType,
-      metadata: manifest.metadata,
+      sealedFacts: text(manifest.sealedFacts),
     }),
   ).toString('base64url');
   const signed = `${HEAD}.${payload}`;
@@ -80,17 +83,23 @@ const countOf = (line: Record<string, unknown>, name: string, least: number): nu
   return value;
 };
 
-const parsed = (payload: string): Record<string, unknown> => {
+/** Of any length. */
+const bytesFrom = (line: Record<string, unknown>, name: string): Buffer => {
+  const value = line[name];
+  const bytes = Buffer.from(typeof value === 'string' ? value : '', 'base64url');
+  if (bytes.length === 0 || bytes.toString('base64url') !== value) throw bad(`${name} must be base64url`);
+  return bytes;
+};
+
+const parsed = (json: Uint8Array): Record<string, unknown> => {
   try {
-    const value: unknown = JSON.parse(
-      new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(payload, 'base64url')),
-    );
+    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(json));
     if (typeof value === 'object' && value !== null && !Array.isArray(value))
       return value as Record<string, unknown>;
   } catch {
     // Signed nonsense is nonsense.
   }
-  throw bad('its payload is not JSON in UTF-8');
+  throw bad('what it holds is not JSON in UTF-8');
 };
 
 /**
@@ -107,11 +116,8 @@ export const readEdgeManifest = (jws: string, key: KeyObject): EdgeManifest => {
     bytes.length === SIGNATURE_BYTES && verify(null, Buffer.from(`${head}.${payload}`), key, bytes);
   if (!genuine)
     throw new AppError('forbidden', 'The manifest is not signed by the key that this source is known by.');
-  const line = parsed(payload);
+  const line = parsed(Buffer.from(payload, 'base64url'));
   if (line.algorithm !== ALGORITHM) throw bad(`algorithm must be ${ALGORITHM}`);
-  const { mediaType } = line;
-  if (mediaType !== null && (typeof mediaType !== 'string' || mediaType.length > 255))
-    throw bad('mediaType must be text of at most 255 characters, or null');
   return {
     organisation: idOf<OrganisationId>(line, 'organisation'),
     recording: idOf<RecordingId>(line, 'recording'),
@@ -122,8 +128,19 @@ export const readEdgeManifest = (jws: string, key: KeyObject): EdgeManifest => {
     header: bytesOf(line, 'header', HEADER_BYTES),
     keyCommitment: bytesOf(line, 'keyCommitment', DIGEST_BYTES),
     plainBytes: countOf(line, 'plainBytes', 0),
-    plainSha256: bytesOf(line, 'plainSha256', DIGEST_BYTES),
-    mediaType,
-    metadata: line.metadata,
+    sealedFacts: bytesFrom(line, 'sealedFacts'),
   };
+};
+
+/** The facts as they are sealed. */
+export const edgeFactsBytes = ({ plainSha256, mediaType, metadata }: EdgeFacts): Buffer =>
+  Buffer.from(JSON.stringify({ plainSha256: text(plainSha256), mediaType, metadata }));
+
+/** Reads facts, opened. Throws `invalid_request`, which never repeats a value. */
+export const readEdgeFacts = (bytes: Uint8Array): EdgeFacts => {
+  const line = parsed(bytes);
+  const { mediaType } = line;
+  if (mediaType !== null && (typeof mediaType !== 'string' || mediaType.length > 255))
+    throw bad('mediaType must be text of at most 255 characters, or null');
+  return { plainSha256: bytesOf(line, 'plainSha256', DIGEST_BYTES), mediaType, metadata: line.metadata };
 };

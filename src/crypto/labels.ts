@@ -23,6 +23,8 @@ export const labels = {
   storedKey: 'cv/root/v1\0',
   /** HPKE info of a data key sealed at the edge. */
   edgeKey: 'cv/edge-dek/v1\0',
+  /** HKDF info of the key under which a source seals what it says of a recording, and AAD of that. */
+  edgeFacts: 'cv/edge-facts/v1\0',
   /** HKDF info of the key of one resumable upload. */
   upload: 'cv/upload/v1\0',
   /** AAD of what an upload's source said of the call. */

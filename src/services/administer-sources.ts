@@ -2,6 +2,7 @@ import type { LegalBasis } from '../core/metadata.ts';
 import { mayHoldNumber } from '../core/number-like.ts';
 import type { RetentionClass } from '../core/retention.ts';
 import { newBearerSecret } from '../crypto/bearer-secrets.ts';
+import { isEd25519PublicKey } from '../crypto/ed25519.ts';
 import { SIGNING_KEY_BYTES } from '../crypto/edge-sealing.ts';
 import type { SourceColumns, SourceRow, SourceTable } from '../storage/source-table.ts';
 import type { UnitTable } from '../storage/unit-table.ts';
@@ -61,8 +62,14 @@ const announcementOf = (text: string): string => {
 const signingKeyText = (text: string | null): string | null => {
   if (text === null) return null;
   const bytes = Buffer.from(text, 'base64url');
-  if (bytes.toString('base64url') === text && bytes.length === SIGNING_KEY_BYTES) return text;
-  throw invalid('body/signingKey', 'must be an Ed25519 public key, 32 bytes in base64url');
+  if (bytes.toString('base64url') !== text || bytes.length !== SIGNING_KEY_BYTES)
+    throw invalid('body/signingKey', 'must be an Ed25519 public key, 32 bytes in base64url');
+  if (!isEd25519PublicKey(bytes))
+    throw invalid(
+      'body/signingKey',
+      'is no public key of Ed25519: no private key belongs to it, or anybody could sign for it',
+    );
+  return text;
 };
 
 const columnsOf = (asked: Partial<SourceSettingsRequest>): Partial<SourceColumns> => {

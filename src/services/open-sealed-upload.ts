@@ -1,8 +1,8 @@
 import type { SourceActor } from '../core/access.ts';
 import { AppError, isAppError } from '../core/errors.ts';
 import { parseMetadata } from '../core/metadata.ts';
-import { readEdgeManifest } from '../crypto/edge-manifest.ts';
-import { signingKeyOf } from '../crypto/edge-sealing.ts';
+import { type EdgeManifest, readEdgeManifest } from '../crypto/edge-manifest.ts';
+import { openEdgeFacts, signingKeyOf } from '../crypto/edge-sealing.ts';
 import type { KeyRing } from '../crypto/key-ring.ts';
 import { type FreshObjectKey, openArriving } from '../crypto/sealed-object.ts';
 import type { IntakeTable } from '../storage/intake-table.ts';
@@ -32,7 +32,7 @@ const notThisObject = (cause: unknown): AppError =>
 const notThisKey = (cause: unknown): AppError =>
   new AppError(
     'invalid_request',
-    'The data key of the manifest does not open: seal to the key that GET /v1/edge-key gives now.',
+    'The manifest does not open: it is sealed to a key that this organisation does not have, or no longer has. GET /v1/edge-key gives the present one.',
     { cause },
   );
 
@@ -54,9 +54,13 @@ async function* opening(key: FreshObjectKey, plain: number, object: AsyncIterabl
  * byte of the object is read, `forbidden` for a source without a signing key or a manifest that another has signed,
  * `invalid_request` and `not_acceptable_metadata` for what the manifest says.
  */
-export const createOpenSealedUpload =
-  ({ intake, keyRing, now }: OpenSealedUploadDeps) =>
-  async ({
+export const createOpenSealedUpload = ({ intake, keyRing, now }: OpenSealedUploadDeps) => {
+  const adopted = async (manifest: EdgeManifest) => {
+    const sealed = await keyRing.adoptObjectKey(manifest);
+    return { sealed, facts: openEdgeFacts(sealed.dek, manifest) };
+  };
+
+  return async ({
     actor,
     manifest,
     object,
@@ -70,20 +74,21 @@ export const createOpenSealedUpload =
     const read = readEdgeManifest(manifest, signingKeyOf(Buffer.from(settings.signingKey, 'base64url')));
     if (read.organisation !== actor.organisation)
       throw new AppError('invalid_request', 'The manifest names another organisation than the source’s own.');
-    const metadata = parseMetadata(read.metadata, now());
-    const sealed = await keyRing.adoptObjectKey(read).catch((error: unknown) => {
+    const { sealed, facts } = await adopted(read).catch((error: unknown) => {
       throw fromSource(error, notThisKey);
     });
+    const metadata = parseMetadata(facts.metadata, now());
     return {
       metadata,
       body: opening(sealed, read.plainBytes, object),
       limits: {
         declaredBytes: read.plainBytes,
-        declaredSha256: Buffer.from(read.plainSha256),
-        declaredMediaType: read.mediaType,
+        declaredSha256: Buffer.from(facts.plainSha256),
+        declaredMediaType: facts.mediaType,
       },
       sealed,
     };
   };
+};
 
 export type OpenSealedUpload = ReturnType<typeof createOpenSealedUpload>;

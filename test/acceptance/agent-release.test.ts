@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { generatedCall } from '../support/generated-call.ts';
+import { jsonOf } from '../support/http-client.ts';
 import { build, endStarted, start } from '../support/release.ts';
 import { startScene } from '../support/scene.ts';
 
@@ -138,7 +139,11 @@ for (const node of nodes)
       json: { signingKey },
     });
     writeFileSync(join(home, 'sealed.wav'), generatedCall(40, 1));
-    const sealed = await run('push', ...vault, '--seal-with', signing, join(home, 'sealed.wav'));
+    const edgeKey = join(home, 'edge-key.json');
+    const answer = await scene.http.get('/v1/edge-key', { token: source.apiKey });
+    writeFileSync(edgeKey, JSON.stringify(jsonOf(answer, 200)));
+    const sealing = ['--seal-with', signing, '--edge-key', edgeKey];
+    const sealed = await run('push', ...vault, ...sealing, join(home, 'sealed.wav'));
     expect(sealed).toMatchObject({ code: 0, out: expect.stringMatching(/^stored\t/) });
   });
 

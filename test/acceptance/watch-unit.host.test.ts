@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -32,6 +32,16 @@ test('systemd-analyze finds nothing wrong with it, and would', () => {
     `${readFileSync(unit, 'utf8')}\n[Service]\nProtectSystems=strict\n`,
   );
   expect(verify(join(wrong, 'callvault-watch.service')).ours).not.toEqual([]);
+});
+
+test('nor with what seals before anything leaves beside it, and would', () => {
+  const beside = `${unit}.d`;
+  mkdirSync(beside);
+  copyFileSync(join(SHIPPED, '../callvault-watch-sealed.conf'), join(beside, 'sealed.conf'));
+  expect(verify(unit)).toEqual({ status: 0, ours: [] });
+  writeFileSync(join(beside, 'wrong.conf'), '[Service]\nLoadCredentials=a:b\n');
+  expect(verify(unit).ours).not.toEqual([]);
+  rmSync(beside, { recursive: true });
 });
 
 test('its exposure is what systemd calls OK', () => {

@@ -167,4 +167,16 @@ test('a manifest that says something else of the audio than is so: 400', async (
 test('no signing key that is none', async () => {
   for (const signingKey of ['', 'x', `${'A'.repeat(42)}B`, 'A'.repeat(44), 5])
     expect((await settingsOf(source.id, { signingKey })).status).toBe(400);
+  // Of low order: zero, one, and a point of order eight; and what is no point at all.
+  for (const hex of [
+    '00'.repeat(32),
+    `01${'00'.repeat(31)}`,
+    '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+    `02${'00'.repeat(31)}`,
+  ]) {
+    const signingKey = Buffer.from(hex, 'hex').toString('base64url');
+    const refused = await settingsOf(source.id, { signingKey });
+    expectProblem(refused, 400, 'invalid_request');
+    expect(refused.text).toMatch(/signingKey.*no public key of Ed25519/s);
+  }
 });

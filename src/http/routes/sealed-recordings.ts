@@ -77,7 +77,7 @@ const delivery = (app: FastifyInstance, { services, limits }: SealedOptions, han
         operationId: 'uploadSealedRecording',
         summary:
           'Deliver a recording that the source has sealed: manifest (signed) first, then the sealed object',
-        description: 'docs/file-format.md §11 has the bytes; callvault push and watch do it by --seal.',
+        description: 'docs/file-format.md §11 has the bytes; push, watch and import do it by --seal-with.',
         response: { ...responses, ...problems(403) },
       },
     },

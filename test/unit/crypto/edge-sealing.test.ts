@@ -1,8 +1,15 @@
 import { createHash, generateKeyPairSync, randomUUID, sign, verify } from 'node:crypto';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { OrganisationId } from '../../../src/core/ids.ts';
-import { type EdgeManifest, readEdgeManifest } from '../../../src/crypto/edge-manifest.ts';
-import { readSigningKey, sealAtEdge, signingKeyOf } from '../../../src/crypto/edge-sealing.ts';
+import { isEd25519PublicKey } from '../../../src/crypto/ed25519.ts';
+import { type EdgeFacts, type EdgeManifest, readEdgeManifest } from '../../../src/crypto/edge-manifest.ts';
+import {
+  isEdgeRecipient,
+  openEdgeFacts,
+  readSigningKey,
+  sealAtEdge,
+  signingKeyOf,
+} from '../../../src/crypto/edge-sealing.ts';
 import { openArriving, sealObject } from '../../../src/crypto/sealed-object.ts';
 import { collected, inChunks, patternBytes } from '../../support/byte-streams.ts';
 import { newIdentity } from '../../support/key-material.ts';
@@ -17,7 +24,7 @@ beforeEach(async () => {
 const refused = expect.objectContaining({ code: 'integrity_failure' });
 
 /** What a source sends of `length` bytes. */
-const sealed = async (length: number, over: Partial<EdgeManifest> = {}) => {
+const sealed = async (length: number, over: Partial<EdgeManifest> = {}, facts: Partial<EdgeFacts> = {}) => {
   const plain = patternBytes(length);
   const { manifest, object } = sealAtEdge(
     newIdentity({ organisation: vault.organisation, ...over }),
@@ -27,7 +34,8 @@ const sealed = async (length: number, over: Partial<EdgeManifest> = {}) => {
       plainBytes: length,
       plainSha256: createHash('sha256').update(plain).digest(),
       mediaType: 'audio/wav',
-      metadata: { callId: 'å' },
+      metadata: { callId: 'å', callerNumber: '0701740605' },
+      ...facts,
     },
     signing.privateKey,
   );
@@ -114,7 +122,32 @@ describe('the manifest', () => {
 
   test('says what was signed', async () => {
     const { manifest } = await sealed(10);
-    expect(manifest).toMatchObject({ metadata: { callId: 'å' }, mediaType: 'audio/wav', plainBytes: 10 });
+    expect(manifest.plainBytes).toBe(10);
+    const { dek } = await vault.ring.adoptObjectKey(manifest);
+    expect(openEdgeFacts(dek, manifest)).toEqual({
+      plainSha256: createHash('sha256').update(patternBytes(10)).digest(),
+      metadata: { callId: 'å', callerNumber: '0701740605' },
+      mediaType: 'audio/wav',
+    });
+  });
+
+  test('shows whoever sees it no more than which object of which organisation it is, and how long', async () => {
+    const { jws } = await sealed(10);
+    const seen = JSON.parse(Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString()) as object;
+    expect(Object.keys(seen).toSorted()).toEqual([
+      'algorithm',
+      'enc',
+      'generation',
+      'header',
+      'keyCommitment',
+      'keyVersion',
+      'organisation',
+      'plainBytes',
+      'recording',
+      'sealedDek',
+      'sealedFacts',
+    ]);
+    expect(Buffer.from(JSON.stringify(seen)).toString('latin1')).not.toMatch(/0701740605|audio/);
   });
 
   test('is nothing without the signature of this source', async () => {
@@ -150,8 +183,8 @@ describe('the manifest', () => {
     ['keyCommitment', undefined],
     ['plainBytes', -1],
     ['plainBytes', 1.5],
-    ['plainSha256', 'x'],
-    ['mediaType', 'a'.repeat(256)],
+    ['sealedFacts', ''],
+    ['sealedFacts', 'AA=='],
     ['algorithm', 2],
   ])('signed, but with a wrong %s: refused by name, without its value', async (name, value) => {
     const { jws } = await sealed(10);
@@ -168,6 +201,43 @@ describe('the manifest', () => {
   });
 });
 
+describe('the manifest, opened,', () => {
+  test('has facts that open for this object alone, and not changed', async () => {
+    const { manifest } = await sealed(10);
+    const other = await sealed(10);
+    const { dek } = await vault.ring.adoptObjectKey(manifest);
+    const changed = Buffer.from(manifest.sealedFacts);
+    changed[20] = (changed[20] ?? 0) ^ 1;
+    for (const wrong of [
+      { sealedFacts: other.manifest.sealedFacts },
+      { sealedFacts: changed },
+      { sealedFacts: Buffer.alloc(5) },
+      { recording: newIdentity().recording },
+      { generation: newIdentity().generation },
+      { header: Buffer.from(manifest.header).fill(7, 1) },
+    ])
+      expect(() => openEdgeFacts(dek, { ...manifest, ...wrong })).toThrow(refused);
+  });
+
+  test.each<[string, Partial<EdgeFacts>]>([
+    ['mediaType', { mediaType: 'a'.repeat(256) }],
+    ['mediaType', { mediaType: 5 as unknown as string }],
+    ['plainSha256', { plainSha256: Buffer.alloc(31) }],
+  ])('sealed and signed, but with a wrong %s: refused by name', async (name, facts) => {
+    const { manifest } = await sealed(10, {}, facts);
+    const { dek } = await vault.ring.adoptObjectKey(manifest);
+    expect(() => openEdgeFacts(dek, manifest)).toThrow(
+      expect.objectContaining({ code: 'invalid_request', message: expect.stringContaining(name) }),
+    );
+  });
+
+  test('has room for the longest metadata', async () => {
+    const { manifest } = await sealed(10, {}, { metadata: { callId: 'x', queue: 'å'.repeat(32_000) } });
+    const { dek } = await vault.ring.adoptObjectKey(manifest);
+    expect(openEdgeFacts(dek, manifest).metadata).toMatchObject({ callId: 'x' });
+  });
+});
+
 test('a signing key is read from its PEM, and nothing else is', () => {
   const pem = signing.privateKey.export({ format: 'pem', type: 'pkcs8' }).toString();
   const { key, publicBytes } = readSigningKey(pem);
@@ -180,6 +250,51 @@ test('a signing key is read from its PEM, and nothing else is', () => {
   }
 });
 
+test('a signing key under a passphrase is told as such', () => {
+  for (const type of ['pkcs8', 'sec1'] as const) {
+    const key =
+      type === 'pkcs8' ? signing.privateKey : generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+    const pem = key.export({ format: 'pem', type, cipher: 'aes-256-cbc', passphrase: 'secret' }).toString();
+    expect(() => readSigningKey(pem)).toThrow(/passphrase/);
+  }
+});
+
+test('a key to seal to agrees on a secret; one of low order does not', () => {
+  const own = generateKeyPairSync('x25519').publicKey.export({ format: 'der', type: 'spki' }).subarray(-32);
+  expect(isEdgeRecipient(own)).toBe(true);
+  for (const bytes of [
+    Buffer.alloc(32),
+    Buffer.alloc(32).fill(1, 0, 1),
+    Buffer.alloc(31, 9),
+    Buffer.alloc(0),
+  ])
+    expect(isEdgeRecipient(bytes)).toBe(false);
+});
+
+describe('a public key of Ed25519', () => {
+  const ofY = (y: number): Buffer => Buffer.from([y, ...Buffer.alloc(31)]);
+  test('is what generates one', () => {
+    for (let i = 0; i < 50; i += 1)
+      expect(
+        isEd25519PublicKey(
+          generateKeyPairSync('ed25519').publicKey.export({ format: 'der', type: 'spki' }).subarray(-32),
+        ),
+      ).toBe(true);
+  });
+  // Reckoned by another program.
+  test.each([3, 4, 5, 6, 9, 10])('y = %i: a point', (y) => expect(isEd25519PublicKey(ofY(y))).toBe(true));
+  test.each([2, 7, 8, 11])('y = %i: no point', (y) => expect(isEd25519PublicKey(ofY(y))).toBe(false));
+  test.each([
+    ['too short', 'aa'.repeat(31)],
+    ['too long', 'aa'.repeat(33)],
+    ['nothing', ''],
+    ['more than the prime', 'ff'.repeat(32)],
+    ['the prime and three, another spelling of a point', `f0${'ff'.repeat(30)}7f`],
+    ['zero with a sign', `${'00'.repeat(31)}80`],
+    ['one with a sign', `01${'00'.repeat(30)}80`],
+  ])('%s: none', (_, hex) => expect(isEd25519PublicKey(Buffer.from(hex, 'hex'))).toBe(false));
+});
+
 // R the neutral point and S zero, R the base point and S one: without a check of their own, such keys take one or the other.
 test.each([
   '0100000000000000000000000000000000000000000000000000000000000000',
@@ -188,6 +303,7 @@ test.each([
   '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
   'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
 ])('nothing is signed under %s, a key of low order', (point) => {
+  expect(isEd25519PublicKey(Buffer.from(point, 'hex'))).toBe(false);
   const key = signingKeyOf(Buffer.from(point, 'hex'));
   const neutral = Buffer.concat([Buffer.from([1]), Buffer.alloc(63)]);
   const base = Buffer.from(`58${'66'.repeat(31)}01${'00'.repeat(31)}`, 'hex');
