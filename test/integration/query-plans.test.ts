@@ -5,6 +5,7 @@ import { createCallTable } from '../../src/storage/call-table.ts';
 import { type Database, openDatabase } from '../../src/storage/database.ts';
 import { objectKeyOf } from '../../src/storage/object-key.ts';
 import { createRadarTable } from '../../src/storage/radar-table.ts';
+import { createRecordingFetchTable } from '../../src/storage/recording-fetch-table.ts';
 import { createRecordingTable } from '../../src/storage/recording-table.ts';
 import { createWebhookMessageTable } from '../../src/storage/webhook-message-table.ts';
 import { startTestDatabase, type TestDatabase } from '../support/postgres.ts';
@@ -265,4 +266,35 @@ describe('calls against recordings', () => {
     const recordings = createRecordingTable(database);
     for (const plan of await plansOf(() => recordings.store(ORGANISATION, 1, new Date()))) inIndexes(plan);
   });
+});
+
+test('of recordings that are still to be fetched only those are read that are due, or meant', async () => {
+  await owner.query(
+    `INSERT INTO recording_fetch (id, organisation_id, source_id, delivery_index, callback_sealed, created_at, next_at)
+     SELECT gen_random_uuid(), '${ORGANISATION}', '${SOURCE}', substring(sha256(('f' || n)::bytea) FOR 16), '\\x00', now(),
+            now() + n * interval '1 minute' FROM generate_series(1, ${ROWS}) AS n`,
+  );
+  await owner.query(
+    `INSERT INTO twilio_account (source_id, account_sid, token_sealed, callback_url, delete_after)
+     VALUES ('${SOURCE}', 'AC00', '\\x00', 'https://vault.example/', false)`,
+  );
+  await owner.query('ANALYZE');
+  const fetches = createRecordingFetchTable(database.pool);
+  const lease = { at: new Date(), until: new Date(), claim: ORGANISATION, pauses: [30_000] };
+  for (const plan of await plansOf(() => fetches.claim({ ...lease, each: 2, busy: [], sources: 8 }))) {
+    expect(plan).not.toMatch(/Seq Scan on recording_fetch/);
+    expect(plan).toMatch(/recording_fetch_waiting/);
+  }
+  const one = {
+    id: ORGANISATION,
+    organisation: ORGANISATION,
+    source: SOURCE,
+    callbackSealed: Buffer.from('x'),
+  };
+  for (const plan of await plansOf(() =>
+    fetches.remember({ ...one, deliveries: [Buffer.alloc(16), Buffer.alloc(16, 1)] }, lease),
+  )) {
+    expect(plan).not.toMatch(/Seq Scan on recording_fetch/);
+    expect(plan).toMatch(/recording_fetch_source_id_delivery_index_key/);
+  }
 });

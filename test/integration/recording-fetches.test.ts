@@ -110,8 +110,8 @@ const stored = async (): Promise<number> => {
 };
 const refused = async (): Promise<number> =>
   (await identity.entries('recording.refused')).filter(({ actor }) => actor.id === source).length;
-const isStored = async (): Promise<void> => {
-  await expect.poll(stored).toBe(1);
+const isStored = async (timeout = 60_000): Promise<void> => {
+  await expect.poll(stored, { timeout }).toBe(1);
   await expect.poll(rows).toEqual([]);
 };
 const answering =
@@ -183,6 +183,19 @@ test('is fetched by one of two processes, and by none while one has it that does
   expect(asked(form)).toBe(2);
 });
 
+test('a callback that says no time stands for the time at which it came, however late the recording comes', async () => {
+  const form = provider.callback({ RecordingStartTime: '' });
+  provider.behave(answering(503));
+  const came = identity.clock.now();
+  await expect(tell(form)).rejects.toMatchObject({ code: 'fetch_failed' });
+  provider.behave();
+  identity.clock.advance(3 * DAY);
+  await isStored();
+  const text = 'SELECT started_at AS at FROM recording WHERE source_id = $1';
+  const [found] = (await identity.superuser.query(text, [source])).rows;
+  expect(Math.abs(found.at.getTime() - came)).toBeLessThan(MINUTE);
+});
+
 test('one that has lost its claim stops fetching, and changes nothing of what another does', async () => {
   const form = provider.callback();
   let closed = false;
@@ -199,7 +212,8 @@ test('one that has lost its claim stops fetching, and changes nothing of what an
     claim,
     new Date(identity.clock.now() + HOUR),
   ]);
-  await expect.poll(() => closed).toBe(true);
+  // Before it gives up a provider that sends nothing.
+  await expect.poll(() => closed, { timeout: 20_000 }).toBe(true);
   expect(await answer).toMatchObject({ code: 'fetch_failed' });
   expect(await row()).toMatchObject({ attempts: 1, claimed: true, fault: null });
   expect(await stored()).toBe(0);
@@ -338,7 +352,8 @@ test('a token that is changed in between is the one that is asked with, at once'
   await expect(tell(form)).rejects.toMatchObject({ code: 'fetch_failed' });
   expect(await row()).toMatchObject({ fault: 'status_401' });
   await setAccount(changed);
-  await isStored();
+  // Before the pause is over.
+  await isStored(15_000);
   expect(provider.about(form.RecordingSid).map(({ authorization }) => authorization)).toEqual([
     provider.basic,
     basic,

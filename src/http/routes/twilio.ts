@@ -54,7 +54,7 @@ export const twilioRoutes: FastifyPluginAsync<Options> = async (app, { services 
         operationId: 'takeTwilioCallback',
         summary: 'Twilio’s recordingStatusCallback: the recording is fetched and stored',
         description:
-          'docs/telephony.md has the settings. Authenticated by X-Twilio-Signature alone. 201 and 200 when the recording is durable, 204 when the callback is of none. The fetch goes on when the caller hangs up; the same callback again finds what it stored.',
+          'docs/telephony.md has the settings. Authenticated by X-Twilio-Signature alone. 201 and 200 when the recording is durable, 204 when the callback is of none. The fetch goes on when the caller hangs up; the same callback again finds what it stored. What cannot be fetched now is fetched later, for seven days, without another callback.',
         params: Closed({ source: Type.String({ maxLength: 128, description: 'id of the source' }) }),
         response: {
           200: { ...TakenCallbackSchema, description: 'It was here already' },
