@@ -67,6 +67,30 @@ const formats: readonly Format[] = [
   ['opus.mka', 'audio/x-matroska', 'audio/matroska', 'original', ''],
 ];
 
+const intact = audioFixture('pcm_s16.wav');
+const lengthAt = (at: number, bytes: number): Buffer => {
+  const copy = Buffer.from(intact);
+  copy.writeUInt32LE(bytes, at);
+  return copy;
+};
+const lying = Buffer.from('LIST\xff\xff\xff\x70INFO', 'latin1');
+test.each<[string, Buffer, string]>([
+  ['killed between its two lengths', lengthAt(40, 0), 'length_unknown'],
+  ['killed after it had stated a length once', lengthAt(40, 1600), 'length_unknown'],
+  [
+    'that states a wrong length of its remarks',
+    Buffer.concat([lengthAt(4, intact.length + 12 - 8).subarray(0, 36), lying, intact.subarray(36)]),
+    'header_invalid',
+  ],
+])('the whole call of a recorder %s is heard', async (_what, audio, flag) => {
+  const kept = await deliver(audio, 'audio/wav');
+  expect(kept).toMatchObject({ durationMs: 600, flags: [flag] });
+  const opened = await open(kept);
+  expect(opened).toMatchObject({ playable: 'derived', durationMs: 600 });
+  expect(sha256((await opened.listen()).body.subarray(44))).toBe(tone);
+  expect((await originalOf(opened)).body.equals(audio)).toBe(true);
+});
+
 test.each(formats)(
   '%s as %s is kept as %s; playable: %s',
   async (file, type, mediaType, playable, samples) => {

@@ -47,9 +47,9 @@ export type AudioFlag =
   | 'empty'
   /** Less audio than the header announces, or the last frame or page is cut, or the line while it was sent live. */
   | 'truncated'
-  /** The writer never came back to fill in the length (a crash, or a pipe): the length is what was found. */
+  /** The writer never came back to fill in the length (a crash, or a pipe), or the sound goes on behind it: the length is what was found. */
   | 'length_unknown'
-  /** The header contradicts itself or holds impossible values. */
+  /** The header contradicts itself or the file, or holds impossible values. */
   | 'header_invalid'
   /** No known kind of audio. */
   | 'unknown_format'
