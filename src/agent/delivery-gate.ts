@@ -34,7 +34,7 @@ export const createDeliveryGate = (limits: PauseLimits, now: () => number = () =
       }
       return null;
     },
-    /** Of several that were under way when the vault went, one counts. Returns the pause from now on, in milliseconds. */
+    /** Of several that were under way when the vault went, one counts. Returns the pause from now on, in whole milliseconds. */
     leave({ round: entered, isTry }: Passage, finding: Finding): number {
       if (finding === 'answers') failures = 0;
       else if (finding !== 'nothing' && entered === round) {
@@ -43,7 +43,7 @@ export const createDeliveryGate = (limits: PauseLimits, now: () => number = () =
         openAt = now() + pauseAfter(failures, finding.retryAfter, limits);
       }
       if (isTry) isTrying = false;
-      return failures === 0 ? 0 : Math.max(0, openAt - now());
+      return failures === 0 ? 0 : Math.max(0, Math.ceil(openAt - now()));
     },
     failures: (): number => failures,
   };

@@ -43,6 +43,8 @@ export type OpenFile = {
   read(): Readable;
   /** Whether the file is still what it was when opened, and still what stands under its name. */
   unchanged(): Promise<boolean>;
+  /** The same file, held open once and closed once, as it is now: for one that has no name any more. */
+  asItIs(): Promise<OpenFile>;
   close(): Promise<void>;
 };
 
@@ -75,7 +77,8 @@ export const openFile = async (path: Path): Promise<OpenFile | null> => {
   return null;
 };
 
-const openFileOf = (handle: FileHandle, path: Path, state: FileState): OpenFile => {
+/** `path` null: by no name. */
+const openFileOf = (handle: FileHandle, path: Path | null, state: FileState): OpenFile => {
   const bytes = Number(state.size);
   const check = async (): Promise<void> => {
     if (!sameState(state, await handle.stat({ bigint: true }))) throw new FileChanged();
@@ -98,12 +101,13 @@ const openFileOf = (handle: FileHandle, path: Path, state: FileState): OpenFile 
     async unchanged() {
       try {
         await check();
-        return sameState(state, await lstat(path, { bigint: true }));
+        return path === null || sameState(state, await lstat(path, { bigint: true }));
       } catch (error) {
         if (error instanceof FileChanged || (error as NodeJS.ErrnoException).code === 'ENOENT') return false;
         throw error;
       }
     },
+    asItIs: async () => openFileOf(handle, null, await handle.stat({ bigint: true })),
     close: () => handle.close(),
   };
 };

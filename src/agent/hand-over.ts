@@ -39,6 +39,8 @@ export type HandOver = {
   readonly remove: boolean;
   /** True: nothing between root and file may be a symbolic link by now. */
   readonly strictFolder?: boolean;
+  /** Gets what was removed, still open; resolves to whether it keeps it, and then closes it some time ({@link closeOpened}). */
+  readonly onRemoved?: (removed: Opened) => Promise<boolean>;
 };
 
 const codeOf = (error: unknown): string => {
@@ -84,7 +86,16 @@ const fieldsOf = async (side: Side, sides: SideOptions): Promise<CallFields | nu
 const isWhere = async (folder: Buffer): Promise<boolean> =>
   (await realpath(folder, { encoding: 'buffer' })).equals(folder);
 
-type Opened = { readonly path: Buffer; readonly file: OpenFile; readonly side: Side };
+/** A recording and its side file, held open. */
+export type Opened = { readonly path: Buffer; readonly file: OpenFile; readonly side: Side };
+
+export const closeOpened = async ({
+  file,
+  side,
+}: Pick<Opened, 'side'> & { readonly file: OpenFile | null }) => {
+  if (side !== null && !isAppError(side)) await side.file.close();
+  await file?.close();
+};
 
 const removeBoth = async (
   { path, file, side }: Opened,
@@ -135,6 +146,14 @@ const deliver = async (
   return { ...delivery, sha256, bytes: file.bytes, removal };
 };
 
+const failureOf = (error: unknown, signal: AbortSignal | undefined): HandedOver => {
+  signal?.throwIfAborted();
+  if (error instanceof FileChanged) return { outcome: 'changed' };
+  const code = codeOf(error);
+  if (code === 'ENOENT') return { outcome: 'gone' };
+  return code === 'ELOOP' ? { outcome: 'no_file' } : { outcome: 'unreadable', code };
+};
+
 /**
  * Hands one file over: its digest, then its bytes, once. It counts as stored only when the vault answered with the digest
  * reckoned here and the file is still what it was then; only then, and only if told so, is it removed. Throws nothing but
@@ -143,20 +162,40 @@ const deliver = async (
 export const handOver = async (how: HandOver, given: Buffer, signal?: AbortSignal): Promise<HandedOver> => {
   let file: OpenFile | null = null;
   let side: Side = null;
+  let isKept = false;
   try {
     file = await openFile(given);
     if (file === null) return { outcome: 'no_file' };
     if (how.strictFolder === true && !(await isWhere(split(given).folder))) return { outcome: 'no_file' };
     side = await openSide(given);
-    return await deliver(how, { path: given, file, side }, signal);
+    const opened = { path: given, file, side };
+    const result = await deliver(how, opened, signal);
+    if (result.outcome === 'stored' && result.removal === 'removed')
+      isKept = (await how.onRemoved?.(opened)) ?? false;
+    return result;
   } catch (error) {
-    signal?.throwIfAborted();
-    if (error instanceof FileChanged) return { outcome: 'changed' };
-    const code = codeOf(error);
-    if (code === 'ENOENT') return { outcome: 'gone' };
-    return code === 'ELOOP' ? { outcome: 'no_file' } : { outcome: 'unreadable', code };
+    return failureOf(error, signal);
   } finally {
-    if (side !== null && !isAppError(side)) await side.file.close();
-    await file?.close();
+    if (!isKept) await closeOpened({ file, side });
+  }
+};
+
+/** What is held open and has no name any more, with what has not either, each as it is now. */
+export const asItIs = async ({ path, file, side }: Opened): Promise<Opened> => ({
+  path,
+  file: await file.asItIs(),
+  side: side === null || isAppError(side) ? side : { ...side, file: await side.file.asItIs() },
+});
+
+/** {@link handOver} for a recording that was written after its removal. What is open stays open. */
+export const handOverUnlinked = async (
+  how: HandOver,
+  opened: Opened,
+  signal?: AbortSignal,
+): Promise<HandedOver> => {
+  try {
+    return await deliver({ ...how, remove: false }, await asItIs(opened), signal);
+  } catch (error) {
+    return failureOf(error, signal);
   }
 };

@@ -11,7 +11,11 @@ export type Found = {
   /** The file and its state, and that of whatever is named like its side file: another after every write. */
   readonly signature: string;
   readonly hasSide: boolean;
+  readonly stat: Pick<BigIntStats, 'dev' | 'ino' | 'uid' | 'size' | 'mtimeMs' | 'ctimeMs'>;
 };
+
+/** A file named like a side file, and no recording beside it. */
+export type Alone = { readonly key: string; readonly changedMs: number };
 
 export type ScanOptions = {
   /** Absolute, without symbolic links. */
@@ -28,12 +32,19 @@ export type ScanTotals = {
   readonly unreadable: number;
 };
 
+/** Side files without a recording that are remembered at most. */
+const MAX_ALONE = 10_000;
+
 const SLASH = Buffer.from('/');
 const DOT = 0x2e;
 
 /** Size, time and inode; the number of the device is another after every mount of a share. */
 export const signatureOf = (stat: Pick<BigIntStats, 'ino' | 'size' | 'mtimeNs'>): string =>
   `${stat.ino} ${stat.size} ${stat.mtimeNs}`;
+
+/** When it was last changed or put there, in milliseconds since 1970 by the clock of the file system. */
+export const changedMsOf = ({ mtimeMs, ctimeMs }: Pick<BigIntStats, 'mtimeMs' | 'ctimeMs'>): number =>
+  Number(mtimeMs > ctimeMs ? mtimeMs : ctimeMs);
 
 const statOf = async (path: Buffer): Promise<BigIntStats | null> => {
   try {
@@ -53,21 +64,25 @@ type Names = {
   readonly sides: ReadonlySet<string>;
   /** What a side file may be named after, and which name that is; only where every name is taken. */
   readonly mains: ReadonlyMap<string, Buffer>;
+  /** What a side file of a recording that is here may be named after. */
+  readonly recordings: ReadonlySet<string>;
 };
 
 const readNames = async (folder: Buffer, all: boolean): Promise<Names> => {
   const sides = new Set<string>();
   const mains = new Map<string, Buffer>();
+  const recordings = new Set<string>();
   for await (const names of namesIn(folder)) {
     for (const name of names) {
       if (sideBaseOf(name) !== null) sides.add(keyOf(name));
+      const stem = audioStemOf(name);
+      if (stem !== null) recordings.add(keyOf(name)).add(keyOf(stem));
       if (!all || name[0] === DOT) continue;
       mains.set(keyOf(name), name);
-      const stem = audioStemOf(name);
       if (stem !== null) mains.set(keyOf(stem), name);
     }
   }
-  return { sides, mains };
+  return { sides, mains, recordings };
 };
 
 type Looked = {
@@ -78,6 +93,8 @@ type Looked = {
   readonly sides: readonly BigIntStats[];
   /** It is one itself. */
   readonly isSide: boolean;
+  /** It is named like one, and no recording like it. */
+  readonly isAlone: boolean;
 };
 
 const lookAt = async (folder: Buffer, name: Buffer, all: boolean, names: Names): Promise<Looked> => {
@@ -97,6 +114,7 @@ const lookAt = async (folder: Buffer, name: Buffer, all: boolean, names: Names):
     stat: stat ?? null,
     sides: sides.filter((side): side is BigIntStats => side !== null),
     isSide: mainStat?.isFile() === true,
+    isAlone: name[0] !== DOT && base !== undefined && !names.recordings.has(keyOf(base)),
   };
 };
 
@@ -122,12 +140,14 @@ async function* namesIn(folder: Buffer): AsyncGenerator<Buffer[]> {
  */
 export const createScan = ({ root, recursive, all }: ScanOptions) => {
   let [otherKinds, unreadable] = [0, 0];
+  const alone: Alone[] = [];
 
   /** What is handed on of one entry; null for what is left alone, which is counted. */
-  const found = ({ path, name, stat, sides, isSide }: Looked): Found | null => {
+  const found = ({ path, name, stat, sides, isSide, isAlone }: Looked): Found | null => {
     if (stat?.isFile() !== true || isSide) return null;
     if (name[0] === DOT || (!all && !isAudio(name))) {
       if (name[0] === DOT || sideBaseOf(name) === null) otherKinds += 1;
+      if (isAlone && alone.length < MAX_ALONE) alone.push({ key: keyOf(path), changedMs: changedMsOf(stat) });
       return null;
     }
     return {
@@ -135,6 +155,7 @@ export const createScan = ({ root, recursive, all }: ScanOptions) => {
       key: keyOf(path),
       signature: [stat, ...sides].map(signatureOf).join(' '),
       hasSide: sides.length > 0,
+      stat,
     };
   };
 
@@ -158,5 +179,6 @@ export const createScan = ({ root, recursive, all }: ScanOptions) => {
   return {
     found: () => inFolder(root),
     totals: (): ScanTotals => ({ otherKinds, unreadable }),
+    alone: (): readonly Alone[] => alone,
   };
 };

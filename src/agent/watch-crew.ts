@@ -1,12 +1,11 @@
 import type { DeliveryGate, Finding } from './delivery-gate.ts';
-import type { Found } from './scan-folder.ts';
 
-export type CrewOptions = {
+export type CrewOptions<T> = {
   readonly concurrency: number;
   readonly gate: DeliveryGate;
   /** Hands one file over; throws the signal's reason, or what nobody foresaw. */
   readonly deliver: (
-    found: Found,
+    due: T,
     cut: AbortSignal,
   ) => Promise<{ finding: Finding; settle: (pauseMs: number) => Promise<void> }>;
 };
@@ -15,8 +14,8 @@ export type CrewOptions = {
 const MAX_QUEUE = 10_000;
 
 /** Works off a queue of files, several at once, through the gate. A file is in it once. */
-export const createCrew = (
-  { concurrency, gate, deliver }: CrewOptions,
+export const createCrew = <T extends { readonly key: string }>(
+  { concurrency, gate, deliver }: CrewOptions<T>,
   stop: AbortSignal,
   cut: AbortSignal,
 ) => {
@@ -24,15 +23,15 @@ export const createCrew = (
   const ended = AbortSignal.any([stop, failed.signal]);
   const busy = new Set<string>();
   const active = new Set<Promise<void>>();
-  const queue: Found[] = [];
+  const queue: T[] = [];
   let failure: unknown = null;
 
-  const work = async (found: Found): Promise<void> => {
+  const work = async (due: T): Promise<void> => {
     const passage = await gate.enter(ended);
     if (passage === null) return;
     let finding: Finding = 'nothing';
     try {
-      const done = await deliver(found, cut);
+      const done = await deliver(due, cut);
       finding = done.finding;
       await done.settle(gate.leave(passage, finding));
     } catch (error) {
@@ -44,10 +43,10 @@ export const createCrew = (
   };
   const pump = (): void => {
     while (!ended.aborted && active.size < concurrency) {
-      const found = queue.shift();
-      if (found === undefined) return;
-      const working = work(found).finally(() => {
-        busy.delete(found.key);
+      const due = queue.shift();
+      if (due === undefined) return;
+      const working = work(due).finally(() => {
+        busy.delete(due.key);
         active.delete(working);
         pump();
       });
@@ -58,10 +57,10 @@ export const createCrew = (
   return {
     /** Aborted by the caller's signal, or because something went wrong that {@link end} will throw. */
     ended,
-    offer(found: Found): void {
-      if (ended.aborted || busy.has(found.key) || queue.length >= MAX_QUEUE) return;
-      busy.add(found.key);
-      queue.push(found);
+    offer(due: T): void {
+      if (ended.aborted || busy.has(due.key) || queue.length >= MAX_QUEUE) return;
+      busy.add(due.key);
+      queue.push(due);
       pump();
     },
     isIdle: (): boolean => active.size === 0,

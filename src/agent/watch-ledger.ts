@@ -1,38 +1,61 @@
 import { pauseAfter } from './pause.ts';
 import type { Found } from './scan-folder.ts';
 import type { WatchOptions } from './watch-options.ts';
+import type { Rest } from './watch-rest.ts';
+
+type Seen = { readonly signature: string; readonly since: number; readonly looks: number };
+/** `later`: not now, or not at all. */
+export type Look = 'due' | 'later' | 'without_side';
+const NONE = { found: 0, refused: 0, unremoved: 0, waiting: 0 };
+
+/** Of the recording alone, for when its side file is gone. */
+const ownOf = (signature: string): string => signature.split(' ').slice(0, 3).join(' ');
 
 /**
  * Which files are finished and not settled. Times are milliseconds of a clock that nobody sets: a clock put back by a day
  * must not make a file wait for a day.
  */
 export const createLedger = ({ state, keep, withSide, intervalMs, pauses }: WatchOptions) => {
-  let seen = new Map<string, { readonly signature: string; readonly since: number }>();
+  let seen = new Map<string, Seen>();
   let next: typeof seen = new Map();
   /** Handed over but still there, or nothing that can be: until they change. */
   const settled = new Map<string, string>();
   const later = new Map<string, { readonly failures: number; readonly at: number }>();
-  let counts = { found: 0, refused: 0, waiting: 0 };
+  let counts = { ...NONE };
 
   return {
     begin(): void {
       next = new Map();
-      counts = { found: 0, refused: 0, waiting: 0 };
+      counts = { ...NONE };
     },
-    /** Whether this file is to be handed over now. */
-    look({ key, signature, hasSide }: Found, now: number): boolean {
+    /** Whether this file is to be handed over now, should it be finished. */
+    look({ key, signature, hasSide }: Found, now: number): Look {
       const before = seen.get(key);
-      const since = before?.signature === signature ? before.since : now;
-      next.set(key, { signature, since });
+      const isSame = before?.signature === signature;
+      next.set(key, {
+        signature,
+        since: isSame ? before.since : now,
+        looks: isSame ? before.looks + 1 : 1,
+      });
       counts.found += 1;
       if (state.refusalOf(signature) !== null) {
         counts.refused += 1;
-        return false;
+        return 'later';
       }
-      if (settled.get(key) === signature || (keep && state.isStored(signature))) return false;
+      if (!keep && state.isUnremoved(signature)) {
+        counts.unremoved += 1;
+        return 'later';
+      }
+      if (settled.get(key) === signature || (keep && state.isStored(signature))) return 'later';
       counts.waiting += 1;
-      if (since > now - intervalMs || (withSide && !hasSide)) return false;
-      return (later.get(key)?.at ?? 0) <= now;
+      if ((isSame ? before.since : now) > now - intervalMs) return 'later';
+      if (withSide && !hasSide) return 'without_side';
+      return (later.get(key)?.at ?? 0) <= now ? 'due' : 'later';
+    },
+    /** Of a file that was looked at in this look. */
+    restOf(key: string, now: number): Rest {
+      const { since = now, looks = 1 } = next.get(key) ?? {};
+      return { ms: now - since, looks };
     },
     end(): void {
       seen = next;
@@ -42,6 +65,13 @@ export const createLedger = ({ state, keep, withSide, intervalMs, pauses }: Watc
     settle({ key, signature }: Found): void {
       settled.set(key, signature);
       later.delete(key);
+    },
+    /** Stored, and not to be removed; also when its side file was. Resolves to whether it could be written down. */
+    async unremoved({ key, signature }: Found, sha256: string): Promise<boolean> {
+      later.delete(key);
+      const wrote = await state.unremoved(signature, sha256);
+      const own = ownOf(signature);
+      return own === signature ? wrote : (await state.unremoved(own, sha256)) && wrote;
     },
     forget({ key }: Found): void {
       later.delete(key);

@@ -17,13 +17,22 @@ export type WatchEvent =
       readonly reason: string;
       /** Until the next try, in milliseconds. */
       readonly pauseMs: number;
+      /** Of this file, in a row. */
+      readonly tries: number;
       /** True: of the vault or the way to it, not of this file. */
       readonly vault: boolean;
     }
-  /** A file that cannot be read or removed, the folder, or the state: the code is the system's. */
+  /** Who writes cannot be seen, so that files are finished only after so long a rest, in milliseconds. */
+  | { readonly event: 'unseen'; readonly restMs: number; readonly silentRestMs: number }
+  /** So many recordings have waited long for a side file, or side files for a recording. */
+  | { readonly event: 'missing'; readonly what: 'side_file' | 'recording'; readonly files: number }
+  /**
+   * A file that cannot be read or removed, the folder, or the state: the code is the system's. `unlinked`: what was written
+   * to a file after its removal, which is delivered, put back as a file, or (`lost`) neither.
+   */
   | {
       readonly event: 'trouble';
-      readonly what: 'file' | 'removal' | 'folder' | 'state';
+      readonly what: 'file' | 'removal' | 'folder' | 'state' | 'unlinked';
       readonly code: string;
     };
 
@@ -35,7 +44,13 @@ export type WatchTotals = {
   /** Of the files in the folder at the last look. */
   readonly found: number;
   readonly refused: number;
+  /** Stored, but the system does not let them be removed. */
+  readonly unremoved: number;
   readonly waiting: number;
+  /** Of those that wait: finished, and without a side file. */
+  readonly withoutSide: number;
+  /** Files named like side files, with no recording beside them. */
+  readonly sidesAlone: number;
   readonly otherKinds: number;
   readonly unreadable: number;
   /** Under way now. */
@@ -55,6 +70,10 @@ export type WatchOptions = ScanOptions & {
   readonly withSide: boolean;
   /** Between two looks at the folder, in milliseconds: a file that is the same in both is finished. */
   readonly intervalMs: number;
+  /** How long a file rests where a writer may be unseen, in milliseconds; 0: no longer than elsewhere (watch-rest.ts). */
+  readonly unseenRestMs: number;
+  /** Where Linux tells of its processes. */
+  readonly proc?: string;
   readonly concurrency: number;
   readonly pauses: PauseLimits;
   readonly onEvent: (event: WatchEvent) => void;

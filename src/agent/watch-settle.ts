@@ -2,7 +2,7 @@ import type { Finding } from './delivery-gate.ts';
 import type { HandedOver } from './hand-over.ts';
 import type { Found } from './scan-folder.ts';
 import type { Ledger } from './watch-ledger.ts';
-import type { WatchOptions } from './watch-options.ts';
+import type { WatchEvent, WatchOptions } from './watch-options.ts';
 
 /** Codes that say something of one delivery, and nothing of the vault. */
 const OF_THE_FILE = new Set(['digest_mismatch', 'length_mismatch', 'client_closed', 'in_progress', 'clock']);
@@ -14,28 +14,43 @@ export const findingOf = (result: HandedOver): Finding => {
   return OF_THE_FILE.has(result.code) ? 'answers' : { retryAfter: result.retryAfter };
 };
 
+type Told = Extract<HandedOver, { outcome: 'stored' | 'refused' | 'later' }>;
+
+/** Tells what the vault answered, and counts it. */
+export const createTelling =
+  (onEvent: (event: WatchEvent) => void, totals: { stored: number; bytes: number; removed: number }) =>
+  (result: Told, pauseMs: number, tries: number): void => {
+    if (result.outcome === 'stored') {
+      totals.stored += 1;
+      totals.bytes += result.bytes;
+      if (result.removal === 'removed') totals.removed += 1;
+      const { outcome: _, ...told } = result;
+      onEvent({ event: 'stored', ...told });
+      return;
+    }
+    const { sha256, code, reason } = result;
+    if (result.outcome === 'refused') onEvent({ event: 'refused', sha256, code, reason });
+    else {
+      const vault = findingOf(result) !== 'answers';
+      onEvent({ event: 'later', sha256, code, reason, pauseMs, tries, vault });
+    }
+  };
+export type Telling = ReturnType<typeof createTelling>;
+
 /** Writes down what became of a file, and tells it. */
-export const createSettling = (
-  { state, keep, onEvent }: WatchOptions,
-  ledger: Ledger,
-  totals: { stored: number; bytes: number; removed: number },
-) => {
+export const createSettling = ({ state, keep, onEvent }: WatchOptions, ledger: Ledger, tell: Telling) => {
   let wroteState = true;
   const wrote = (isWritten: boolean): void => {
     if (!isWritten && wroteState) onEvent({ event: 'trouble', what: 'state', code: 'unwritten' });
     wroteState = isWritten;
   };
   const stored = async (found: Found, result: Extract<HandedOver, { outcome: 'stored' }>): Promise<void> => {
-    totals.stored += 1;
-    totals.bytes += result.bytes;
-    if (result.removal === 'removed') totals.removed += 1;
-    const { outcome: _, ...told } = result;
-    onEvent({ event: 'stored', ...told });
+    tell(result, 0, 0);
     if (keep) wrote(await state.stored(found.signature, result.sha256));
     if (result.removal === 'changed') ledger.putOff(found, null);
     else if (result.removal === 'failed') {
-      ledger.settle(found);
       onEvent({ event: 'trouble', what: 'removal', code: 'kept' });
+      wrote(await ledger.unremoved(found, result.sha256));
     } else ledger.forget(found);
   };
 
@@ -44,22 +59,12 @@ export const createSettling = (
       case 'stored':
         return stored(found, result);
       case 'refused': {
-        const { sha256, code, reason } = result;
-        onEvent({ event: 'refused', sha256, code, reason });
+        tell(result, 0, 0);
+        const { code, sha256 } = result;
         return wrote(await state.refused(found.signature, { code, sha256 }));
       }
-      case 'later': {
-        const { sha256, code, reason, retryAfter } = result;
-        ledger.putOff(found, retryAfter);
-        return onEvent({
-          event: 'later',
-          sha256,
-          code,
-          reason,
-          pauseMs,
-          vault: findingOf(result) !== 'answers',
-        });
-      }
+      case 'later':
+        return tell(result, pauseMs, ledger.putOff(found, result.retryAfter));
       case 'unreadable':
         if (ledger.putOff(found, null) === 1) onEvent({ event: 'trouble', what: 'file', code: result.code });
         return;

@@ -5,21 +5,25 @@ import { AppError } from '../core/errors.ts';
 /**
  * What an agent remembers of files it leaves where they are. A file of its own, open to its owner alone, that only grows by
  * whole lines; no line has a name, because names may hold numbers:
- * `+ <inode> <size> <mtime ns>[ <the same of the side file>] <sha256>` for a stored one, `- … <sha256> <code>` for a refused one.
+ * `+ <inode> <size> <mtime ns>[ <the same of each side file>] <sha256>` for a stored one, `= … <sha256>` for one that is stored and
+ * could not be removed, `- … <sha256> <code>` for a refused one.
  * Whatever is lost of it, a crash's half line included, costs one more delivery, which the vault knows again.
  */
 export type WatchState = {
   isStored(signature: string): boolean;
+  isUnremoved(signature: string): boolean;
   /** The code with which the vault refused it, and its digest; null when it did not. */
   refusalOf(signature: string): Refusal | null;
   /** Resolves to false when it could not be written down; it is then remembered until the end of the process. */
   stored(signature: string, sha256: string): Promise<boolean>;
+  unremoved(signature: string, sha256: string): Promise<boolean>;
   refused(signature: string, refusal: Refusal): Promise<boolean>;
 };
 export type Refusal = { readonly code: string; readonly sha256: string };
 
+/** Of side files there are as many as the names that a side file may have: with more than one the recording is refused. */
 const LINE =
-  /^([+-]) (\d{1,20} \d{1,20} -?\d{1,20}(?: \d{1,20} \d{1,20} -?\d{1,20})?) ([0-9a-f]{64})(?: ([a-z0-9_]{1,40}))?$/;
+  /^([+=-]) (\d{1,20} \d{1,20} -?\d{1,20}(?: \d{1,20} \d{1,20} -?\d{1,20}){0,12}) ([0-9a-f]{64})(?: ([a-z0-9_]{1,40}))?$/;
 const HEAD = 'callvault watch 1\n';
 
 const failed = (sentence: string, error: unknown): AppError => {
@@ -50,12 +54,14 @@ const readState = async (file: string): Promise<string> => {
 /** `file` null: remembered until the end of the process. */
 export const openWatchState = async (file: string | null): Promise<WatchState> => {
   const stored = new Set<string>();
+  const unremoved = new Set<string>();
   const refused = new Map<string, Refusal>();
   let text = '';
   if (file !== null) text = await readState(file);
   for (const line of text.split('\n')) {
     const [, mark, signature, sha256, code] = LINE.exec(line) ?? [];
     if (mark === '+') stored.add(signature as string);
+    if (mark === '=') unremoved.add(signature as string);
     if (mark === '-') refused.set(signature as string, { code: code ?? 'refused', sha256: sha256 as string });
   }
   let isWhole = text.endsWith('\n');
@@ -83,10 +89,15 @@ export const openWatchState = async (file: string | null): Promise<WatchState> =
 
   return {
     isStored: (signature) => stored.has(signature),
+    isUnremoved: (signature) => unremoved.has(signature),
     refusalOf: (signature) => refused.get(signature) ?? null,
     stored(signature, sha256) {
       stored.add(signature);
       return write(`+ ${signature} ${sha256}`);
+    },
+    unremoved(signature, sha256) {
+      unremoved.add(signature);
+      return write(`= ${signature} ${sha256}`);
     },
     refused(signature, refusal) {
       refused.set(signature, refusal);

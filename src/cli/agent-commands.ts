@@ -1,7 +1,9 @@
 import { type Command, Option } from 'commander';
+import { UNSEEN_REST_MS } from '../agent/watch-rest.ts';
 import {
   collectField,
   collectSideField,
+  parseCallId,
   parseConcurrency,
   parseMediaType,
   parsePause,
@@ -35,32 +37,7 @@ const seconds = (flags: string, description: string, standard: number, read = pa
 const ZONE = 'in which names of files, and side files, tell times';
 const FIELD = 'said of every call, as NAME=VALUE; can be given several times; not for numbers';
 
-/** What runs beside a telephony system, also in a program of its own. */
-export const addAgentCommands = (program: Command): void => {
-  withVault(
-    program
-      .command('push')
-      .description(
-        'hand finished recordings over to a vault; what is known of the call comes from CALLVAULT_CALL_ID, CALLVAULT_CALLER_NUMBER …, from FILE.json, FILE.xml or FILE.csv beside the file, and from options',
-      )
-      .argument('<files...>', 'recordings'),
-  )
-    .option('--call-id <id>', 'the call that all these files belong to; without any the digest of the file')
-    .option('--field <name=value>', FIELD, collectField, [])
-    .option('--side-field <theirs=ours>', SIDE_FIELD, collectSideField, [])
-    .option('--read-name', 'where there is no side file: read what the name of the file says of the call')
-    .option('--time-zone <zone>', ZONE, parseTimeZone, 'Europe/Stockholm')
-    .option('--metadata-stdin', 'read more fields, numbers too, as JSON from the standard input')
-    .option(
-      '--media-type <type>',
-      'of sound without a container, such as audio/x-slin;rate=16000',
-      parseMediaType,
-    )
-    .option('--remove', 'remove a file, and its side file, when the vault has answered for its bytes')
-    .addOption(seconds('--try-for <seconds>', 'go on trying while the vault does not answer', 60))
-    .option('--json', 'one line of JSON')
-    .action(run(push));
-
+const addWatchCommand = (program: Command): void => {
   withVault(
     program
       .command('watch')
@@ -83,6 +60,13 @@ export const addAgentCommands = (program: Command): void => {
         parsePause,
       ),
     )
+    .addOption(
+      seconds(
+        '--unseen-rest <seconds>',
+        'where a writer may be unseen (another user, more rights, a share): how long a file rests before it is finished, and thirty times as long one with hardly any sound; 0: no longer than elsewhere',
+        UNSEEN_REST_MS / 1_000,
+      ),
+    )
     .option('--concurrency <number>', 'deliveries at a time', parseConcurrency, 4)
     .addOption(
       seconds(
@@ -96,6 +80,38 @@ export const addAgentCommands = (program: Command): void => {
     .option('--list-refused', 'only show, on a terminal, which files the vault has refused')
     .option('--json', 'one line of JSON for every event')
     .action(run(watch));
+};
 
+/** What runs beside a telephony system, also in a program of its own. */
+export const addAgentCommands = (program: Command): void => {
+  withVault(
+    program
+      .command('push')
+      .description(
+        'hand finished recordings over to a vault; what is known of the call comes from CALLVAULT_CALL_ID, CALLVAULT_CALLER_NUMBER …, from FILE.json, FILE.xml or FILE.csv beside the file, and from options',
+      )
+      .argument('<files...>', 'recordings'),
+  )
+    .option(
+      '--call-id <id>',
+      'the call that all these files belong to; without any the digest of the file',
+      parseCallId,
+    )
+    .option('--field <name=value>', FIELD, collectField, [])
+    .option('--side-field <theirs=ours>', SIDE_FIELD, collectSideField, [])
+    .option('--read-name', 'where there is no side file: read what the name of the file says of the call')
+    .option('--time-zone <zone>', ZONE, parseTimeZone, 'Europe/Stockholm')
+    .option('--metadata-stdin', 'read more fields, numbers too, as JSON from the standard input')
+    .option(
+      '--media-type <type>',
+      'of sound without a container, such as audio/x-slin;rate=16000',
+      parseMediaType,
+    )
+    .option('--remove', 'remove a file, and its side file, when the vault has answered for its bytes')
+    .addOption(seconds('--try-for <seconds>', 'go on trying while the vault does not answer', 60))
+    .option('--json', 'one line of JSON')
+    .action(run(push));
+
+  addWatchCommand(program);
   addImportCommand(program, withVault);
 };

@@ -11,16 +11,25 @@ const shortOf = (sha256: string): string => `sha256:${sha256.slice(0, 16)}`;
 
 const troubles: Readonly<Record<Extract<WatchEvent, { event: 'trouble' }>['what'], string>> = {
   file: 'A file cannot be read',
-  removal: 'A file is stored but cannot be removed; it stays, and is not sent again',
+  removal:
+    'A file is stored but cannot be removed; it stays, and is not sent again before it changes, or without a state file before a restart',
   folder: 'The folder cannot be read',
   state: 'The state file cannot be written: what is stored is remembered until the end of this process only',
+  unlinked: 'A recording was written to after it had been stored and removed',
 };
+const missing: Readonly<Record<Extract<WatchEvent, { event: 'missing' }>['what'], string>> = {
+  side_file: 'finished recordings wait for a side file that does not come',
+  recording: 'files are named like side files, and no recording lies beside them: they stay, as they are',
+};
+/** Another agent delivers the file: a trouble only when that goes on for long. */
+const IN_PROGRESS_TRIES = 8;
 
 const progressOf = (totals: WatchTotals): string => {
-  const { stored, bytes, waiting, refused, active, vaultAnswers } = totals;
+  const { stored, bytes, waiting, refused, unremoved, active, vaultAnswers } = totals;
   const parts = [`${stored} stored (${size(bytes)})`, `${waiting} waiting`];
   if (active > 0) parts.push(`${active} under way`);
   if (refused > 0) parts.push(`${refused} refused`);
+  if (unremoved > 0) parts.push(`${unremoved} not removed`);
   if (!vaultAnswers) parts.push('the vault does not take deliveries');
   return parts.join(', ');
 };
@@ -32,6 +41,7 @@ const progressOf = (totals: WatchTotals): string => {
 export const createWatchTalk = (json: boolean, stderr: NodeJS.WriteStream = process.stderr) => {
   const isTerminal = stderr.isTTY === true && !json;
   let [said, saidAt] = ['', 0];
+  let isVaultAway = false;
   let timer: NodeJS.Timeout | null = null;
 
   const line = (text: string): void => {
@@ -46,17 +56,28 @@ export const createWatchTalk = (json: boolean, stderr: NodeJS.WriteStream = proc
   const talk = (event: WatchEvent): void => {
     switch (event.event) {
       case 'stored':
-        if (said !== '') line('The vault takes deliveries again.');
-        said = '';
+        if (!isVaultAway) return;
+        line('The vault takes deliveries again.');
+        [said, isVaultAway] = ['', false];
         return;
       case 'refused':
         line(`Refused, and left where it is: ${shortOf(event.sha256)}: ${event.reason} (${event.code})`);
         return;
       case 'later': {
+        if (event.code === 'in_progress' && event.tries < IN_PROGRESS_TRIES) return;
+        if (event.vault) isVaultAway = true;
         const text = `Not stored, and kept: ${event.reason} (${event.code})`;
         seldom(text, event.pauseMs > 0 ? `; next try in ${Math.ceil(event.pauseMs / 1_000)} s` : '');
         return;
       }
+      case 'unseen':
+        line(
+          `Not everybody who may write these recordings can be seen from here, so one is finished when it has rested for ${event.restMs / 1_000} s, and one with hardly any sound for ${event.silentRestMs / 1_000} s.`,
+        );
+        return;
+      case 'missing':
+        line(`${event.files} ${missing[event.what]}.`);
+        return;
       case 'trouble':
         line(`${troubles[event.what]} (${event.code}).`);
         return;

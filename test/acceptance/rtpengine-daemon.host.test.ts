@@ -54,7 +54,7 @@ test('a call of two parties: the mix and each party, taken when they are whole, 
   const integrator = createIntegrator(scene);
   const agent = host.start([
     ...['watch', host.spool, '--url', scene.vault.url, '--key-file', host.keyFile],
-    ...['--json', '--interval', '0.3'],
+    ...['--json', '--interval', '0.3', '--unseen-rest', '0'],
   ]);
   const callId = `0701740605-${randomUUID()}@10.0.0.1`;
   await daemon.call(callId, streams);

@@ -39,7 +39,7 @@ const argsOf = (command: string, args: readonly string[]): string[] => [
 ];
 type Event = Record<string, unknown> & { readonly event: string };
 const once = async (...args: readonly string[]) => {
-  const pace = ['--interval', '0.2', '--longest-pause', '0.5', '--once'];
+  const pace = ['--interval', '0.2', '--longest-pause', '0.5', '--unseen-rest', '0', '--once'];
   const { code, out, err } = await host.run(argsOf('watch', [host.spool, ...pace, ...args]));
   const events = out
     .split('\n')
@@ -134,7 +134,7 @@ test('a link that has become a side file: the refusal is of what was there befor
   const callId = randomUUID();
   host.put('a.wav', newCall());
   symlinkSync('/etc/passwd', join(host.spool, 'a.xml'));
-  const running = host.start(argsOf('watch', [host.spool, '--interval', '0.2']));
+  const running = host.start(argsOf('watch', [host.spool, '--interval', '0.2', '--unseen-rest', '0']));
   const seen = (event: string) => until(() => running.events().some((one) => one.event === event));
   await seen('refused');
   rmSync(join(host.spool, 'a.xml'));

@@ -38,7 +38,7 @@ test('both directions of a real call: left alone while it lasts, then taken whol
   for (const [who, sound] of Object.entries(said)) writeFileSync(join(host.home, `${who}.wav`), sound);
   const agent = host.start([
     ...['watch', host.spool, '--url', scene.vault.url, '--key-file', host.keyFile],
-    ...['--json', '--interval', '0.2'],
+    ...['--json', '--interval', '0.2', '--unseen-rest', '0'],
   ]);
   const stored = () => agent.events().filter(({ event }) => event === 'stored');
 

@@ -31,7 +31,7 @@ const idsOf = async (query: object): Promise<readonly string[]> => {
 const startWatch = (): Agent =>
   host.start([
     ...['watch', host.spool, '--url', scene.vault.url, '--key-file', host.keyFile, '--json'],
-    ...['--interval', '0.1', '--longest-pause', '0.3', '--concurrency', '3'],
+    ...['--interval', '0.1', '--longest-pause', '0.3', '--concurrency', '3', '--unseen-rest', '0'],
   ]);
 
 /** What an agent said before it died; the last line may be half a line. */

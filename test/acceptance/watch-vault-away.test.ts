@@ -34,7 +34,7 @@ const put = (name: string): string => {
 const watch = (): Agent =>
   host.start([
     ...['watch', host.spool, '--url', scene.vault.url, '--key-file', host.keyFile, '--json'],
-    ...['--interval', '0.2', '--longest-pause', '0.4'],
+    ...['--interval', '0.2', '--longest-pause', '0.4', '--unseen-rest', '0'],
   ]);
 const codes = (agent: Agent): unknown[] =>
   agent

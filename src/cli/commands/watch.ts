@@ -3,8 +3,8 @@ import { basename, dirname, join, resolve, sep } from 'node:path';
 import { type AgentOptions, readAgentOptions } from '../../agent/agent-options.ts';
 import { createMetadataOf } from '../../agent/call-metadata.ts';
 import { sendableName } from '../../agent/hand-over.ts';
-import { openVault } from '../../agent/open-vault.ts';
 import { createScan } from '../../agent/scan-folder.ts';
+import { createWatchClient } from '../../agent/watch-client.ts';
 import { createWatch } from '../../agent/watch-folder.ts';
 import type { WatchTotals } from '../../agent/watch-options.ts';
 import { openWatchState } from '../../agent/watch-state.ts';
@@ -27,6 +27,7 @@ export type WatchCommandOptions = AgentOptions & {
   readonly state?: string;
   /** In milliseconds. */
   readonly interval: number;
+  readonly unseenRest: number;
   readonly longestPause: number;
   readonly concurrency: number;
   readonly once?: boolean;
@@ -107,9 +108,9 @@ const listen = (): { readonly stop: AbortSignal; readonly cut: AbortSignal; end(
   return { stop: stop.signal, cut: cut.signal, end };
 };
 
-const codeOf = ({ refused, waiting, unreadable, vaultAnswers }: WatchTotals): number => {
+const codeOf = ({ refused, unremoved, waiting, unreadable, vaultAnswers }: WatchTotals): number => {
   if (!vaultAnswers || waiting > 0 || unreadable > 0) return exitCodes.couldNotRun;
-  return refused > 0 ? exitCodes.findings : exitCodes.clean;
+  return refused + unremoved > 0 ? exitCodes.findings : exitCodes.clean;
 };
 
 /** Runs until a signal, or with `--once` until what is finished is handed over. Needs no vault of its own. */
@@ -118,9 +119,10 @@ export const watch = async (folder: string, options: WatchCommandOptions): Promi
   const root = await folderOf(folder);
   const stateFile = await asTold(() => stateFileOf(options, root));
   if (options.listRefused === true) return listRefused({ root, stateFile }, options);
-  const settings = await asTold(() => readAgentOptions(options, processEnvironment()));
+  const read = () => readAgentOptions(options, processEnvironment());
+  const settings = await asTold(read);
   const state = await openWatchState(stateFile);
-  const client = openVault(settings);
+  const client = createWatchClient(settings, { read });
   const talk = createWatchTalk(options.json === true);
   const watching = createWatch({
     client,
@@ -130,6 +132,7 @@ export const watch = async (folder: string, options: WatchCommandOptions): Promi
     keep: options.keep === true,
     withSide: options.withSideFile === true,
     intervalMs: options.interval,
+    unseenRestMs: options.unseenRest,
     concurrency: options.concurrency,
     pauses: { firstMs: Math.min(1_000, options.longestPause), ceilingMs: options.longestPause },
     metadataOf: createMetadataOf({
