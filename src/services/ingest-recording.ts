@@ -74,6 +74,14 @@ const judged = (
   };
 };
 
+const storedDetail = (envelope: Envelope, received: ReceivedAudio) => ({
+  bytes: received.bytes,
+  sealedSha256: Buffer.from(envelope.sealedSha256).toString('hex'),
+  envelopeSha256: envelopeSha256(envelope),
+  durationMs: received.facts.durationMs,
+  flags: received.flags,
+});
+
 /**
  * Intent row → stream (count, hash, probe, seal, store) → sealed row → entry committed → stored row. Killed anywhere, the
  * intent's id tells from the log alone whether the recording counts; `settle` completes or removes it.
@@ -92,13 +100,7 @@ export const createIngestRecording = (deps: IngestDeps) => {
       ...intentEvent(intent, deps.now(), asked.request),
       action: 'recording.stored',
       outcome: 'success',
-      detail: {
-        bytes: received.bytes,
-        sealedSha256: Buffer.from(envelope.sealedSha256).toString('hex'),
-        envelopeSha256: envelopeSha256(envelope),
-        durationMs: received.facts.durationMs,
-        flags: received.flags,
-      },
+      detail: storedDetail(envelope, received),
     });
     await deps.recordings.store(intent.id, seq, new Date(deps.now()));
     return ingested(intent.id, received, true);

@@ -48,7 +48,12 @@ test('metadata that came twice says nothing for certain: left out, and the recor
 
 test('an end before the beginning, by a clock that was set back, is left out', () => {
   const metadata = read(SAID, { 'x-recording-stream-end-time': ['1763629100.000000'] });
-  expect(metadata).toMatchObject({ startedAt: 1_763_629_200_250, endedAt: null, agentId: 'a-7', unread: true });
+  expect(metadata).toMatchObject({
+    startedAt: 1_763_629_200_250,
+    endedAt: null,
+    agentId: 'a-7',
+    unread: true,
+  });
 });
 
 test('what is readable is read, in UTF-8, and other words are passed over without a flag', () => {
