@@ -181,9 +181,10 @@ const ingestServices = (deps: ServiceDeps, recordDenial: RecordDenial) => {
   return {
     settle,
     ingestRecording,
-    storedEarlier: async (asked: Parameters<typeof secondDelivery.earlier>[0]) =>
-      (await secondDelivery.earlier(asked, await indexFacts(deps.fields, asked.actor.organisation, asked.metadata)))
-        .recording,
+    storedEarlier: async (asked: Parameters<typeof secondDelivery.earlier>[0]) => {
+      const indexed = await indexFacts(deps.fields, asked.actor.organisation, asked.metadata);
+      return (await secondDelivery.earlier(asked, indexed)).recording;
+    },
     resumableUploads: createResumableUploads({ ...resumable, recordDenial, recordUploadRefusal }),
     recordUploadRefusal,
     openSealedUpload: createOpenSealedUpload({ ...deps, intake }),
