@@ -55,6 +55,7 @@ const formats: readonly Format[] = [
   ['untagged-cbr.mp3', 'audio/mpeg', 'audio/mpeg', 'original', ''],
   ['rf64.wav', 'audio/wav', 'audio/wav', 'derived', tone],
   ['pipe.wav', 'audio/wav', 'audio/wav', 'derived', tone],
+  ['pcm_f64.wav', 'audio/wav', 'audio/wav', 'derived', tone],
   ['tone.sln', 'audio/x-slin;rate=8000', 'audio/x-slin;rate=8000', 'derived', tone],
   ['tone.l16', 'audio/L16; rate=8000', 'audio/L16;rate=8000', 'derived', tone],
   ['pcm_s16.au', 'audio/basic', 'audio/x-au', 'derived', tone],

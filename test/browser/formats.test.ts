@@ -67,6 +67,7 @@ test.each([
   ['tone.g722', 'audio/g722', 'derived'],
   ['adpcm_ima-stereo.wav', 'audio/wav', 'derived'],
   ['adpcm_ms.wav', 'audio/wav', 'derived'],
+  ['pcm_f64.wav', 'audio/wav', 'derived'],
 ])('%s as %s: %s, and it plays', async (file, type, playable) => {
   const opened = await open(file, type);
   expect(opened.playable).toBe(playable);
@@ -88,11 +89,8 @@ test('a derivation is sought in: the player asks for the middle and plays on', a
   expect(await tab.do('seek', 'sought', 5.5)).toBeGreaterThan(5.7);
 });
 
-test.each([
-  ['pcm_f64.wav', 'audio/wav'],
-  ['amr_nb.amr-nb', 'audio/amr'],
-])('%s: none, and it does not play', async (file, type) => {
-  const { playable, audioUrl } = await open(file, type);
+test('AMR: none, and it does not play', async () => {
+  const { playable, audioUrl } = await open('amr_nb.amr-nb', 'audio/amr');
   expect(playable).toBe('none');
   expect(await tab.do('embed', 'audio', audioUrl)).not.toBe('loaded');
 });

@@ -11,11 +11,15 @@ const IDENT_BYTES = 64;
 const WINDOW_BYTES = 4096;
 
 /**
- * Ogg, page by page. The length is where the last page says the stream has come to. A file of several streams, side by
- * side or one after another, is kept without a duration: no telephony system writes one.
+ * Ogg, page by page. The length is where the last page says the stream has come to; of streams of one kind one behind another
+ * (a recorder that went on with a call) that of all. Streams side by side, or of several kinds, are kept without a duration: no
+ * telephony system writes them.
  */
 export function* ogg(): Parser<AudioScan> {
-  const state: State = { stream: null, streams: 0, position: 0, closed: false, cut: false, gaps: false };
+  const state: State = {
+    ...{ stream: null, mixed: false, begun: false, position: 0, before: 0 },
+    ...{ closed: false, cut: false, gaps: false },
+  };
   for (;;) {
     const head = yield* peek(PAGE_BYTES);
     if (head.length < PAGE_BYTES) {
@@ -40,9 +44,14 @@ type Stream = Ident & { readonly serial: number };
 
 type State = {
   stream: Stream | null;
-  streams: number;
+  /** Streams of several kinds, or side by side. */
+  mixed: boolean;
+  /** The stream has come to pages other than its first. */
+  begun: boolean;
   /** Granule position of the last page that states one. */
   position: number;
+  /** Samples of the streams before this one. */
+  before: number;
   closed: boolean;
   cut: boolean;
   gaps: boolean;
@@ -70,9 +79,8 @@ function* readPage({ flags, granule, serial, segments }: Page, state: State): Pa
   if (flags & FIRST_PAGE) {
     const packet = yield* take(Math.min(bodyBytes, IDENT_BYTES));
     read = packet.length;
-    state.streams += 1;
-    state.stream ??= { serial, ...identify(packet) };
-  }
+    beginStream({ serial, ...identify(packet) }, state);
+  } else state.begun ||= serial === state.stream?.serial;
   const complete = read + (yield* skip(bodyBytes - read)) === bodyBytes && table.length === segments;
   state.cut ||= !complete;
   if (serial !== state.stream?.serial || !complete) return;
@@ -80,6 +88,25 @@ function* readPage({ flags, granule, serial, segments }: Page, state: State): Pa
   if (granule > 0n) state.position = Number(granule);
   state.closed ||= (flags & LAST_PAGE) !== 0;
 }
+
+/** What follows a stream that has come further than its first page follows behind it; else it lies beside it. */
+const beginStream = (stream: Stream, state: State): void => {
+  const { stream: last, begun } = state;
+  if (last === null) state.stream = stream;
+  else if (!begun) state.mixed = true;
+  else {
+    state.mixed ||=
+      stream.codec !== last.codec ||
+      stream.sampleRate !== last.sampleRate ||
+      stream.channels !== last.channels;
+    state.cut ||= !state.closed;
+    state.before += samplesOf(state);
+    Object.assign(state, { stream, begun: false, position: 0, closed: false });
+  }
+};
+
+const samplesOf = ({ stream, position }: Pick<State, 'stream' | 'position'>): number =>
+  stream === null ? 0 : Math.max(0, position - stream.preSkip);
 
 const UNKNOWN: Ident = { codec: null, sampleRate: 0, channels: 0, preSkip: 0 };
 
@@ -115,15 +142,16 @@ function* seekPage(): Parser<void> {
   }
 }
 
-const scanOf = ({ stream, streams, position, closed, cut, gaps }: State): AudioScan => {
+const scanOf = (state: State): AudioScan => {
+  const { stream, mixed, before, closed, cut, gaps } = state;
   const plausible = stream !== null && isPlausible(stream.sampleRate, stream.channels);
-  const samples = stream === null ? 0 : Math.max(0, position - stream.preSkip);
+  const samples = before + samplesOf(state);
   return {
     ...bareScan('ogg'),
     codec: stream?.codec ?? null,
     sampleRate: plausible ? stream.sampleRate : null,
     channels: plausible ? stream.channels : null,
-    durationMs: plausible && streams === 1 ? millisecondsOf(samples, stream.sampleRate) : null,
+    durationMs: plausible && !mixed ? millisecondsOf(samples, stream.sampleRate) : null,
     flags: [
       ...(samples === 0 ? ['empty' as const] : []),
       ...(stream !== null && stream.codec !== null && !plausible ? ['header_invalid' as const] : []),

@@ -39,6 +39,10 @@ export const pieceDecoderOf = (format: BlockFormat): PieceDecoder | null => {
       return adpcmDecoder(format, decodeImaBlock, imaBlockSamples);
     case 'adpcm_ms':
       return adpcmDecoder(format, decodeMsBlock, msBlockSamples);
+    case 'pcm_f64':
+      return format.blockBytes === FLOAT_BYTES * format.channels && format.blockSamples === 1
+        ? floatDecoder(format.channels)
+        : null;
     default:
       return null;
   }
@@ -89,6 +93,25 @@ const g722Decoder: PieceDecoder = {
     return out.subarray(lead * 2);
   },
 };
+
+const FLOAT_BYTES = 8;
+const FLOAT_PIECE_SAMPLES = 40_000;
+const FULL_SCALE = 32_768;
+
+/** Floats of 64 bits are attacker-controlled: what is louder than full scale is cut there, what is no number is silence. */
+const floatDecoder = (channels: number): PieceDecoder => ({
+  pieceBlocks: Math.floor(FLOAT_PIECE_SAMPLES / channels),
+  leadBlocks: 0,
+  decode(blocks, lead) {
+    const view = new DataView(blocks.buffer, blocks.byteOffset, blocks.byteLength);
+    const out = new Int16Array(Math.floor(blocks.length / FLOAT_BYTES));
+    for (let n = 0; n < out.length; n += 1) {
+      const sample = Math.round(view.getFloat64(n * FLOAT_BYTES, true) * FULL_SCALE);
+      out[n] = Math.max(-FULL_SCALE, Math.min(FULL_SCALE - 1, sample));
+    }
+    return out.subarray(lead * channels);
+  },
+});
 
 type DecodeBlock = (block: Buffer, channels: number, out: Int16Array, at: number) => void;
 

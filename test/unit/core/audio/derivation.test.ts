@@ -36,6 +36,7 @@ const cases: readonly (readonly [what: string, original: Buffer, declared: strin
   ['AU', audioFixture('pcm_s16.au'), ''],
   ['RF64', audioFixture('rf64.wav'), ''],
   ['WAV written to a pipe', audioFixture('pipe.wav'), ''],
+  ['WAV of floats of 64 bits', audioFixture('pcm_f64.wav'), ''],
 ];
 
 describe.each(cases)('%s', (_, original, declared) => {
@@ -174,4 +175,16 @@ test('a WAV with a broken header is derived to the same sound', () => {
     expect(probeAudio(broken).place?.described).toBe(false);
     expect(whole(derived(broken), broken).equals(right)).toBe(true);
   }
+});
+
+test('floats of 64 bits become the samples that they were made of; too loud ones are cut, and no number is silence', () => {
+  const file = audioFixture('pcm_f64.wav');
+  const tone = audioFixture('pcm_s16.wav').subarray(44);
+  expect(whole(derived(file, ''), file).subarray(44).equals(tone)).toBe(true);
+  const odd = [0, -0, 1, -1, 2, -1e300, Number.NaN, Number.POSITIVE_INFINITY, 0.5, 1e-300, -0.25, -0.125];
+  const data = Buffer.alloc(odd.length * 8);
+  for (const [n, value] of odd.entries()) data.writeDoubleLE(value, n * 8);
+  const made = wavFile({ tag: 3, bits: 64, channels: 2, data });
+  const samples = [0, 0, 32_767, -32_768, 32_767, -32_768, 0, 32_767, 16_384, 0, -8192, -4096];
+  expect(whole(derived(made, ''), made).subarray(44).equals(pcm16(samples))).toBe(true);
 });

@@ -83,16 +83,42 @@ describe('gaps', () => {
 });
 
 describe('other streams', () => {
-  test('side by side or one after another: kept, without a duration', () => {
+  test('side by side: kept, without a duration', () => {
     const second = oggPage({ body: opusHead(), flags: OGG_FIRST, serial: 2 });
     expect(facts(head, second, page(1000, OGG_LAST))).toMatchObject({
       codec: 'opus',
       durationMs: null,
       flags: [],
     });
-    expect(
-      facts(...call, second, oggPage({ body: Buffer.alloc(9), serial: 2, granule: 9_999_999n })),
-    ).toMatchObject({ codec: 'opus', durationMs: null });
+  });
+
+  describe('one behind another', () => {
+    const whole = audioFixture('opus.ogg');
+    const other = Buffer.from(whole);
+    for (let at = whole.indexOf('OggS'); at !== -1; at = whole.indexOf('OggS', at + 1))
+      other.writeUInt32LE(0x0102_0304, at + 14);
+
+    test.each<[string, Buffer[]]>([
+      ['under one number', [whole, whole]],
+      ['under numbers of their own', [whole, other]],
+      ['three of them', [whole, other, whole]],
+    ])('%s: as long as all', (_what, files) => {
+      expect(facts(...files)).toMatchObject({ codec: 'opus', durationMs: 600 * files.length, flags: [] });
+    });
+
+    test('one that is cut, first or last, is cut', () => {
+      expect(facts(...call.slice(0, 3), ...call)).toMatchObject({ durationMs: 3500, flags: ['truncated'] });
+      expect(facts(...call, ...call.slice(0, 3))).toMatchObject({ durationMs: 3500, flags: ['truncated'] });
+      expect(facts(whole, other.subarray(0, -1)).flags).toEqual(['truncated']);
+    });
+
+    test('of another kind: without a duration', () => {
+      const stereo = Buffer.from(opusHead());
+      stereo[9] = 2;
+      const second = oggPage({ body: stereo, flags: OGG_FIRST, serial: 2 });
+      const end = oggPage({ body: Buffer.alloc(9), serial: 2, granule: 9_999n, flags: OGG_LAST });
+      expect(facts(...call, second, end)).toMatchObject({ codec: 'opus', durationMs: null, flags: [] });
+    });
   });
 
   test('pages of a stream that never began are passed over', () => {

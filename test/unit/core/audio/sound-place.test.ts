@@ -17,18 +17,16 @@ describe('the place of the sound is kept', () => {
     ['tone.sln', 'audio/x-slin'],
     ['adpcm_ms.wav', ''],
     ['ulaw.au', ''],
+    ['pcm_f64.wav', ''],
   ])('of %s, from which a file is derived, and read again', (file, declared) => {
     const place = kept(file, declared);
     expect(readPlace(JSON.parse(JSON.stringify(place)), audioFixture(file).length)).toEqual(place);
     expect(place).not.toHaveProperty('described');
   });
 
-  test.each(['pcm_s16.wav', 'alaw.wav', 'mp3.wav', 'pcm_f64.wav', 'opus.ogg', 'amr_nb.amr-nb'])(
-    'not of %s',
-    (file) => {
-      expect(kept(file)).toBeNull();
-    },
-  );
+  test.each(['pcm_s16.wav', 'alaw.wav', 'mp3.wav', 'opus.ogg', 'amr_nb.amr-nb'])('not of %s', (file) => {
+    expect(kept(file)).toBeNull();
+  });
 });
 
 test.each([null, undefined, 0, 'wav', [], {}, { start: 0 }])('%j is no place', (value) => {
