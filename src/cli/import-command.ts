@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { isTimeZone } from '../core/local-time.ts';
 import {
   collectField,
@@ -35,7 +35,10 @@ export const addImportCommand = (program: Command, withVault: (command: Command)
       '--journal <file>',
       'what is known of every file, without names; an import that was cut off goes on from it',
     )
-    .option('--report <file>', 'where the report goes; without it, beside the journal')
+    .option(
+      '--report <file>',
+      'where the report goes, which must be free; without it, beside the journal, each under a name of its own',
+    )
     .option(
       '--time-zone <zone>',
       'in which the names, and side files, tell times',
@@ -54,10 +57,26 @@ export const addImportCommand = (program: Command, withVault: (command: Command)
     )
     .option('--side-field <theirs=ours>', SIDE_FIELD, collectSideField, [])
     .option('--parallel <number>', 'files at a time', parseConcurrency, 4)
-    .option('--min-age <seconds>', 'younger files may still be written, and stay', parseSeconds, 60_000)
-    .option('--patience <minutes>', 'how long the vault may take nothing', parseMinutes, 3_600_000)
+    .addOption(
+      new Option('--min-age <seconds>', 'files that were touched since may still be written, and stay')
+        .argParser(parseSeconds)
+        .default(60_000, '60'),
+    )
+    .addOption(
+      new Option('--patience <minutes>', 'how long the vault may take nothing')
+        .argParser(parseMinutes)
+        .default(3_600_000, '60'),
+    )
     .option('--show-names', 'name the files that stay; names may hold numbers')
+    .option(
+      '--list-exceptions',
+      'name what an import left in the folder, with its reason and the id that the report has for it; on a terminal only',
+    )
+    .option(
+      '--accept-missing',
+      'what stayed in an earlier run and lies there no more was dealt with, and is no exception from now on',
+    )
     .option('--wipe', 'when all is stored and reported, remove the verified files, after a confirmation')
-    .option('--yes-wipe <count>', 'the confirmation: how many files are verified', parseCount)
+    .option('--yes-wipe <count>', 'the confirmation: how many verified files lie here', parseCount)
     .action(run(importFolder));
 };

@@ -36,6 +36,7 @@ export const printInventory = (inventory: Inventory): void => {
     ...counted(inventory.flags),
     ['left where they are', ''],
     ...counted(inventory.exceptions),
+    ...counted(inventory.sideFaults, '    '),
   ]);
 };
 
@@ -47,6 +48,7 @@ export const printReport = (report: Report, entry: Entry): void =>
     ['removed here', report.wiped],
     ['left where they are', report.exceptions],
     ...counted(report.reasons),
+    ...counted(report.kept, '  verified, but not removed: '),
     ['report', report.path],
     ['sha256', report.sha256],
     ['entry of the access log', `${entry.id} (${entry.at})`],

@@ -54,6 +54,14 @@ const createTicker = (ms: number): (() => boolean) => {
   };
 };
 
+/** Why nothing is taken, in words. A status without a code of the vault is somebody else's. */
+export const whyOf = ({ code, reason }: Waiting): string => {
+  const status = /^http_(\d{3})$/.exec(code)?.[1];
+  if (status !== undefined)
+    return `${code}: what answers there does not answer as a vault does: see the address, and what lies between`;
+  return reason === undefined ? code : `${code}: ${reason}`;
+};
+
 export type TalkOptions = {
   readonly showNames: boolean;
   readonly stdout?: NodeJS.WriteStream;
@@ -111,12 +119,12 @@ export const createImportTalk = ({
       if (json) event('progress', { files, bytes });
       if (shows) stderr.write(`\r\x1b[K${files} files, ${size(bytes)}`);
     },
-    waiting({ code, pauseMs }: Waiting): void {
+    waiting(waiting: Waiting): void {
+      const { code, pauseMs } = waiting;
       if (code === waitingFor) return;
       waitingFor = code;
-      line(
-        `the vault takes nothing now (${code}); tried again in ${clock(pauseMs / 1000)}, nothing is lost.`,
-      );
+      const when = pauseMs < 1000 ? 'at once' : `in ${clock(pauseMs / 1000)}`;
+      line(`the vault takes nothing now (${whyOf(waiting)}); tried again ${when}, nothing is lost.`);
     },
     inventory(inventory: Inventory): void {
       clear();

@@ -55,6 +55,7 @@ test('a key that the vault does not know: said in words, nothing is sent, the fi
   const { code, stderr } = await run.run('--patience', '0.01');
   expect(code).toBe(3);
   expect(stderr).toMatch(/unauthenticated.*\n.*the same command goes on/s);
+  expect(stderr).toContain('does not know this key');
   expect(stderr).not.toContain('cvk_nobody');
   expect((await idsOf()).size).toBe(before);
   await rm(share.folder, { recursive: true });

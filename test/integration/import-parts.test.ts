@@ -1,14 +1,19 @@
+import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import {
   appendFile,
   chmod,
+  link,
   mkdir,
   mkdtemp,
+  open,
   readFile,
   rename,
   rm,
   symlink,
   truncate,
+  utimes,
   writeFile,
 } from 'node:fs/promises';
 import { createServer, type RequestListener } from 'node:http';
@@ -18,6 +23,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createDeliveryGate } from '../../src/agent/delivery-gate.ts';
 import { createCallOf } from '../../src/agent/import/call-of.ts';
+import { createHeldOpen } from '../../src/agent/import/held-open.ts';
 import { type JournalEntry, openJournal } from '../../src/agent/import/journal.ts';
 import { createNamePattern } from '../../src/agent/import/name-pattern.ts';
 import { createSeenTable } from '../../src/agent/import/seen-table.ts';
@@ -127,6 +133,11 @@ const entry = (
   ...more,
 });
 
+const JOURNAL_MODULE = new URL('../../src/agent/import/journal.ts', import.meta.url).href;
+const HOLD = `import(process.argv[1]).then(({ openJournal }) =>
+  openJournal(process.argv[2], { vault: '${about.vault}', folder: process.argv[3] })
+).then(() => { console.log('held'); setInterval(() => undefined, 60_000); });`;
+
 describe('a journal', () => {
   test('knows after a restart what it was told, and the last word counts', async () => {
     const first = await journalAt();
@@ -136,6 +147,7 @@ describe('a journal', () => {
       ...Array.from({ length: 3_000 }, (_, n) => first.append(entry(first, `file ${n}`, { bytes: n }))),
     ]);
     await first.append(entry(first, 'a', { bytes: 7 }));
+    await first.close();
     const again = await journalAt();
     expect(await again.find(again.idOf(Buffer.from('a')))).toEqual(entry(first, 'a', { bytes: 7 }));
     expect(await again.find(again.idOf(Buffer.from('file 2999')))).toMatchObject({ bytes: 2999 });
@@ -150,6 +162,7 @@ describe('a journal', () => {
     await first.append(entry(first, 'a'));
     const kept = (await readFile(join(home, 'journal'))).length;
     await first.append(entry(first, 'b', { sha256: 'f'.repeat(64) }));
+    await first.close();
     const whole = (await readFile(join(home, 'journal'))).length;
     for (let length = kept; length < whole; length += 13) {
       await truncate(join(home, 'journal'), length);
@@ -157,11 +170,48 @@ describe('a journal', () => {
       expect(await again.find(again.idOf(Buffer.from('a')))).not.toBeNull();
       expect(await again.find(again.idOf(Buffer.from('b')))).toBeNull();
       await again.append(entry(again, 'b', { bytes: length }));
+      await again.close();
       const third = await journalAt();
       expect(await third.find(third.idOf(Buffer.from('b')))).toMatchObject({ bytes: length });
+      await third.close();
       await truncate(join(home, 'journal'), kept);
       await appendFile(join(home, 'journal'), ' '.repeat(whole - kept));
     }
+  });
+});
+
+describe("a journal is one import's at a time", () => {
+  test('another is refused, and one that was killed holds it no more', async () => {
+    const first = await journalAt();
+    await first.append(entry(first, 'a'));
+    await expect(journalAt()).rejects.toMatchObject({
+      code: 'config_invalid',
+      message: expect.stringContaining('Another import'),
+    });
+    await link(join(home, 'journal'), join(home, 'same'));
+    await expect(journalAt('same')).rejects.toThrow('Another import');
+    await first.close();
+    const holder = spawn(process.execPath, ['-e', HOLD, JOURNAL_MODULE, join(home, 'journal'), share], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    await once(holder.stdout, 'data');
+    await expect(journalAt()).rejects.toThrow('Another import');
+    holder.kill('SIGKILL');
+    await once(holder, 'exit');
+    const again = await journalAt();
+    expect(await again.find(again.idOf(Buffer.from('a')))).not.toBeNull();
+  });
+
+  test('written by somebody on another machine, who is not seen, it takes no line at a wrong place', async () => {
+    const first = await journalAt();
+    await first.append(entry(first, 'a'));
+    await appendFile(join(home, 'journal'), `${JSON.stringify(entry(first, 'theirs'))}\n`);
+    await expect(first.append(entry(first, 'b'))).rejects.toThrow('Somebody else writes the journal');
+    await expect(first.append(entry(first, 'c'))).rejects.toThrow('Somebody else writes the journal');
+    await first.close();
+    const again = await journalAt();
+    expect(await again.find(again.idOf(Buffer.from('theirs')))).not.toBeNull();
+    expect(await again.find(again.idOf(Buffer.from('b')))).toBeNull();
   });
 
   test('what is no journal is left as it is', async () => {
@@ -210,11 +260,13 @@ describe('a pattern of the operator', () => {
 /** What answers as a vault should, but for what a test changes. */
 type Script = {
   readonly verification?: object | number;
-  readonly status?: object;
+  /** With a status of `verification`. */
+  readonly code?: string;
   /** What becomes of the upload of a file of this name. */
   readonly upload?: (name: string) => 'cut' | number | null;
 };
-const lyingVault = async (script: Script) => {
+const lyingVault = async (given: Script) => {
+  let script = given;
   const id = randomUUID();
   let uploads = 0;
   const listener: RequestListener = (request, response) => {
@@ -236,9 +288,9 @@ const lyingVault = async (script: Script) => {
         last = { id, sha256, bytes };
         return say(201, { id, sha256 });
       }
-      if (request.method === 'GET') return say(200, { id, status: 'stored', ...script.status });
-      const { verification = {} } = script;
-      if (typeof verification === 'number') return say(verification, { code: 'integrity_failure' });
+      if (request.method === 'GET') return say(200, { status: 'alive' });
+      const { verification = {}, code = 'integrity_failure' } = script;
+      if (typeof verification === 'number') return say(verification, { code });
       return say(200, { ...last, ...verification });
     });
   };
@@ -254,11 +306,21 @@ const lyingVault = async (script: Script) => {
     apiKey: 'key',
   });
   closing.push(client.close);
-  return { client, questions: createVaultQuestions(client), uploads: () => uploads };
+  return {
+    client,
+    questions: createVaultQuestions(client),
+    uploads: () => uploads,
+    say: (other: Script): void => {
+      script = other;
+    },
+  };
 };
 
-const takerOf = async (script: Script, minAgeMs = 0) => {
-  const { client, questions, uploads } = await lyingVault(script);
+/** One look is enough where nothing is removed and nobody writes. */
+const oneLook = createHeldOpen({ maxAgeMs: 600_000 });
+
+const takerOf = async (script: Script, minAgeMs = 0, isHeldOpen = oneLook) => {
+  const { client, questions, uploads, say } = await lyingVault(script);
   const journal = await journalAt();
   const take = createTakeFile({
     client,
@@ -268,6 +330,7 @@ const takerOf = async (script: Script, minAgeMs = 0) => {
     callOf: createCallOf({ parse: createLegacyNames({ timeZone: 'UTC' }), last: {}, now: Date.now }),
     sides: { renames: new Map(), timeZone: 'UTC' },
     minAgeMs,
+    isHeldOpen,
     now: Date.now,
     onWaiting: () => undefined,
   });
@@ -280,7 +343,7 @@ const takerOf = async (script: Script, minAgeMs = 0) => {
     }
     return outcomes;
   };
-  return { journal, questions, all, uploads };
+  return { journal, questions, all, uploads, say };
 };
 
 describe('one file that never gets through keeps no import from its end', () => {
@@ -325,17 +388,112 @@ describe('a file is verified only when the vault says that its own bytes lie the
     expect(uploads()).toBe(2);
   });
 
+  test('what a process holds open for writing is left, however long nothing was written', async () => {
+    const { all, uploads } = await takerOf({}, 1_000, createHeldOpen({ maxAgeMs: 0 }));
+    const old = new Date(Date.now() - 120_000);
+    await utimes(join(share, 'a.wav'), old, old);
+    const writer = await open(join(share, 'a.wav'), 'a');
+    expect([await all(), uploads()]).toEqual([{ 'a.wav': 'growing' }, 0]);
+    await writer.close();
+    const reader = await open(join(share, 'a.wav'), 'r');
+    expect([await all(), uploads()]).toEqual([{ 'a.wav': 'verified' }, 1]);
+    await reader.close();
+  });
+});
+
+const OLD = new Date(Date.now() - 120_000);
+const layOld = async (name: string, bytes: Buffer | string): Promise<void> => {
+  await writeFile(join(share, name), bytes);
+  await utimes(join(share, name), OLD, OLD);
+};
+
+const wipeOf = ({ journal, questions }: Awaited<ReturnType<typeof takerOf>>, minAgeMs = 60_000) => {
+  const isHeldOpen = createHeldOpen({ maxAgeMs: 0 });
+  const deps = { folder: share, parallel: 2, journal, questions, isHeldOpen, minAgeMs, now: Date.now };
+  const wipe = createWipe({ ...deps, onWiped: () => undefined });
+  return () => wipe(AbortSignal.timeout(50_000));
+};
+
+/** An import of a vault that answers as it should, then a removal from one that answers by `script`. */
+const wipeWith = async (script: Script, minAgeMs?: number, act?: () => Promise<unknown>) => {
+  await layOld('a.wav', generatedCall(1));
+  const taker = await takerOf({});
+  expect(await taker.all()).toEqual({ 'a.wav': 'verified' });
+  taker.say(script);
+  await act?.();
+  return { ...taker, wiped: await wipeOf(taker, minAgeMs)() };
+};
+
+describe('before a file goes, the vault reads it back once more', () => {
   test.each<[string, Script, string | null]>([
-    ['has it', {}, null],
-    ['has erased it', { status: { status: 'erased' } }, 'not_in_vault'],
-    ['answers about another', { status: { id: randomUUID() } }, 'vault_away'],
-  ])('before a file goes, the vault is asked once more: it %s', async (_what, script, kept) => {
-    const { all, journal, questions } = await takerOf(script);
-    await all();
-    const wipe = createWipe({ folder: share, parallel: 2, journal, questions, onWiped: () => undefined });
-    expect(await wipe(AbortSignal.timeout(30_000))).toEqual(
-      kept === null ? { wiped: 1, kept: {} } : { wiped: 0, kept: { [kept]: 1 } },
-    );
+    ['it is there', {}, null],
+    ['it was erased', { verification: 410, code: 'erased' }, 'not_in_vault'],
+    ['it is unknown', { verification: 404, code: 'not_found' }, 'not_in_vault'],
+    ['the store lost it', { verification: 502 }, 'damaged_in_vault'],
+    ['other bytes lie there', { verification: { sha256: 'a'.repeat(64) } }, 'damaged_in_vault'],
+    ['the answer is about another', { verification: { id: randomUUID() } }, 'vault_away'],
+  ])('%s', async (_what, script, kept) => {
+    const { wiped } = await wipeWith(script);
+    expect(wiped).toEqual(kept === null ? { wiped: 1, kept: {} } : { wiped: 0, kept: { [kept]: 1 } });
     expect(await listed()).toEqual(kept === null ? [] : ['file a.wav']);
+  });
+
+  test('what somebody holds open for writing by then stays, and no byte that he writes is lost', async () => {
+    const { wiped } = await wipeWith({}, 60_000, async () => {
+      const writer = await open(join(share, 'a.wav'), 'a');
+      closing.push(writer.close.bind(writer));
+    });
+    expect(wiped).toEqual({ wiped: 0, kept: { growing: 1 } });
+    expect(await listed()).toEqual(['file a.wav']);
+  });
+
+  test('what was touched a moment ago stays', async () => {
+    const { wiped } = await wipeWith({}, 3_600_000);
+    expect(wiped).toEqual({ wiped: 0, kept: { growing: 1 } });
+  });
+
+  test('a side file that somebody still writes keeps its recording', async () => {
+    await layOld('a.wav', generatedCall(1));
+    await layOld('a.wav.json', '{"callId":"c"}');
+    const taker = await takerOf({});
+    expect(await taker.all()).toEqual({ 'a.wav': 'verified', 'a.wav.json': 'side_file' });
+    const writer = await open(join(share, 'a.wav.json'), 'r+');
+    expect(await wipeOf(taker)()).toEqual({ wiped: 0, kept: { growing: 1 } });
+    await writer.close();
+    expect(await wipeOf(taker)()).toEqual({ wiped: 1, kept: {} });
+    expect(await listed()).toEqual([]);
+  });
+});
+
+describe('what was not removed is known to the next import', () => {
+  test('changed in place behind its time, it stays, and the next import takes it again', async () => {
+    const { wiped, all, uploads } = await wipeWith({}, 0, async () => {
+      const bytes = await readFile(join(share, 'a.wav'));
+      bytes[bytes.length - 1] = (bytes[bytes.length - 1] ?? 0) ^ 1;
+      await writeFile(join(share, 'a.wav'), bytes);
+      await utimes(join(share, 'a.wav'), OLD, OLD);
+    });
+    expect(wiped).toEqual({ wiped: 0, kept: { changed: 1 } });
+    expect([await all(), uploads()]).toEqual([{ 'a.wav': 'verified' }, 2]);
+  });
+
+  test.each<[string, Script]>([
+    ['erased', { verification: 410, code: 'erased' }],
+    ['damaged', { verification: 502 }],
+  ])(
+    '%s in the vault, it counts as verified no more: the next import sends it again',
+    async (_what, script) => {
+      const { all, uploads } = await wipeWith(script);
+      await all();
+      expect(uploads()).toBe(2);
+    },
+  );
+
+  test('what became a folder, or was removed by somebody else, is told as gone', async () => {
+    const { wiped } = await wipeWith({}, 0, async () => {
+      await rm(join(share, 'a.wav'));
+      await mkdir(join(share, 'a.wav'));
+    });
+    expect(wiped).toEqual({ wiped: 0, kept: { gone: 1 } });
   });
 });

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import type { CareLineVault } from './care-line.ts';
 import { residentMiB } from './resident-memory.ts';
 import type { Ran } from './vault.ts';
@@ -13,6 +13,9 @@ export type ReportLine = {
   readonly sha256?: string;
   readonly recording?: string;
   readonly created?: boolean;
+  readonly kept?: string;
+  readonly was?: string;
+  readonly reason?: string;
 };
 export type ReportTotals = {
   readonly files: number;
@@ -21,9 +24,23 @@ export type ReportTotals = {
   readonly exceptions: number;
   readonly bytes: number;
   readonly reasons: Readonly<Record<string, number>>;
+  readonly kept: Readonly<Record<string, number>>;
 };
 
 const MAIN = join(import.meta.dirname, '../../src/cli/main.ts');
+
+/** Reports beside a journal, in the order in which they were written. */
+export const reportsOf = async (journal: string): Promise<string[]> => {
+  const names = (await readdir(dirname(journal))).filter(
+    (name) => name.startsWith(`${basename(journal)}.`) && name.endsWith('.report'),
+  );
+  const paths = names.map((name) => join(dirname(journal), name));
+  const times = await Promise.all(paths.map(async (path) => (await stat(path, { bigint: true })).mtimeNs));
+  return paths
+    .map((path, n) => ({ path, at: times[n] as bigint }))
+    .toSorted((a, b) => (a.at < b.at ? -1 : 1))
+    .map(({ path }) => path);
+};
 
 /** `callvault import` against a vault, with journal and key in the vault's own folder, outside any share. */
 export const importInto = async (
@@ -89,8 +106,9 @@ export const importInto = async (
         }),
       );
     },
+    /** The last one that was written. */
     async report(): Promise<{ lines: ReportLine[]; totals: ReportTotals; text: string }> {
-      const text = await readFile(`${path(journal)}.report`, 'utf8');
+      const text = await readFile((await reportsOf(path(journal))).at(-1) as string, 'utf8');
       const lines = text
         .trimEnd()
         .split('\n')

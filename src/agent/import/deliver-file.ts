@@ -7,7 +7,12 @@ import type { VaultQuestions } from '../vault-questions.ts';
 import { type CallOf, nameOf } from './call-of.ts';
 import type { ImportFault, JournalEntry } from './journal.ts';
 
-export type Waiting = { readonly code: string; readonly pauseMs: number };
+export type Waiting = {
+  readonly code: string;
+  /** The same in words; undefined where the vault was only asked. */
+  readonly reason: string | undefined;
+  readonly pauseMs: number;
+};
 
 export type DeliverFileDeps = {
   readonly client: Pick<VaultClient, 'upload' | 'ask'>;
@@ -34,7 +39,7 @@ export type Told = {
 export type Fault = {
   readonly outcome: ImportFault;
   readonly code?: string;
-  /** For whoever watches; it stands in no journal and no report. */
+  /** The same in words, which repeat no value. */
   readonly reason?: string;
 };
 type Later = {
@@ -42,6 +47,7 @@ type Later = {
   readonly code: string;
   readonly retryAfter: number | null;
   readonly stopped: boolean;
+  readonly reason?: string;
 };
 export type Verified = Pick<JournalEntry, 'sha256' | 'recording' | 'created' | 'side'> & {
   readonly outcome: 'verified';
@@ -74,7 +80,10 @@ export const createDeliverFile = ({ client, questions, gate, callOf, onWaiting }
       metadata: callOf(relative, file, sha256, side),
       signal,
     });
-    if (delivery.outcome === 'refused') return { outcome: 'refused', code: delivery.code };
+    if (delivery.outcome === 'refused') {
+      const { outcome, code, reason } = delivery;
+      return { outcome, code, reason };
+    }
     if (delivery.outcome === 'later') return delivery;
     const { id, created } = delivery;
     const verified = await questions.verify(id, { sha256, bytes: file.bytes }, signal);
@@ -110,10 +119,14 @@ export const createDeliverFile = ({ client, questions, gate, callOf, onWaiting }
         answered += 1;
         return result;
       }
-      onWaiting({ code: result.code, pauseMs });
+      onWaiting({ code: result.code, reason: result.reason, pauseMs });
       if (!(await counts(result, before, signal))) continue;
       if (tries >= (isPatient(result) ? MAX_PATIENT_TRIES : MAX_TRIES))
-        return { outcome: 'undelivered', code: result.code };
+        return {
+          outcome: 'undelivered',
+          code: result.code,
+          ...(result.reason === undefined ? {} : { reason: result.reason }),
+        };
       tries += 1;
     }
   };

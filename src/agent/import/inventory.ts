@@ -35,6 +35,8 @@ export type Inventory = {
   /** By what is wrong with them (docs/formats.md); they are kept and flagged. */
   readonly flags: Readonly<Record<string, number>>;
   readonly exceptions: Readonly<Partial<Record<ImportFault, number>>>;
+  /** What is wrong with side files, in words that repeat no value; of many different faults the first are told. */
+  readonly sideFaults: Readonly<Record<string, number>>;
 };
 
 type Counts = Record<string, number>;
@@ -45,16 +47,24 @@ const add = (counts: Counts, key: string): void => {
 /** Silence and one side are matters of the call, not of the file. */
 const HARMLESS: ReadonlySet<string> = new Set(['silent', 'one_sided', 'type_mismatch']);
 
+const MAX_FAULTS = 20;
+/** Names of columns and elements are in it, and those are other people's. */
+const addFault = (counts: Counts, fault: string): void => {
+  const isTold = Object.hasOwn(counts, fault) || Object.keys(counts).length < MAX_FAULTS;
+  if (isTold && !mayHoldNumber(fault)) add(counts, fault);
+};
+
 const isNumber = (value: string | null): boolean => value !== null && value.replace(/\D/g, '').length >= 6;
 
-const isSideRead = async (path: Buffer, sides: SideOptions): Promise<boolean> => {
+/** What is wrong with the side file; null: nothing. */
+const sideFaultOf = async (path: Buffer, sides: SideOptions): Promise<string | null> => {
   let side: Awaited<ReturnType<typeof openSideFile>> = null;
   try {
     side = await openSideFile(path);
     if (side !== null) await readSideFile(side, sides);
-    return true;
+    return null;
   } catch (error) {
-    if (isAppError(error, 'not_acceptable_metadata')) return false;
+    if (isAppError(error, 'not_acceptable_metadata')) return error.message;
     throw error;
   } finally {
     await side?.file.close();
@@ -67,27 +77,30 @@ export type InventoryOptions = {
   readonly parse: ParseLegacyName;
   readonly sides: SideOptions;
   /** Told of everything that an import would leave where it is. */
-  readonly onException: (outcome: ImportFault, relative: Buffer) => void;
+  readonly onException: (outcome: ImportFault, relative: Buffer, reason?: string) => void;
   readonly onProgress: (files: number, bytes: number) => void;
 };
+
+const noCounts = (): Record<'formats' | 'patterns' | 'flags' | 'exceptions' | 'sideFaults', Counts> => ({
+  formats: {},
+  patterns: {},
+  flags: {},
+  exceptions: {},
+  sideFaults: {},
+});
 
 /** Reads the whole share and changes nothing; asks no vault. */
 export const takeInventory = async (options: InventoryOptions, signal: AbortSignal): Promise<Inventory> => {
   const { folder, parallel, parse, sides, onException, onProgress } = options;
   const digests = createSeenTable();
-  const counts = {
-    formats: {} as Counts,
-    patterns: {} as Counts,
-    flags: {} as Counts,
-    exceptions: {} as Counts,
-  };
+  const counts = noCounts();
   const sums = { files: 0, bytes: 0, recordings: 0, recordingBytes: 0, ms: 0, unknownLength: 0 };
   const names = { namesWithNumber: 0, namesPerhaps: 0 };
   let [duplicates, empty, sideFiles] = [0, 0, 0];
 
-  const leave = (outcome: ImportFault, relative: Buffer): void => {
+  const leave = (outcome: ImportFault, relative: Buffer, reason?: string): void => {
     add(counts.exceptions, outcome);
-    onException(outcome, relative);
+    onException(outcome, relative, reason);
   };
 
   const readName = (relative: Buffer): void => {
@@ -111,7 +124,11 @@ export const takeInventory = async (options: InventoryOptions, signal: AbortSign
       const { kind, sha256, facts } = await examine(file, nameOf(found.relative), cut);
       readName(found.relative);
       if (kind !== 'recording') return leave(kind, found.relative);
-      if (!(await isSideRead(found.path, sides))) return leave('bad_side_file', found.relative);
+      const fault = await sideFaultOf(found.path, sides);
+      if (fault !== null) {
+        addFault(counts.sideFaults, fault);
+        return leave('bad_side_file', found.relative, fault);
+      }
       sums.recordings += 1;
       sums.recordingBytes += file.bytes;
       if (file.bytes === 0) empty += 1;

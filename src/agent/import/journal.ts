@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import { AppError } from '../../core/errors.ts';
 import type { FileState } from '../file-digest.ts';
 import type { SideKind } from '../side-fields.ts';
+import { type JournalLock, lockJournal } from './journal-lock.ts';
 import { createSeenTable } from './seen-table.ts';
 
 /** Everything that is not `verified`, `wiped` or `side_file`: the file stays, and the report names it. */
@@ -21,11 +22,21 @@ export const importFaults = [
   'refused',
   'undelivered',
   'damaged_in_vault',
+  'not_in_vault',
   'bad_side_file',
 ] as const;
 export type ImportFault = (typeof importFaults)[number];
-/** `side_file`: it says what a recording beside it is, and goes with that. */
-export type Outcome = 'verified' | 'wiped' | 'side_file' | ImportFault;
+/**
+ * Why a verified file was not removed when all were to be. It stays verified, and but for `gone`, which lay there no more though
+ * nobody removed it here, it goes another time. `side_file_not_told`: the vault had these bytes already, and nobody knows whether with
+ * what this side file says.
+ */
+export type KeptReason = 'growing' | 'vault_away' | 'not_removed' | 'side_file_not_told' | 'gone';
+/**
+ * `side_file`: it says what a recording beside it is, and goes with that. `settled`: it stayed once, lies there no more, and
+ * somebody has said that this is as it should be.
+ */
+export type Outcome = 'verified' | 'wiped' | 'side_file' | 'settled' | ImportFault;
 
 /** One line of the journal: what became of one file. The last line of a file counts. Holds no name. */
 export type JournalEntry = {
@@ -34,6 +45,8 @@ export type JournalEntry = {
   readonly outcome: Outcome;
   /** A closed word: a code of the vault or of the system. */
   readonly code?: string;
+  /** The same in words, which repeat no value and hold no number. */
+  readonly reason?: string;
   /** Which file it was, in which state. */
   readonly ino?: string;
   readonly mtimeNs?: string;
@@ -42,6 +55,8 @@ export type JournalEntry = {
   readonly recording?: string;
   /** False: the vault had these bytes already, from another name, another agent or a run that was cut off. */
   readonly created?: boolean;
+  /** Of a verified file: what kept it from being removed, when that was last tried. */
+  readonly kept?: KeptReason;
   /** The side file whose facts went along: which file it was, in which state. */
   readonly side?: {
     readonly kind: SideKind;
@@ -65,7 +80,15 @@ const hmac = (key: Buffer, ...parts: readonly (string | Buffer)[]): string => {
   return mac.digest('hex').slice(0, 32);
 };
 
+export type About = {
+  readonly folder: string;
+  /** Its address; null: it is not asked for anything. */
+  readonly vault: string | null;
+};
+
 const invalid = (sentence: string): AppError => new AppError('config_invalid', sentence);
+
+const GOES_ON = 'Nothing is lost: the same command goes on where this ended.';
 
 const MAX_LINE = 4096;
 
@@ -97,8 +120,9 @@ const parse = <T>(line: string): T | null => {
   }
 };
 
-const openOwnerOnly = async (path: string): Promise<FileHandle> => {
-  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
+const openOwnerOnly = async (path: string, mayBeNew: boolean): Promise<FileHandle> => {
+  const made = mayBeNew ? constants.O_CREAT : 0;
+  const flags = constants.O_RDWR | made | constants.O_APPEND | constants.O_NOFOLLOW;
   const handle = await open(path, flags, 0o600).catch((error: NodeJS.ErrnoException) => {
     throw invalid(`The journal cannot be written (${error.code ?? 'unknown'}).`);
   });
@@ -117,7 +141,7 @@ const syncFolderOf = async (path: string): Promise<void> => {
 const readHeader = async (
   handle: FileHandle,
   path: string,
-  about: { readonly folder: string; readonly vault: string },
+  about: About,
 ): Promise<{ key: Buffer; end: number }> => {
   const folder = await realpath(about.folder, { encoding: 'buffer' }).catch(
     (error: NodeJS.ErrnoException) => {
@@ -126,7 +150,7 @@ const readHeader = async (
   );
   const bound = (key: Buffer) => ({
     folder: hmac(key, 'folder\0', folder),
-    vault: hmac(key, 'vault\0', about.vault),
+    vault: hmac(key, 'vault\0', about.vault ?? ''),
   });
   for await (const { line, end } of linesOf(handle)) {
     const header = parse<Partial<Header>>(line);
@@ -140,11 +164,12 @@ const readHeader = async (
     const { folder: own, vault } = bound(key);
     if (header.folder !== own)
       throw invalid('This journal is of another folder: name another with --journal.');
-    if (header.vault !== vault)
+    if (about.vault !== null && header.vault !== vault)
       throw invalid('This journal is of another vault: name another with --journal.');
     return { key, end };
   }
-  if ((await handle.stat()).size > 0) throw invalid('This is no journal of an import.');
+  if (about.vault === null || (await handle.stat()).size > 0)
+    throw invalid('This is no journal of an import.');
   const key = randomBytes(32);
   const header: Header = { journal: 'callvault import', version: 1, key: key.toString('hex'), ...bound(key) };
   const line = `${JSON.stringify(header)}\n`;
@@ -154,27 +179,44 @@ const readHeader = async (
   return { key, end: Buffer.byteLength(line) };
 };
 
+const unwritable = (error: unknown): unknown => {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return /^E[A-Z0-9]{1,20}$/.test(code)
+    ? new AppError(
+        'storage_unavailable',
+        `The journal cannot be written (${code}): see the disk that it lies on. ${GOES_ON}`,
+      )
+    : error;
+};
+
 /** Writes what came meanwhile in one piece and flushes it once: the disk, not the number of files, sets the pace. */
 const createAppender = (handle: FileHandle, from: number) => {
   let end = from;
   let waiting: { line: Buffer; resolve: (at: number) => void; reject: (error: unknown) => void }[] = [];
   let running = false;
+  const write = async (bytes: Buffer): Promise<void> => {
+    // Also where the last piece was cut: nobody knows how much of it is there, and what follows would stand at other places.
+    if ((await handle.stat()).size !== end)
+      throw new AppError(
+        'config_invalid',
+        `Somebody else writes the journal, perhaps an import on another machine: let one at a time work with it. ${GOES_ON}`,
+      );
+    await handle.appendFile(bytes);
+    await handle.datasync();
+  };
   const run = async (): Promise<void> => {
     running = true;
     while (waiting.length > 0) {
       const batch = waiting;
       waiting = [];
       try {
-        const bytes = Buffer.concat(batch.map(({ line }) => line));
-        await handle.appendFile(bytes);
-        await handle.datasync();
+        await write(Buffer.concat(batch.map(({ line }) => line)));
         for (const { line, resolve } of batch) {
           resolve(end);
           end += line.length;
         }
       } catch (error) {
-        // Nobody knows how much of it is there: what follows would stand at other places.
-        for (const { reject } of [...batch, ...waiting]) reject(error);
+        for (const { reject } of [...batch, ...waiting]) reject(unwritable(error));
         waiting = [];
       }
     }
@@ -189,26 +231,23 @@ const createAppender = (handle: FileHandle, from: number) => {
 
 /**
  * What is known of the files of one share. Append-only, flushed before anything counts, readable by its owner alone; a line that
- * a crash cut is left out, and its file is taken once more. Memory: at most some 70 bytes per file.
+ * a crash cut is left out, and its file is taken once more. Memory: at most some 70 bytes per file. Throws `config_invalid` for
+ * what is no journal, is of another folder or vault, or is another import's at this moment.
  */
-export const openJournal = async (
-  path: string,
-  about: { readonly folder: string; readonly vault: string },
-) => {
-  const handle = await openOwnerOnly(path);
+export const openJournal = async (path: string, about: About) => {
+  const handle = await openOwnerOnly(path, about.vault !== null);
+  let lock: JournalLock | null = null;
   try {
-    return await journalOn(handle, path, about);
+    lock = await lockJournal(await handle.stat({ bigint: true }));
+    return await journalOn(handle, lock, path, about);
   } catch (error) {
+    await lock?.release();
     await handle.close();
-    throw error;
+    throw unwritable(error);
   }
 };
 
-const journalOn = async (
-  handle: FileHandle,
-  path: string,
-  about: { readonly folder: string; readonly vault: string },
-) => {
+const journalOn = async (handle: FileHandle, lock: JournalLock, path: string, about: About) => {
   const { key, end } = await readHeader(handle, path, about);
   const table = createSeenTable();
   let whole = end;
@@ -225,6 +264,7 @@ const journalOn = async (
   }
   const append = createAppender(handle, size);
   const buffer = () => Buffer.alloc(MAX_LINE);
+  let metBefore = 0;
 
   const entryAt = async (at: number): Promise<JournalEntry | null> => {
     const bytes = buffer();
@@ -236,11 +276,12 @@ const journalOn = async (
   return {
     /** Under which the journal and the report know a file. */
     idOf: (relative: Buffer): string => hmac(key, 'path\0', relative),
-    /** What became of it, as far as it is known; marks it as met in this run. */
-    async find(file: string): Promise<JournalEntry | null> {
+    /** What became of it, as far as it is known; marks it as met in this run, or as met again when files are removed. */
+    async find(file: string, pass: 'import' | 'wipe' = 'import'): Promise<JournalEntry | null> {
       const at = table.get(file);
       if (at === null) return null;
-      table.mark(file);
+      if (pass === 'wipe') table.mark(file, 2);
+      else if (!table.mark(file)) metBefore += 1;
       const entry = await entryAt(at);
       return entry?.file === file ? entry : null;
     },
@@ -250,16 +291,21 @@ const journalOn = async (
       table.set(entry.file, at);
       table.mark(entry.file);
     },
-    /** The last word on every file; `met`: in this run. */
-    async *entries(): AsyncGenerator<{ entry: JournalEntry; met: boolean }> {
+    /** The last word on every file; `met`: in this run; `metAgain`: when files were removed. */
+    async *entries(): AsyncGenerator<{ entry: JournalEntry; met: boolean; metAgain: boolean }> {
       for await (const { line, at } of linesOf(handle)) {
         const entry = at < end ? null : parse<JournalEntry>(line);
         if (entry !== null && /^[0-9a-f]{32}$/.test(entry.file ?? '') && table.get(entry.file) === at)
-          yield { entry, met: table.isMarked(entry.file) };
+          yield { entry, met: table.isMarked(entry.file), metAgain: table.isMarked(entry.file, 2) };
       }
     },
     files: table.size,
-    close: () => handle.close(),
+    /** How many of the files that it knew when it was opened were met since. */
+    metBefore: (): number => metBefore,
+    async close(): Promise<void> {
+      await handle.close();
+      await lock.release();
+    },
   };
 };
 

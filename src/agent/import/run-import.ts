@@ -1,7 +1,7 @@
 import { lstat } from 'node:fs/promises';
 import { isAppError } from '../../core/errors.ts';
-import { pathText, plainName } from './call-of.ts';
 import type { Outcome } from './journal.ts';
+import { shownName } from './shown-name.ts';
 import type { TakeFile } from './take-file.ts';
 import { createTaker, type Found, walk } from './walk.ts';
 
@@ -114,7 +114,7 @@ export const runImport = async (
       folder,
       parallel,
       async (found, cut) => {
-        const { entry, bytes, before, reason } = await takeFile(found, cut);
+        const { entry, bytes, before } = await takeFile(found, cut);
         const verified = entry.outcome === 'verified';
         const stays = !verified && entry.outcome !== 'side_file';
         progress = {
@@ -128,8 +128,8 @@ export const runImport = async (
           exceptions: progress.exceptions + (stays ? 1 : 0),
         };
         if (stays) {
-          const { file, outcome, code } = entry;
-          const name = plainName(pathText(found.relative));
+          const { file, outcome, code, reason } = entry;
+          const name = shownName(found.relative);
           onException({
             ...{ file, outcome, name },
             ...(code === undefined ? {} : { code }),

@@ -52,16 +52,16 @@ export const createSeenTable = (capacity = 1024) => {
       low[at] = l;
       values[at] = value + 1;
     },
-    /** For a key that is set; answers whether it was marked before. */
-    mark(key: string): boolean {
+    /** For a key that is set; `mark` is 1 or 2. Answers whether it was marked so before. */
+    mark(key: string, mark: 1 | 2 = 1): boolean {
       const at = slotOf(...read(key));
-      const before = marks[at] === 1;
-      if (values[at] !== 0) marks[at] = 1;
+      const before = (marks[at]! & mark) !== 0;
+      if (values[at] !== 0) marks[at]! |= mark;
       return before;
     },
-    isMarked(key: string): boolean {
+    isMarked(key: string, mark: 1 | 2 = 1): boolean {
       const at = slotOf(...read(key));
-      return values[at] !== 0 && marks[at] === 1;
+      return values[at] !== 0 && (marks[at]! & mark) !== 0;
     },
     size: (): number => size,
   };

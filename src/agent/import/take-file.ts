@@ -1,4 +1,5 @@
 import { isAppError } from '../../core/errors.ts';
+import { mayHoldNumber } from '../../core/number-like.ts';
 import type { CallFields } from '../call-fields.ts';
 import { FileChanged, type OpenFile, openFile } from '../file-digest.ts';
 import type { SideOptions } from '../side-fields.ts';
@@ -11,14 +12,17 @@ import {
   type Told,
   type Verified,
 } from './deliver-file.ts';
+import type { HeldOpen } from './held-open.ts';
 import { inspect } from './inspect.ts';
+import { isYoung } from './is-young.ts';
 import { isSameFile, type Journal, type JournalEntry, stateOf } from './journal.ts';
 import type { Found } from './walk.ts';
 
 export type TakeFileDeps = DeliverFileDeps & {
   readonly journal: Pick<Journal, 'idOf' | 'find' | 'append'>;
-  /** Younger files may still be written. */
+  /** Younger files may still be written; so may those that somebody holds open. */
   readonly minAgeMs: number;
+  readonly isHeldOpen: HeldOpen;
   readonly sides: SideOptions;
   readonly now: () => number;
 };
@@ -29,13 +33,9 @@ export type Taken = {
   readonly bytes: number;
   /** True: an earlier run had settled it, and nothing was read. */
   readonly before: boolean;
-  /** For whoever watches: what is wrong with it, without a value. */
-  readonly reason?: string;
 };
 
 type FoundFile = Found & { readonly kind: 'file' };
-
-const DAY_MS = 86_400_000;
 
 const codeOf = (error: unknown): string => {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
@@ -51,14 +51,14 @@ const open = async (path: Buffer): Promise<OpenFile | Fault> => {
   }
 };
 
-export const createTakeFile = (deps: TakeFileDeps) => {
-  const { journal, minAgeMs, sides, now } = deps;
+/** Reads one file, and hands it over when it is a finished recording. */
+const createTakeOpened = (deps: Omit<TakeFileDeps, 'journal'>) => {
+  const { minAgeMs, isHeldOpen, sides, now } = deps;
   const deliver = createDeliverFile(deps);
 
-  const isGrowing = ({ state }: OpenFile): boolean => {
-    const age = now() - Number(state.mtimeNs / 1_000_000n);
-    // A time far ahead is a wrong clock's, and says nothing.
-    return age < minAgeMs && age > -DAY_MS;
+  const growing = async (path: Buffer, { state }: OpenFile): Promise<Fault | null> => {
+    if (isYoung(state, minAgeMs, now())) return { outcome: 'growing' };
+    return (await isHeldOpen([path])) ? { outcome: 'growing', code: 'held_open' } : null;
   };
 
   const takeRecording = async (
@@ -74,18 +74,16 @@ export const createTakeFile = (deps: TakeFileDeps) => {
     return side === null ? result : { ...result, side: { kind: side.kind, ...stateOf(side.file.state) } };
   };
 
-  const takeOpened = async (
-    file: OpenFile,
-    found: FoundFile,
-    signal: AbortSignal,
-  ): Promise<Verified | Fault> => {
-    if (isGrowing(file)) return { outcome: 'growing' };
+  return async (file: OpenFile, found: FoundFile, signal: AbortSignal): Promise<Verified | Fault> => {
+    const unfinished = await growing(found.path, file);
+    if (unfinished !== null) return unfinished;
     const { kind, sha256 } = await inspect(file, nameOf(found.relative), signal);
     if (kind !== 'recording') return { outcome: kind };
     let side: SideFile | null = null;
     try {
       side = await openSideFile(found.path);
-      if (side !== null && isGrowing(side.file)) return { outcome: 'growing' };
+      const late = side === null ? null : await growing(side.path, side.file);
+      if (late !== null) return late;
       const fields: CallFields | null = side === null ? null : await readSideFile(side, sides);
       return await takeRecording(file, side, { relative: found.relative, sha256, side: fields }, signal);
     } catch (error) {
@@ -95,12 +93,47 @@ export const createTakeFile = (deps: TakeFileDeps) => {
       await side?.file.close();
     }
   };
+};
+
+const MAX_REASON_CHARS = 500;
+
+/** A reason as it may stand in journal and report. Words of the vault, and names of columns, are other people's. */
+const sayable = (reason: string | undefined): Pick<JournalEntry, 'reason'> =>
+  reason === undefined || mayHoldNumber(reason)
+    ? {}
+    : {
+        reason: reason
+          .replace(/\p{C}+/gu, ' ')
+          .slice(0, MAX_REASON_CHARS)
+          .toWellFormed(),
+      };
+
+/** Taken once more, for its time changed, it is the file that the vault made the recording of, with the same side file. */
+const withCreated = (entry: JournalEntry, known: JournalEntry | null): JournalEntry =>
+  entry.created === false &&
+  known?.created === true &&
+  known.recording === entry.recording &&
+  JSON.stringify(known.side) === JSON.stringify(entry.side)
+    ? { ...entry, created: true }
+    : entry;
+
+export const createTakeFile = (deps: TakeFileDeps) => {
+  const { journal } = deps;
+  const takeOpened = createTakeOpened(deps);
 
   /** Journal first, then the word: what is told as verified is on the disk. Told twice alike, it is one line. */
   const settle = async (entry: JournalEntry, known: JournalEntry | null, bytes: number): Promise<Taken> => {
     const same = known !== null && JSON.stringify(known) === JSON.stringify(entry);
     if (!same) await journal.append(entry);
     return { entry, bytes, before: false };
+  };
+
+  /** Nothing of it is read. What was gone is there once more. */
+  const again = async (known: JournalEntry, bytes: number): Promise<Taken> => {
+    const { kept, ...rest } = known;
+    const entry = kept === 'gone' ? rest : known;
+    if (entry !== known) await journal.append(entry);
+    return { entry, bytes, before: true };
   };
 
   /** Never throws for what is wrong with the file; throws the signal's reason, and what the journal throws. */
@@ -112,8 +145,7 @@ export const createTakeFile = (deps: TakeFileDeps) => {
     if ('outcome' in opened) return settle({ file, ...opened }, known, 0);
     try {
       const { state, bytes } = opened;
-      if (known?.outcome === 'verified' && isSameFile(known, state))
-        return { entry: known, bytes, before: true };
+      if (known?.outcome === 'verified' && isSameFile(known, state)) return again(known, bytes);
       if (await isSideFile(found.path))
         return await settle({ file, outcome: 'side_file', ...stateOf(state) }, known, bytes);
       const { reason, ...result } = await takeOpened(opened, found, signal).catch(
@@ -124,8 +156,8 @@ export const createTakeFile = (deps: TakeFileDeps) => {
           return { outcome: 'unreadable', code: codeOf(error) };
         },
       );
-      const taken = await settle({ file, ...result, ...stateOf(state) }, known, bytes);
-      return reason === undefined ? taken : { ...taken, reason };
+      const entry = withCreated({ file, ...result, ...sayable(reason), ...stateOf(state) }, known);
+      return await settle(entry, known, bytes);
     } finally {
       await opened.close();
     }

@@ -1,46 +1,44 @@
 import { realpath } from 'node:fs/promises';
 import { dirname, resolve, sep } from 'node:path';
-import { createInterface } from 'node:readline/promises';
 import { type AgentOptions, readAgentOptions } from '../../agent/agent-options.ts';
 import { createDeliveryGate } from '../../agent/delivery-gate.ts';
-import { createCallOf, pathText, plainName } from '../../agent/import/call-of.ts';
+import { createCallOf } from '../../agent/import/call-of.ts';
 import type { Waiting } from '../../agent/import/deliver-file.ts';
+import { createHeldOpen } from '../../agent/import/held-open.ts';
 import { takeInventory } from '../../agent/import/inventory.ts';
-import { type Journal, openJournal } from '../../agent/import/journal.ts';
+import { openJournal } from '../../agent/import/journal.ts';
 import { createNamePattern } from '../../agent/import/name-pattern.ts';
-import { type Report, writeReport } from '../../agent/import/report.ts';
 import { runImport } from '../../agent/import/run-import.ts';
+import { shownName } from '../../agent/import/shown-name.ts';
 import { createTakeFile } from '../../agent/import/take-file.ts';
-import { createWipe } from '../../agent/import/wipe.ts';
 import { openVault } from '../../agent/open-vault.ts';
-import { pause } from '../../agent/pause.ts';
-import { createVaultQuestions, type VaultQuestions } from '../../agent/vault-questions.ts';
+import { createVaultQuestions } from '../../agent/vault-questions.ts';
 import { AppError } from '../../core/errors.ts';
 import { createLegacyNames, type ParseLegacyName } from '../../core/legacy-names.ts';
 import { processEnvironment } from '../../environment.ts';
 import { type GivenField, sidesOf } from '../agent-arguments.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { createImportTalk, type ImportTalk } from '../import-talk.ts';
+import { assertReportFree, type EndOptions, endImport } from '../import-end.ts';
+import { listExceptions } from '../import-list.ts';
+import { createImportTalk, type ImportTalk, whyOf } from '../import-talk.ts';
 import { say } from '../print.ts';
 import { asTold } from '../usage.ts';
 
-export type ImportOptions = AgentOptions & {
-  readonly dryRun?: boolean;
-  readonly journal?: string;
-  readonly report?: string;
-  readonly timeZone: string;
-  readonly pattern?: string;
-  readonly field: readonly GivenField[];
-  readonly sideField: readonly GivenField[];
-  readonly parallel: number;
-  /** In milliseconds. */
-  readonly minAge: number;
-  readonly patience: number;
-  readonly showNames?: boolean;
-  readonly wipe?: boolean;
-  readonly yesWipe?: number;
-};
+export type ImportOptions = AgentOptions &
+  EndOptions & {
+    readonly dryRun?: boolean;
+    readonly listExceptions?: boolean;
+    readonly timeZone: string;
+    readonly pattern?: string;
+    readonly field: readonly GivenField[];
+    readonly sideField: readonly GivenField[];
+    /** In milliseconds. */
+    readonly patience: number;
+    readonly showNames?: boolean;
+  };
 
+/** Of an import, which removes nothing: whoever pauses in a recording pauses for longer. */
+const LOOK_MS = 2_000;
 const PAUSES = { firstMs: 500, ceilingMs: 60_000 };
 
 const parserOf = ({ timeZone, pattern }: ImportOptions): ParseLegacyName =>
@@ -58,10 +56,13 @@ const dryRun = async (folder: string, options: ImportOptions, signal: AbortSigna
       parallel: options.parallel,
       parse,
       sides: sidesOf(options),
-      onException: (outcome, relative) => {
+      onException: (outcome, relative, reason) => {
         // Without a journal there is no id: what is left, without names, is counted.
         if (options.showNames === true)
-          talk.exception({ file: '-', outcome, name: plainName(pathText(relative)) });
+          talk.exception({
+            ...{ file: '-', outcome, name: shownName(relative) },
+            ...(reason === undefined ? {} : { reason }),
+          });
       },
       onProgress: talk.counting,
     },
@@ -92,7 +93,7 @@ const createPatience = (ms: number, talk: ImportTalk) => {
       if (performance.now() - since > ms)
         throw new AppError(
           'storage_unavailable',
-          `The vault took nothing for too long (${waiting.code}). Nothing is lost: the same command goes on where this ended.`,
+          `The vault took nothing for too long (${whyOf(waiting)}). Nothing is lost: the same command goes on where this ended.`,
         );
     },
     through: (): void => {
@@ -101,74 +102,34 @@ const createPatience = (ms: number, talk: ImportTalk) => {
   };
 };
 
-type Running = {
-  readonly folder: string;
-  readonly options: ImportOptions;
-  readonly journal: Journal;
-  readonly questions: VaultQuestions;
-  readonly talk: ImportTalk;
-  readonly signal: AbortSignal;
+/** Options that say nothing, or two things, together. */
+const assertTogether = ({ dryRun, wipe, yesWipe, listExceptions }: ImportOptions): void => {
+  const invalid = (sentence: string): AppError => new AppError('config_invalid', sentence);
+  if (yesWipe !== undefined && wipe !== true)
+    throw invalid('--yes-wipe confirms --wipe, which is not given: nothing would be removed.');
+  if (wipe === true && (dryRun === true || listExceptions === true))
+    throw invalid(
+      '--wipe removes files, and --dry-run and --list-exceptions change nothing: give one of them.',
+    );
+  if (dryRun === true && listExceptions === true)
+    throw invalid(
+      '--dry-run looks at a share anew, and --list-exceptions tells of an import: give one of them.',
+    );
 };
 
-/** Writes the report and has the vault put its digest into the log: no report counts, and nothing goes, without that. */
-const report = async ({ journal, questions, talk, options, signal }: Running): Promise<Report> => {
-  const path = resolve(options.report ?? `${options.journal}.report`);
-  const written = await writeReport(journal, path, new Date());
-  const { sha256, files, verified, wiped, exceptions } = written;
-  for (let tries = 1; ; tries += 1) {
-    const told = await questions.report({ sha256, files, verified, wiped, exceptions }, signal);
-    if (told.outcome === 'answered') {
-      talk.report(written, told.answer);
-      return written;
-    }
-    if (told.outcome === 'denied' || tries === 8)
-      throw new AppError(
-        'log_unavailable',
-        `The report is written, but the vault could not enter it (${told.code}): give the same command again.`,
-      );
-    await pause(Math.max((told.retryAfter ?? 0) * 1000, 250 * 2 ** tries), signal);
-    signal.throwIfAborted();
-  }
-};
-
-/** The number typed, and nothing else: a "y" is typed too easily. */
-const isConfirmed = async (count: number, { yesWipe }: ImportOptions, talk: ImportTalk): Promise<boolean> => {
-  if (yesWipe !== undefined) {
-    if (yesWipe === count) return true;
-    talk.line(`nothing is removed: --yes-wipe says ${yesWipe}, and ${count} files are verified.`);
-    return false;
-  }
-  if (process.stdin.isTTY !== true) {
-    talk.line(`nothing is removed: confirm with --yes-wipe ${count}.`);
-    return false;
-  }
-  const lines = createInterface({ input: process.stdin, output: process.stderr });
-  const typed = await lines
-    .question(`${count} files are stored and read back. To remove them here for good, type ${count}: `)
-    .finally(() => lines.close());
-  if (typed.trim() === String(count)) return true;
-  talk.line('nothing is removed.');
-  return false;
-};
-
-const wipe = async (running: Running, count: number): Promise<number> => {
-  const { options, talk, signal } = running;
-  if (!(await isConfirmed(count, options, talk))) return exitCodes.findings;
-  const result = await createWipe({ ...running, parallel: options.parallel, onWiped: talk.wiped })(signal);
-  talk.wipe(result);
-  const { exceptions } = await report(running);
-  return exceptions === 0 && Object.keys(result.kept).length === 0 ? exitCodes.clean : exitCodes.findings;
-};
-
-const readTold = async (folder: string, options: ImportOptions) => {
+const journalOf = async (folder: string, options: ImportOptions): Promise<string> => {
   if (options.journal === undefined)
     throw new AppError(
       'config_invalid',
       'Name a file with --journal: the import goes on from it when it was cut off.',
     );
+  return outside(folder, options.journal, '--journal');
+};
+
+const readTold = async (folder: string, options: ImportOptions) => {
+  const path = await journalOf(folder, options);
   const settings = await readAgentOptions(options, processEnvironment());
   const parse = parserOf(options);
-  const path = await outside(folder, options.journal, '--journal');
   if (options.report !== undefined) await outside(folder, options.report, '--report');
   return { settings, parse, path };
 };
@@ -178,6 +139,7 @@ const importAll = async (folder: string, options: ImportOptions, signal: AbortSi
   const journal = await openJournal(path, { folder, vault: new URL(settings.url).origin });
   const client = openVault(settings);
   try {
+    await asTold(() => assertReportFree(options));
     const talk = createImportTalk({ showNames: options.showNames === true });
     const questions = createVaultQuestions(client);
     const patience = createPatience(options.patience, talk);
@@ -189,6 +151,7 @@ const importAll = async (folder: string, options: ImportOptions, signal: AbortSi
       callOf: createCallOf({ parse, last: Object.fromEntries(options.field), now: Date.now }),
       sides: sidesOf(options),
       minAgeMs: options.minAge,
+      isHeldOpen: createHeldOpen({ maxAgeMs: LOOK_MS }),
       now: Date.now,
       onWaiting: patience.waiting,
     });
@@ -205,10 +168,7 @@ const importAll = async (folder: string, options: ImportOptions, signal: AbortSi
       },
       signal,
     );
-    const running = { folder, options, journal, questions, talk, signal };
-    const { exceptions, verified, wiped } = await report(running);
-    if (options.wipe === true && verified > wiped) return await wipe(running, verified - wiped);
-    return exceptions === 0 ? exitCodes.clean : exitCodes.findings;
+    return await endImport({ folder, options, journal, questions, talk, signal });
   } finally {
     client.close();
     await journal.close();
@@ -221,6 +181,9 @@ export const importFolder = async (folder: string, options: ImportOptions): Prom
   const onSignal = (): void => cut.abort(new Error('cut'));
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, onSignal);
   try {
+    await asTold(() => assertTogether(options));
+    if (options.listExceptions === true)
+      return await listExceptions(folder, await asTold(() => journalOf(folder, options)), cut.signal);
     return await (options.dryRun === true ? dryRun : importAll)(folder, options, cut.signal);
   } catch (error) {
     if (!cut.signal.aborted) throw error;
