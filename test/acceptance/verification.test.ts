@@ -74,6 +74,9 @@ test('the report of an import: digest and totals are an entry of the log', async
   expect(found.entries).toMatchObject([{ id, detail: report }]);
   for (const wrong of [
     { ...report, files: -1 },
+    { ...report, files: 4 },
+    { ...report, verified: Number.MAX_SAFE_INTEGER, exceptions: Number.MAX_SAFE_INTEGER },
+    { ...report, wiped: 4 },
     { ...report, sha256: '0701740605' },
     { ...report, name: 'x' },
   ])

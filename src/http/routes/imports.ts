@@ -51,6 +51,8 @@ const report = (app: FastifyInstance, { services }: Options): void => {
         tags: ['recordings'],
         operationId: 'reportImport',
         summary: 'Put the digest and the totals of an import’s report into the access log',
+        description:
+          'What was verified and what is an exception are files, and what was wiped was verified: totals that contradict each other are refused.',
         body: ImportReportBody,
         response: { 201: ImportReportSchema, ...problems(415) },
       },
