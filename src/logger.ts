@@ -10,7 +10,7 @@ type LoggedRequest = {
 /** What a line may hold besides its sentence. Libraries log too, headers and options and all: whatever else comes is left out. */
 const FIELDS = new Set([
   ...['err', 'error', 'req', 'res', 'ms', 'what', 'postgres', 'ready', 'findings'],
-  ...['recording', 'call', 'fault', 'faults', 'size', 'root', 'verified'],
+  ...['recording', 'call', 'fault', 'faults', 'size', 'root', 'verified', 'removed', 'count'],
 ]);
 
 /** Places in programs only: a foreign message is cut off first, for it could bring lines that look like one. */
