@@ -3,6 +3,7 @@ import { open, readFile } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
 import { AppError } from '../core/errors.ts';
 import { readSigningKey } from '../crypto/edge-sealing.ts';
+import { assertKnownVariables } from './call-fields.ts';
 import type { OpenVaultOptions } from './open-vault.ts';
 import { readEdgeKey } from './sealing-client.ts';
 import { parseVaultUrl } from './vault-client.ts';
@@ -124,6 +125,7 @@ export const readAgentOptions = async (
   environment: Environment,
 ): Promise<OpenVaultOptions> => {
   assertVerifying(environment);
+  assertKnownVariables(environment);
   const url = options.url ?? (environment.CALLVAULT_URL || undefined);
   if (url === undefined) throw invalid('Name the vault: --url https://…, or CALLVAULT_URL.');
   parseVaultUrl(url);

@@ -1,3 +1,4 @@
+import { headerFields } from '../core/ingest-headers.ts';
 import { mayHoldNumber } from '../core/number-like.ts';
 
 /**
@@ -48,7 +49,8 @@ const faultsOf = (body: unknown): readonly Fault[] => {
   if (!Array.isArray(given)) return [];
   return given.slice(0, 20).flatMap((one: unknown) => {
     const [where, fault] = [sayable(field(one, 'where')), sayable(field(one, 'fault'))];
-    return where === null || fault === null ? [] : [{ where, fault }];
+    // Told as a header, which nobody here has written: as the field that it stands for.
+    return where === null || fault === null ? [] : [{ where: headerFields.get(where) ?? where, fault }];
   });
 };
 

@@ -93,10 +93,13 @@ const WITH_OFFSET = /T.*(?:Z|[+-]\d\d:\d\d)$/i;
 /** Longer than any time; the pattern above goes over a text once for each of its letters T. */
 const MAX_TIME_CHARS = 64;
 /** What is no time is passed on, for the vault to refuse. */
-const placed = (value: unknown, clock: WallClock): unknown =>
-  typeof value === 'string' && value.length <= MAX_TIME_CHARS && !WITH_OFFSET.test(value)
+const placed = (given: unknown, clock: WallClock): unknown => {
+  // JSON has numbers: seconds since 1970, with or without parts of them.
+  const value = typeof given === 'number' ? String(Math.trunc(given)) : given;
+  return typeof value === 'string' && value.length <= MAX_TIME_CHARS && !WITH_OFFSET.test(value)
     ? (instantOfText(value, clock) ?? value)
     : value;
+};
 
 /**
  * What a side file says of its call: attacker-controlled, and bounded. JSON with our fields; XML with one element for a field,

@@ -20,8 +20,8 @@ export type VaultClientOptions = {
   readonly apiKey: string;
   /** Certificates (PEM) to trust instead of the system's. */
   readonly ca?: string;
-  /** How long the vault may be silent, in milliseconds. */
-  readonly silenceMs?: number;
+  /** How long the vault may be silent, in milliseconds: also before it takes the connection. Asked at every try. */
+  readonly silenceMs?: number | (() => number);
 };
 
 export type Upload = {
@@ -191,8 +191,11 @@ type Way = {
   readonly url: URL;
 };
 
+const silenceOf = ({ silenceMs = SILENCE_MS }: VaultClientOptions): number =>
+  typeof silenceMs === 'number' ? silenceMs : silenceMs();
+
 const createAsk =
-  ({ apiKey, silenceMs = SILENCE_MS }: VaultClientOptions, { send, agent, url }: Way) =>
+  (options: VaultClientOptions, { send, agent, url }: Way) =>
   /**
    * A short question, answered in JSON; null when there was no answer. `path` is ours, with ids that the vault gave. Throws
    * the signal's reason and nothing else.
@@ -203,13 +206,15 @@ const createAsk =
     const request = send(new URL(path, url), {
       method,
       agent,
+      // Given here it counts from the look-up of the name on, and not from the connection.
+      timeout: silenceOf(options),
       ...(signal === undefined ? {} : { signal }),
       headers: {
-        authorization: `Bearer ${apiKey}`,
+        authorization: `Bearer ${options.apiKey}`,
         ...(bytes === null ? {} : { 'content-type': 'application/json', 'content-length': bytes.length }),
       },
     });
-    request.setTimeout(silenceMs, () => request.destroy(new Error('silent')));
+    request.once('timeout', () => request.destroy(new Error('silent')));
     try {
       const answered = new Promise<IncomingMessage>((resolve, reject) => {
         request.once('response', resolve).on('error', reject);
@@ -247,12 +252,11 @@ export const createVaultClient = (options: VaultClientOptions) => {
     const request = send(new URL(path, url), {
       method,
       agent,
+      timeout: silenceOf(options),
       ...(signal === undefined ? {} : { signal }),
       headers: { authorization: `Bearer ${options.apiKey}`, ...headers },
     });
-    request.setTimeout(options.silenceMs ?? SILENCE_MS, () =>
-      request.destroy(Object.assign(new Error('silent'), { code: 'ETIMEDOUT' })),
-    );
+    request.once('timeout', () => request.destroy(Object.assign(new Error('silent'), { code: 'ETIMEDOUT' })));
     let unreadable: unknown = null;
     const watched = (): Readable =>
       open().once('error', (error) => {

@@ -1,21 +1,35 @@
 import { InvalidArgumentError } from 'commander';
-import { isField, readFields, secretFields } from '../agent/call-fields.ts';
+import { isField, judgeFields, readFields, secretFields } from '../agent/call-fields.ts';
 import type { SideOptions } from '../agent/side-fields.ts';
 import { isAppError } from '../core/errors.ts';
+import { nameMayHoldNumber } from '../core/number-like.ts';
 
 export type GivenField = readonly [name: string, value: string];
+
+/** An id of a channel of Asterisk, which has as many figures as a telephone number. */
+const UNIQUE_ID = /(?<![\d.])[12]\d{9}\.\d{1,10}(?![\d.])/g;
+/** Errs towards yes, as of names in addresses. */
+const holdsNumber = (text: string): boolean => nameMayHoldNumber(text.replace(UNIQUE_ID, 'x'));
+/** Whose figures are times, and which nothing but times may be. */
+const timeFields: ReadonlySet<string> = new Set(['startedAt', 'endedAt', 'pauses', 'segment', 'channels']);
+const seen = (): InvalidArgumentError =>
+  new InvalidArgumentError(
+    'Others on the machine see a command line: what is or may hold a number or a name goes into a side file, a variable (CALLVAULT_CALL_ID, CALLVAULT_QUEUE …) or the standard input (--metadata-stdin).',
+  );
+
+export const parseCallId = (text: string): string => {
+  if (holdsNumber(text)) throw seen();
+  return text;
+};
 
 /** `--field NAME=VALUE`, which may be given several times. What tells who somebody is does not belong on a command line. */
 export const collectField = (text: string, known: readonly GivenField[]): readonly GivenField[] => {
   const [, name = '', value = ''] = /^([A-Za-z]{1,40})=(.+)$/s.exec(text) ?? [];
   if (name === '') throw new InvalidArgumentError('Write NAME=VALUE, such as careUnit=Advice.');
-  if (secretFields.has(name))
-    throw new InvalidArgumentError(
-      'Others on the machine see a command line: numbers and names go into a side file, a variable or the standard input.',
-    );
+  if (secretFields.has(name) || (!timeFields.has(name) && holdsNumber(value))) throw seen();
   if (known.some(([other]) => other === name)) throw new InvalidArgumentError(`${name} was given twice.`);
   try {
-    return [...known, ...Object.entries(readFields({ [name]: value }))];
+    return [...known, ...Object.entries(judgeFields(readFields({ [name]: value })))];
   } catch (error) {
     throw new InvalidArgumentError(isAppError(error) ? error.message : 'It cannot be sent.');
   }

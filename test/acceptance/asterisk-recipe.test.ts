@@ -55,3 +55,19 @@ test('the side file and the post command deliver the call with its number, which
   );
   expect(recordings).toMatchObject([{ direction: 'inbound', startedAt: '2026-03-01T07:15:30.000Z' }]);
 });
+
+test('the media type of sound without a container: a comment for extensions.conf without its backslashes', async () => {
+  const [, written = ''] = /--media-type\s+'(audio\/x-slin[^']*)'/.exec(lines.join('\n')) ?? [];
+  expect(written).toMatch(/^audio\/x-slin(\\;\w+=\d+)+$/);
+  const file = join(host.spool, '1772349330.43.slin');
+  writeFileSync(file, Buffer.alloc(32_000));
+  const { code, out, err } = await host.run([
+    ...['push', '--url', scene.vault.url, '--key-file', host.keyFile, '--call-id', '1772349330.43'],
+    ...['--media-type', written.replaceAll('\\;', ';'), file],
+  ]);
+  expect({ code, err }).toEqual({ code: 0, err: '' });
+  const id = out.split('\t')[1] ?? '';
+  const facts = await scene.http.get(`/v1/recordings/${id}`, { token: await scene.own.nurse.token() });
+  // Two channels of 16 bits at 8,000 in a second.
+  expect(jsonOf(facts, 200)).toMatchObject({ durationMs: 1_000 });
+});

@@ -1,8 +1,9 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { chmodSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -181,7 +182,7 @@ test.each<[string, string]>([
   const { code, out, err } = await push(['--remove', file]);
   expect(code).toBe(1);
   expect(out + err).toMatch(/not_acceptable_metadata/);
-  expect(out + err).not.toMatch(/0701740609|701740609/);
+  expect(out + err).not.toMatch(/0701740609|701740609|x-call/);
   expect(host.names()).toEqual(['a.wav', 'a.wav.json']);
 });
 
@@ -227,7 +228,8 @@ test('an answer that is no vault’s removes nothing, whatever it says', async (
 });
 
 test('a file that grows while it is sent is not counted and not removed', async () => {
-  const file = host.put('a.wav', newCall(60)) as string;
+  // More than the system takes before anybody reads it.
+  const file = host.put('a.wav', newCall(1_200)) as string;
   const url = await serverOf((request, answer) => {
     request.once('data', () => {
       writeFileSync(file, 'more', { flag: 'a' });
@@ -300,12 +302,20 @@ test('ended by a signal while it waits: 3, the file stays', async () => {
 test.each([
   ['no file', []],
   ['a number on the command line', ['--field', 'callerNumber=0701740610', 'a.wav']],
+  ['a number for a call', ['--call-id', '0701740610', 'a.wav']],
+  ['a number behind a name for a call', ['--call-id', 'Anna-070-174 06 10', 'a.wav']],
+  ['a number and a channel for a call', ['--call-id', '0701740610-1772349330.42', 'a.wav']],
+  ['a number for a queue', ['--field', 'queue=0701740610', 'a.wav']],
+  ['an identity number for an agent', ['--field', 'agentId=19121212-1212', 'a.wav']],
+  ['a number for a unit', ['--field', 'careUnit=+46 70 174 06 10', 'a.wav']],
+  ['a number for a time', ['--field', 'startedAt=0701740610', 'a.wav']],
+  ['a direction that is none', ['--field', 'direction=sideways', 'a.wav']],
   ['a field that is none', ['--field', 'colour=red', 'a.wav']],
   ['the same field twice', ['--field', 'queue=a', '--field', 'queue=b', 'a.wav']],
   ['a time that is none', ['--try-for', 'long', 'a.wav']],
   ['a media type that is none', ['--media-type', 'text/html', 'a.wav']],
 ])('%s: 2', async (_, args) => {
-  const { code, out } = await host.run([
+  const { code, out, err } = await host.run([
     'push',
     '--url',
     scene.vault.url,
@@ -314,6 +324,66 @@ test.each([
     ...args,
   ]);
   expect({ code, out }).toEqual({ code: 2, out: '' });
+  expect(err).toMatch(/^error: /);
+});
+
+test.each([
+  ['a variable that nobody knows', { CALLVAULT_CALLERNUMBER: '0701740610' }, /write CALLVAULT_CALLER_NUMBER/],
+  [
+    'a variable that is no number',
+    { CALLVAULT_CALLER_NUMBER: 'notanumber' },
+    /CALLVAULT_CALLER_NUMBER is no number/,
+  ],
+])('%s: 2, before anything is sent', async (_, env, words) => {
+  const vault = ['--url', 'http://127.0.0.1:1', '--key-file', host.keyFile];
+  const { code, out, err } = await host.run(['push', ...vault, host.put('a.wav', newCall()) as string], {
+    env,
+  });
+  expect({ code, out }).toEqual({ code: 2, out: '' });
+  expect(err).toMatch(words);
+  expect(err).not.toMatch(/0701740610|notanumber/);
+});
+
+test('an id of a channel, a UUID and a digest are no numbers', async () => {
+  for (const callId of ['1772349330.42', 'pbx01-1772349330.42', randomUUID(), sha256(newCall())])
+    expect(await push(['--call-id', callId, host.put('a.wav', newCall()) as string])).toMatchObject({
+      code: 0,
+    });
+});
+
+test('--try-for holds as well for a vault that takes the connection and says nothing', async () => {
+  const url = await serverOf((request) => request.resume());
+  const from = performance.now();
+  const file = host.put('a.wav', newCall()) as string;
+  expect(await push(['--try-for', '5', file], {}, url)).toMatchObject({
+    code: 3,
+    files: [{ outcome: 'later', code: 'unreachable' }],
+  });
+  expect(performance.now() - from).toBeLessThan(20_000);
+});
+
+test('and for one that does not even take the connection', async () => {
+  // A listener that is stopped: the system takes as many connections as may wait for it, and then no more.
+  const script =
+    "require('net').createServer().listen({port:0,host:'127.0.0.1',backlog:1},function(){console.log(this.address().port)})";
+  const stopped = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [line] = (await once(stopped.stdout.setEncoding('utf8'), 'data')) as [string];
+  stopped.kill('SIGSTOP');
+  const port = Number(line.trim());
+  const waiting = Array.from({ length: 4 }, () => connect(port, '127.0.0.1').on('error', () => undefined));
+  try {
+    await sleep(300);
+    const from = performance.now();
+    const file = host.put('a.wav', newCall()) as string;
+    expect(await push(['--try-for', '1', file], {}, `http://127.0.0.1:${port}`)).toMatchObject({
+      code: 3,
+      files: [{ outcome: 'later', code: 'unreachable', reason: expect.stringMatching(/in time/) }],
+    });
+    expect(performance.now() - from).toBeLessThan(20_000);
+  } finally {
+    for (const one of waiting) one.destroy();
+    stopped.kill('SIGKILL');
+  }
 });
 
 test('a key file that others can read, none, no vault, a wrong address, or plain text over a network: 2, in one sentence', async () => {

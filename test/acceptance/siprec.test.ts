@@ -62,6 +62,16 @@ test('the metadata holds where both speak, and says what the other has no word f
   expect(jsonOf<{ flags: string[] }>(again, 201).flags).toEqual([]);
 });
 
+test('another file of the same session: a conflict, unless it is counted or has an id of its own', async () => {
+  const xml = siprec(
+    document('ribbon').toString('utf8').replaceAll('5be1d2b6-0c75-4d0f-9a7c-4b8c6f7f8a11', 'two-files'),
+  );
+  const first = await factsOf(await deliver(xml, audio()));
+  expectProblem(await deliver(xml, audio()), 409, 'conflict');
+  for (const more of [{ segment: 1 }, { segment: 2 }, { deliveryId: 'file-4' }])
+    expect(await factsOf(await deliver(metadata(more), xml, audio()))).toMatchObject({ callId: first.callId });
+});
+
 const NUMBER = '0701740698';
 test.each([
   ['a document type', `<!DOCTYPE r [<!ENTITY x SYSTEM "file:///etc/passwd">]><recording>&x;</recording>`],

@@ -1,6 +1,12 @@
 import { once } from 'node:events';
 import { type AgentOptions, readAgentOptions } from '../../agent/agent-options.ts';
-import { type CallFields, MAX_FIELDS_BYTES, readFieldsJson, readFieldsOf } from '../../agent/call-fields.ts';
+import {
+  type CallFields,
+  judgeFields,
+  MAX_FIELDS_BYTES,
+  readFieldsJson,
+  readFieldsOf,
+} from '../../agent/call-fields.ts';
 import { createMetadataOf } from '../../agent/call-metadata.ts';
 import { type HandedOver, type HandOver, handOver } from '../../agent/hand-over.ts';
 import { openVault } from '../../agent/open-vault.ts';
@@ -36,24 +42,41 @@ const readStdin = async (): Promise<CallFields> => {
     bytes += piece.length;
     if (bytes > MAX_FIELDS_BYTES) break;
   }
-  return readFieldsJson(Buffer.concat(pieces));
+  return judgeFields(readFieldsJson(Buffer.concat(pieces)));
 };
 
 /** Whether another try can bring something: a key that is wrong now is wrong in a minute. */
 const mayChange = (result: HandedOver): boolean =>
   result.outcome === 'changed' || (result.outcome === 'later' && !result.stopped);
 
+/** A try that is under way is given this long to be answered, however little is left of the time: otherwise it was in vain. */
+const LEAST_SILENCE_MS = 5_000;
+const MOST_SILENCE_MS = 60_000;
+
+/** What is left of the time for one file. */
+const createDeadline = (tryFor: number) => {
+  let end = 0;
+  return {
+    begin: (): void => {
+      end = performance.now() + tryFor;
+    },
+    isOver: (after: number): boolean => performance.now() + after > end,
+    silenceMs: (): number => Math.min(MOST_SILENCE_MS, Math.max(LEAST_SILENCE_MS, end - performance.now())),
+  };
+};
+type Deadline = ReturnType<typeof createDeadline>;
+
 const tryOn = async (
   how: HandOver,
   path: Buffer,
-  tryFor: number,
+  deadline: Deadline,
   signal: AbortSignal,
 ): Promise<HandedOver> => {
-  const end = performance.now() + tryFor;
+  deadline.begin();
   for (let failures = 1; ; failures += 1) {
     const result = await handOver(how, path, signal);
     const wait = pauseAfter(failures, result.outcome === 'later' ? result.retryAfter : null, PAUSES);
-    if (!mayChange(result) || performance.now() + wait > end) return result;
+    if (!mayChange(result) || deadline.isOver(wait)) return result;
     await pause(wait, signal);
     signal.throwIfAborted();
   }
@@ -108,7 +131,8 @@ const read = async (
 export const push = async (files: readonly string[], options: PushOptions): Promise<number> => {
   const environment = processEnvironment();
   const { settings, said, told } = await asTold(() => read(files, options, environment));
-  const client = openVault(settings);
+  const deadline = createDeadline(options.tryFor);
+  const client = openVault({ ...settings, silenceMs: deadline.silenceMs });
   const how: HandOver = {
     client,
     metadataOf: createMetadataOf({
@@ -133,7 +157,7 @@ export const push = async (files: readonly string[], options: PushOptions): Prom
     );
   const results: HandedOver[] = [];
   try {
-    for (const file of files) results.push(await tryOn(how, Buffer.from(file), options.tryFor, cut.signal));
+    for (const file of files) results.push(await tryOn(how, Buffer.from(file), deadline, cut.signal));
   } catch (error) {
     if (!cut.signal.aborted) throw error;
     say('callvault: ended by a signal; what is not said to be stored stays where it is.');

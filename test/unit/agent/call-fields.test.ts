@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import {
+  assertKnownVariables,
   callFields,
+  judgeFields,
   readFields,
   readFieldsJson,
   readFieldsOf,
@@ -78,4 +80,63 @@ test('absent, null and empty are the same; variables that are not of a call are 
   expect(
     readFieldsOf({ CALLVAULT_URL: 'x', CALLVAULT_QUEUE: 'Språk', CALLVAULT_CALL_ID: '', PATH: '/' }),
   ).toEqual({ queue: 'Språk' });
+});
+
+test.each<[string, Record<string, string>, RegExp]>([
+  [
+    'a number that is a word',
+    { CALLVAULT_CALLER_NUMBER: 'notanumber' },
+    /CALLVAULT_CALLER_NUMBER is no number/,
+  ],
+  [
+    'an identity number that is none',
+    { CALLVAULT_PERSONAL_NUMBER: '0701740605' },
+    /CALLVAULT_PERSONAL_NUMBER/,
+  ],
+  ['a direction that is none', { CALLVAULT_DIRECTION: 'sideways' }, /CALLVAULT_DIRECTION/],
+  ['a time that is none', { CALLVAULT_STARTED_AT: 'yesterday 0701740605' }, /CALLVAULT_STARTED_AT/],
+  ['a segment that is none', { CALLVAULT_SEGMENT: '-1' }, /CALLVAULT_SEGMENT/],
+  [
+    'an end before the start',
+    { CALLVAULT_STARTED_AT: '2026-03-01T08:00:00Z', CALLVAULT_ENDED_AT: '2026-03-01T07:00:00Z' },
+    /CALLVAULT_ENDED_AT/,
+  ],
+])('%s in a variable: refused by the name of the variable', (_, environment, name) => {
+  expect(() => readFieldsOf(environment)).toThrow(name);
+  expect(() => readFieldsOf(environment)).not.toThrow(/0701740605|notanumber|sideways/);
+});
+
+test('what a telephony system may say is no slip', () => {
+  for (const callerNumber of [
+    'anonymous',
+    'Okänd',
+    '070-174 06 05',
+    '600',
+    '*9',
+    '<sip:anna@example.se>',
+    '+4670',
+  ])
+    expect(judgeFields({ callerNumber })).toEqual({ callerNumber });
+  const startedAt = new Date(Date.now() + 3 * 86_400_000).toISOString();
+  expect(judgeFields({ startedAt, channels: 'caller, agent', pauses: '1-2', segment: '3' })).toMatchObject({
+    startedAt,
+  });
+});
+
+test('a variable that nobody knows is refused, with the one that was meant', () => {
+  expect(() => assertKnownVariables({ CALLVAULT_CALLERNUMBER: '1' })).toThrow(
+    /^CALLVAULT_CALLERNUMBER is no variable that is known: write CALLVAULT_CALLER_NUMBER\.$/,
+  );
+  expect(() => assertKnownVariables({ CALLVAULT_COLOUR: '1' })).toThrow(
+    /^CALLVAULT_COLOUR is no variable that is known\.$/,
+  );
+  expect(() => assertKnownVariables({ CALLVAULT_0701740605: '1' })).not.toThrow(/0701740605/);
+  expect(() => assertKnownVariables({ CALLVAULT_0701740605: '1' })).toThrow(/CALLVAULT_/);
+  assertKnownVariables({
+    PATH: '/',
+    CALLVAULT_URL: 'x',
+    CALLVAULT_EDGE_KEY_FILE: 'x',
+    CALLVAULT_FOLDER: 'x',
+    CALLVAULT_LEGAL_BASIS: 'x',
+  });
 });

@@ -68,7 +68,7 @@ test.each<readonly [string, SideKind, string | Buffer, RegExp]>([
   ],
   ['another encoding', 'csv', Buffer.from('queue\nR\xe5d\n', 'latin1'), /not in UTF-8/],
   ['NUL bytes', 'csv', 'queue\n\0\n', /NUL/],
-  ['half of UTF-16', 'json', Buffer.from('\ufeff{"queue":"x"}', 'utf16le'), /not JSON in UTF-8/],
+  ['half of UTF-16', 'json', Buffer.from('\ufeff{"queue":"x"}', 'utf16le'), /not in UTF-8/],
 ])('%s (%s): refused, and no value is repeated', (_, kind, text, fault) => {
   const message = refusal(kind, text);
   expect(message).toMatch(fault);
@@ -134,4 +134,29 @@ test.each([
   ['yesterday', 'yesterday'],
 ])('a time %s is sent as %s', (text, sent) => {
   expect(read('csv', `endedAt\n${text}\n`)).toEqual({ endedAt: sent });
+});
+
+test('seconds since 1970 as JSON writes numbers', () => {
+  for (const startedAt of ['1772349330', '"1772349330"', '1772349330.75'])
+    expect(read('json', `{"callId":"c","startedAt":${startedAt}}`)).toEqual({
+      callId: 'c',
+      startedAt: '2026-03-01T07:15:30.000Z',
+    });
+  for (const startedAt of ['1772349330000', '-1', '0', '1e999', '701740697', 'true', '[1772349330]'])
+    expect(
+      (() => {
+        try {
+          return read('json', `{"startedAt":${startedAt}}`).startedAt;
+        } catch (error) {
+          return isAppError(error) ? error.code : error;
+        }
+      })(),
+    ).not.toMatch(/^\d{4}-/);
+});
+
+test('JSON that is none: the place, and not what stands there', () => {
+  expect(refusal('json', `{\n  "callerNumber": "${NUMBER}",\n}`)).toMatch(/line 3, column 1 is no JSON/);
+  expect(refusal('json', `{"callerNumber": ${NUMBER}}`)).toMatch(/line 1, column 19 is no JSON/);
+  expect(refusal('json', `{"callerNumber": "x"`)).toMatch(/ends too early/);
+  expect(refusal('json', `{"queue": "a", "queue": "b"}`)).toMatch(/queue is named twice/);
 });
