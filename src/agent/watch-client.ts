@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import type { Delivery } from './delivery.ts';
 import { type OpenVaultOptions, openVault } from './open-vault.ts';
 import type { VaultClient } from './vault-client.ts';
@@ -9,16 +10,20 @@ export type WatchClientOptions = {
   readonly open?: (options: OpenVaultOptions) => Pick<VaultClient, 'upload' | 'close'>;
 };
 
-/** The vault does not know the key, or does not let it do what it is for: what mending the key mends. */
+/** The vault does not know a key, or does not let it do what it is for: what mending the key mends. */
 const isOfTheKey = (delivery: Delivery): boolean =>
   delivery.outcome === 'later' &&
-  ['unauthenticated', 'forbidden', 'http_401', 'http_403'].includes(delivery.code);
+  ['unauthenticated', 'forbidden', 'edge_key_refused', 'http_401', 'http_403'].includes(delivery.code);
 
 const isSameKey = (a: KeyObject | undefined, b: KeyObject | undefined): boolean =>
   a === undefined || b === undefined ? a === b : a.equals(b);
 
 const isSame = (a: OpenVaultOptions, b: OpenVaultOptions): boolean =>
-  a.apiKey === b.apiKey && a.url === b.url && a.ca === b.ca && isSameKey(a.signingKey, b.signingKey);
+  a.apiKey === b.apiKey &&
+  a.url === b.url &&
+  a.ca === b.ca &&
+  isSameKey(a.signingKey, b.signingKey) &&
+  isDeepStrictEqual(a.edgeKey, b.edgeKey);
 
 /**
  * Delivers for as long as an agent runs: when the vault does not take its key, what the agent was told is read anew, and with

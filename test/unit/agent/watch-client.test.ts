@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import type { Delivery } from '../../../src/agent/delivery.ts';
 import type { OpenVaultOptions } from '../../../src/agent/open-vault.ts';
 import { createWatchClient } from '../../../src/agent/watch-client.ts';
+import type { OrganisationId } from '../../../src/core/ids.ts';
 
 const url = 'https://vault.example.se';
 const upload = { open: () => Readable.from([]), bytes: 0, sha256: 'ab'.repeat(32), metadata: {} };
@@ -36,7 +37,7 @@ const vaultOf = (code: string, read: () => Promise<OpenVaultOptions>) => {
   return { client, tried, closed };
 };
 
-test.each(['unauthenticated', 'forbidden', 'http_401', 'http_403'])(
+test.each(['unauthenticated', 'forbidden', 'edge_key_refused', 'http_401', 'http_403'])(
   '%s: another key is taken up, and the delivery goes by it',
   async (code) => {
     const { client, tried, closed } = vaultOf(code, async () => ({ url, apiKey: 'good' }));
@@ -98,4 +99,35 @@ test('another signing key is another key; the same one, read anew, is not', asyn
     upload,
   );
   expect(opened).toBe(3);
+});
+
+test('another key to seal to is another key', async () => {
+  const signingKey = generateKeyPairSync('ed25519').privateKey;
+  const keyOf = (keyVersion: number) => ({
+    organisation: '00000000-0000-4000-8000-000000000000' as OrganisationId,
+    keyVersion,
+    publicKey: Buffer.alloc(32, 9),
+  });
+  const told = (version: number): OpenVaultOptions => ({
+    url,
+    apiKey: 'a',
+    signingKey,
+    edgeKey: keyOf(version),
+  });
+  const tried: unknown[] = [];
+  let next = told(1);
+  const client = createWatchClient(told(1), {
+    read: async () => next,
+    open: ({ edgeKey }) => ({
+      upload: async () => {
+        tried.push(edgeKey?.keyVersion);
+        return edgeKey?.keyVersion === 2 ? stored : later('edge_key_refused');
+      },
+      close: () => undefined,
+    }),
+  });
+  expect(await client.upload(upload)).toEqual(later('edge_key_refused'));
+  next = told(2);
+  expect(await client.upload(upload)).toEqual(stored);
+  expect(tried).toEqual([1, 1, 2]);
 });

@@ -111,15 +111,15 @@ describe('a recording sealed at the edge', () => {
   });
 });
 
-describe('the manifest', () => {
-  /** Another payload under a genuine signature. */
-  const resigned = (jws: string, change: (payload: Record<string, unknown>) => unknown): string => {
-    const [head, payload = ''] = jws.split('.');
-    const read = JSON.parse(Buffer.from(payload, 'base64url').toString()) as Record<string, unknown>;
-    const text = `${head}.${Buffer.from(JSON.stringify(change(read))).toString('base64url')}`;
-    return `${text}.${sign(null, Buffer.from(text), signing.privateKey).toString('base64url')}`;
-  };
+/** Another payload under a genuine signature. */
+const resigned = (jws: string, change: (payload: Record<string, unknown>) => unknown): string => {
+  const [head, payload = ''] = jws.split('.');
+  const read = JSON.parse(Buffer.from(payload, 'base64url').toString()) as Record<string, unknown>;
+  const text = `${head}.${Buffer.from(JSON.stringify(change(read))).toString('base64url')}`;
+  return `${text}.${sign(null, Buffer.from(text), signing.privateKey).toString('base64url')}`;
+};
 
+describe('the manifest', () => {
   test('says what was signed', async () => {
     const { manifest } = await sealed(10);
     expect(manifest.plainBytes).toBe(10);
@@ -171,7 +171,9 @@ describe('the manifest', () => {
     ])
       expect(() => readEdgeManifest(text, signing.publicKey)).toThrow(invalid);
   });
+});
 
+describe('a manifest that is signed', () => {
   test.each<[string, unknown]>([
     ['organisation', '../x'],
     ['recording', null],
