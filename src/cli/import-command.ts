@@ -57,10 +57,10 @@ export const addImportCommand = (program: Command, withVault: (command: Command)
     )
     .option('--side-field <theirs=ours>', SIDE_FIELD, collectSideField, [])
     .option('--parallel <number>', 'files at a time', parseConcurrency, 4)
-    .addOption(
-      new Option('--min-age <seconds>', 'files that were touched since may still be written, and stay')
-        .argParser(parseSeconds)
-        .default(60_000, '60'),
+    .option(
+      '--min-age <seconds>',
+      'files that were touched since may still be written, and stay (default: 60, or an hour where a writer may be unseen, as on a share)',
+      parseSeconds,
     )
     .addOption(
       new Option('--patience <minutes>', 'how long the vault may take nothing')

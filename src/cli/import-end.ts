@@ -1,10 +1,11 @@
 import { lstat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
-import { createHeldOpen } from '../agent/import/held-open.ts';
+import { MIN_AGE, type MinAge } from '../agent/import/is-young.ts';
 import type { Journal } from '../agent/import/journal.ts';
 import { type Report, settleUnmet, writeReport } from '../agent/import/report.ts';
 import { createWipe } from '../agent/import/wipe.ts';
+import { createWriters } from '../agent/import/writers.ts';
 import { pause } from '../agent/pause.ts';
 import type { VaultQuestions } from '../agent/vault-questions.ts';
 import { AppError } from '../core/errors.ts';
@@ -15,8 +16,8 @@ export type EndOptions = {
   readonly journal?: string;
   readonly report?: string;
   readonly parallel: number;
-  /** In milliseconds. */
-  readonly minAge: number;
+  /** In milliseconds; absent: {@link MIN_AGE}. */
+  readonly minAge?: number;
   readonly acceptMissing?: boolean;
   readonly wipe?: boolean;
   readonly yesWipe?: number;
@@ -31,6 +32,10 @@ export type Ending = {
   readonly talk: ImportTalk;
   readonly signal: AbortSignal;
 };
+
+/** What was said counts, whoever may be unseen. */
+export const minAgeOf = ({ minAge }: EndOptions): MinAge =>
+  minAge === undefined ? MIN_AGE : { seenMs: minAge, unseenMs: minAge };
 
 type Stage = 'import' | 'wipe';
 
@@ -116,8 +121,8 @@ const wipe = async (ending: Ending, imported: Report): Promise<number> => {
   const removing = createWipe({
     ...ending,
     parallel: options.parallel,
-    isHeldOpen: createHeldOpen({ maxAgeMs: 0 }),
-    minAgeMs: options.minAge,
+    writersOf: createWriters({ maxAgeMs: 0 }),
+    minAge: minAgeOf(options),
     now: Date.now,
     onWiped: talk.wiped,
   });

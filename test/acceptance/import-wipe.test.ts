@@ -187,7 +187,7 @@ test('what is wrong with the command line is told before anything is done, with 
   expect(await readdir(share.folder)).toEqual(['a.wav']);
   expect(await reportsOf(share.run.journal)).toEqual([]);
   const help = await world.folder.cli('import', '--help');
-  expect(help.stdout).toMatch(/--min-age[\s\S]*default: 60\)[\s\S]*--patience[\s\S]*default: 60\)/);
+  expect(help.stdout).toMatch(/--min-age[\s\S]*default: 60,[\s\S]*--patience[\s\S]*default: 60\)/);
 });
 
 test('on a terminal, and nowhere else, what stayed is named, with its reason and its id', async () => {
@@ -220,4 +220,21 @@ test('a fact that the vault does not take is named, on the console and in the re
   const told = eventsOf(ran).find(({ event }) => event === 'exception');
   expect(told).toMatchObject({ outcome: 'refused', reason: expect.stringContaining('careUnit') });
   expect((await share.run.report()).lines[0]?.reason).toContain('careUnit');
+});
+
+test('killed while it removes, again and again: what is gone is in the vault, and every file is accounted for', async () => {
+  const names = Array.from({ length: 150 }, (_, n) => `${n}.wav`);
+  const share = await shareOf('killed', ...names);
+  await share.run.run();
+  const recordings = (await share.run.report()).lines.map(({ recording }) => recording);
+  const left = async (): Promise<number> => (await readdir(share.folder)).length;
+  for (const ms of [1500, 2000, 2500, 3500])
+    await share.run.runFor(ms, '--wipe', '--yes-wipe', String(await left()));
+  if ((await left()) > 0) await wipe(share, await left());
+  expect(await left()).toBe(0);
+  const { totals } = await share.run.report();
+  expect(totals).toMatchObject({ files: 150, verified: 150, exceptions: 0 });
+  expect(totals.wiped + (totals.kept.gone ?? 0)).toBe(150);
+  const rows = new Set((await inspect(world.folder)).rows.map(({ id }) => id));
+  expect(recordings.filter((id) => rows.has(id as string))).toHaveLength(150);
 });

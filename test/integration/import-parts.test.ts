@@ -23,13 +23,14 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createDeliveryGate } from '../../src/agent/delivery-gate.ts';
 import { createCallOf } from '../../src/agent/import/call-of.ts';
-import { createHeldOpen } from '../../src/agent/import/held-open.ts';
 import { type JournalEntry, openJournal } from '../../src/agent/import/journal.ts';
 import { createNamePattern } from '../../src/agent/import/name-pattern.ts';
 import { createSeenTable } from '../../src/agent/import/seen-table.ts';
 import { createTakeFile } from '../../src/agent/import/take-file.ts';
 import { walk } from '../../src/agent/import/walk.ts';
 import { createWipe } from '../../src/agent/import/wipe.ts';
+import { createWriters } from '../../src/agent/import/writers.ts';
+import { lookAround } from '../../src/agent/open-writers.ts';
 import { createVaultClient } from '../../src/agent/vault-client.ts';
 import { createVaultQuestions } from '../../src/agent/vault-questions.ts';
 import { createLegacyNames } from '../../src/core/legacy-names.ts';
@@ -317,9 +318,9 @@ const lyingVault = async (given: Script) => {
 };
 
 /** One look is enough where nothing is removed and nobody writes. */
-const oneLook = createHeldOpen({ maxAgeMs: 600_000 });
+const oneLook = createWriters({ maxAgeMs: 600_000 });
 
-const takerOf = async (script: Script, minAgeMs = 0, isHeldOpen = oneLook) => {
+const takerOf = async (script: Script, minAgeMs = 0, writersOf = oneLook, unseenMs = minAgeMs) => {
   const { client, questions, uploads, say } = await lyingVault(script);
   const journal = await journalAt();
   const take = createTakeFile({
@@ -329,8 +330,8 @@ const takerOf = async (script: Script, minAgeMs = 0, isHeldOpen = oneLook) => {
     gate: createDeliveryGate({ firstMs: 1, ceilingMs: 5 }),
     callOf: createCallOf({ parse: createLegacyNames({ timeZone: 'UTC' }), last: {}, now: Date.now }),
     sides: { renames: new Map(), timeZone: 'UTC' },
-    minAgeMs,
-    isHeldOpen,
+    minAge: { seenMs: minAgeMs, unseenMs },
+    writersOf,
     now: Date.now,
     onWaiting: () => undefined,
   });
@@ -389,7 +390,7 @@ describe('a file is verified only when the vault says that its own bytes lie the
   });
 
   test('what a process holds open for writing is left, however long nothing was written', async () => {
-    const { all, uploads } = await takerOf({}, 1_000, createHeldOpen({ maxAgeMs: 0 }));
+    const { all, uploads } = await takerOf({}, 1_000, createWriters({ maxAgeMs: 0 }));
     const old = new Date(Date.now() - 120_000);
     await utimes(join(share, 'a.wav'), old, old);
     const writer = await open(join(share, 'a.wav'), 'a');
@@ -401,15 +402,21 @@ describe('a file is verified only when the vault says that its own bytes lie the
   });
 });
 
-const OLD = new Date(Date.now() - 120_000);
+/** Old enough wherever the tests run: some processes cannot be looked into. */
+const OLD = new Date(Date.now() - 2 * 3_600_000);
 const layOld = async (name: string, bytes: Buffer | string): Promise<void> => {
   await writeFile(join(share, name), bytes);
   await utimes(join(share, name), OLD, OLD);
 };
 
-const wipeOf = ({ journal, questions }: Awaited<ReturnType<typeof takerOf>>, minAgeMs = 60_000) => {
-  const isHeldOpen = createHeldOpen({ maxAgeMs: 0 });
-  const deps = { folder: share, parallel: 2, journal, questions, isHeldOpen, minAgeMs, now: Date.now };
+const wipeOf = (
+  { journal, questions }: Awaited<ReturnType<typeof takerOf>>,
+  seenMs = 60_000,
+  look = lookAround,
+) => {
+  const writersOf = createWriters({ maxAgeMs: 0, look: () => look() });
+  const minAge = { seenMs, unseenMs: seenMs === 0 ? 0 : 3_600_000 };
+  const deps = { folder: share, parallel: 2, journal, questions, writersOf, minAge, now: Date.now };
   const wipe = createWipe({ ...deps, onWiped: () => undefined });
   return () => wipe(AbortSignal.timeout(50_000));
 };
@@ -448,8 +455,26 @@ describe('before a file goes, the vault reads it back once more', () => {
   });
 
   test('what was touched a moment ago stays', async () => {
-    const { wiped } = await wipeWith({}, 3_600_000);
+    const { wiped } = await wipeWith({}, 86_400_000);
     expect(wiped).toEqual({ wiped: 0, kept: { growing: 1 } });
+  });
+
+  test('where a writer may be unseen, what was touched within the hour is neither taken nor removed', async () => {
+    // A folder of processes in which nobody is to be seen is one that hides them.
+    const hidden = () => lookAround(join(home, 'nowhere'));
+    await layOld('a.wav', generatedCall(1));
+    const lately = new Date(Date.now() - 10 * 60_000);
+    await utimes(join(share, 'a.wav'), lately, lately);
+    const unseen = createWriters({ maxAgeMs: 0, look: hidden });
+    const early = await takerOf({}, 60_000, unseen, 3_600_000);
+    expect([await early.all(), early.uploads()]).toEqual([{ 'a.wav': 'growing' }, 0]);
+    await early.journal.close();
+    const taker = await takerOf({});
+    await taker.all();
+    expect(await wipeOf(taker, 60_000, hidden)()).toEqual({ wiped: 0, kept: { growing: 1 } });
+    await utimes(join(share, 'a.wav'), OLD, OLD);
+    await taker.all();
+    expect(await wipeOf(taker, 60_000, hidden)()).toEqual({ wiped: 1, kept: {} });
   });
 
   test('a side file that somebody still writes keeps its recording', async () => {

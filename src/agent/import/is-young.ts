@@ -7,3 +7,13 @@ export const isYoung = ({ mtimeNs }: Pick<FileState, 'mtimeNs'>, minAgeMs: numbe
   const age = now - Number(mtimeNs / 1_000_000n);
   return age < minAgeMs && age > -DAY_MS;
 };
+
+/** How long a file must not have been touched, in milliseconds. */
+export type MinAge = {
+  readonly seenMs: number;
+  /** Where somebody who cannot be seen might hold it open: on a share above all. */
+  readonly unseenMs: number;
+};
+
+/** A minute, or an hour where a writer may be unseen: a call is on hold for some of that, and nothing is written meanwhile. */
+export const MIN_AGE: MinAge = { seenMs: 60_000, unseenMs: 3_600_000 };

@@ -12,17 +12,17 @@ import {
   type Told,
   type Verified,
 } from './deliver-file.ts';
-import type { HeldOpen } from './held-open.ts';
 import { inspect } from './inspect.ts';
-import { isYoung } from './is-young.ts';
+import { isYoung, type MinAge } from './is-young.ts';
 import { isSameFile, type Journal, type JournalEntry, stateOf } from './journal.ts';
 import type { Found } from './walk.ts';
+import type { AskWriters } from './writers.ts';
 
 export type TakeFileDeps = DeliverFileDeps & {
   readonly journal: Pick<Journal, 'idOf' | 'find' | 'append'>;
   /** Younger files may still be written; so may those that somebody holds open. */
-  readonly minAgeMs: number;
-  readonly isHeldOpen: HeldOpen;
+  readonly minAge: MinAge;
+  readonly writersOf: AskWriters;
   readonly sides: SideOptions;
   readonly now: () => number;
 };
@@ -53,12 +53,16 @@ const open = async (path: Buffer): Promise<OpenFile | Fault> => {
 
 /** Reads one file, and hands it over when it is a finished recording. */
 const createTakeOpened = (deps: Omit<TakeFileDeps, 'journal'>) => {
-  const { minAgeMs, isHeldOpen, sides, now } = deps;
+  const { minAge, writersOf, sides, now } = deps;
   const deliver = createDeliverFile(deps);
 
   const growing = async (path: Buffer, { state }: OpenFile): Promise<Fault | null> => {
-    if (isYoung(state, minAgeMs, now())) return { outcome: 'growing' };
-    return (await isHeldOpen([path])) ? { outcome: 'growing', code: 'held_open' } : null;
+    if (isYoung(state, minAge.seenMs, now())) return { outcome: 'growing' };
+    const writers = await writersOf([path]);
+    if (writers === 'held_open') return { outcome: 'growing', code: writers };
+    return writers === 'unseen' && isYoung(state, minAge.unseenMs, now())
+      ? { outcome: 'growing', code: 'writer_unseen' }
+      : null;
   };
 
   const takeRecording = async (

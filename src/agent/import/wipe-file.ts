@@ -4,9 +4,9 @@ import { type OpenFile, openFile } from '../file-digest.ts';
 import { pause } from '../pause.ts';
 import { openSideFile, removeTogether, type SideFile } from '../side-files.ts';
 import type { VaultQuestions } from '../vault-questions.ts';
-import type { HeldOpen } from './held-open.ts';
-import { isYoung } from './is-young.ts';
+import { isYoung, type MinAge } from './is-young.ts';
 import { isSameFile, type JournalEntry, type KeptReason } from './journal.ts';
+import type { AskWriters } from './writers.ts';
 
 /** Why a file that was verified stays. */
 export type Stays = Exclude<KeptReason, 'gone'> | 'changed' | 'not_in_vault' | 'damaged_in_vault';
@@ -17,9 +17,9 @@ export type Known = JournalEntry & { readonly sha256: string; readonly recording
 export type WipeFileDeps = {
   readonly questions: Pick<VaultQuestions, 'verify'>;
   /** Looks at the processes after it was asked. */
-  readonly isHeldOpen: HeldOpen;
+  readonly writersOf: AskWriters;
   /** What was touched since may still be written. */
-  readonly minAgeMs: number;
+  readonly minAge: MinAge;
   readonly now: () => number;
   /** How many files are read at a time, here and in the vault; more may wait for a look at the processes. */
   readonly parallel: number;
@@ -49,11 +49,11 @@ const ABSENT: ReadonlySet<string> = new Set(['not_found', 'erased', 'invalid_req
 
 /**
  * Removes one file, if it is the one that was verified (inode, size, time and, read once more, its digest), was not touched for a
- * while, and no process that can be seen holds it open for writing; and if the vault has just read it back from its store,
+ * while, a longer one where a writer may be unseen, and no process that can be seen holds it open for writing; and if the vault has just read it back from its store,
  * for weeks may lie between import and removal. All of that holds for its side file as well, but for the vault, which cannot give
  * that back. Throws the signal's reason.
  */
-export const createWipeFile = ({ questions, isHeldOpen, minAgeMs, now, parallel }: WipeFileDeps) => {
+export const createWipeFile = ({ questions, writersOf, minAge, now, parallel }: WipeFileDeps) => {
   const inTurn = createTurns(parallel);
   const isStored = async (
     { recording, sha256, bytes = 0 }: Known,
@@ -86,10 +86,12 @@ export const createWipeFile = ({ questions, isHeldOpen, minAgeMs, now, parallel 
     // The facts that the vault keeps of bytes are those that came with them first, which may have been another file's.
     if (side !== null && known.side !== undefined && known.created === false) return 'side_file_not_told';
     if (!isTold(side, known) || !isSameFile(known, file.state)) return 'changed';
-    if (both.some(({ state }) => isYoung(state, minAgeMs, now()))) return 'growing';
+    const isTouched = (ms: number): boolean => both.some(({ state }) => isYoung(state, ms, now()));
+    if (isTouched(minAge.seenMs)) return 'growing';
     const stored = await inTurn(() => isStillThere(known, file, signal));
     if (stored !== true) return stored;
-    if (await isHeldOpen(side === null ? [path] : [path, side.path])) return 'growing';
+    const writers = await writersOf(side === null ? [path] : [path, side.path]);
+    if (writers === 'held_open' || (writers === 'unseen' && isTouched(minAge.unseenMs))) return 'growing';
     // As near to the end as can be: what stands under the names is what was read.
     for (const one of both) if (!(await one.unchanged())) return 'changed';
     await removeTogether(side, path, () => unlink(path).then(() => true));

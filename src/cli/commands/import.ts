@@ -4,13 +4,13 @@ import { type AgentOptions, readAgentOptions } from '../../agent/agent-options.t
 import { createDeliveryGate } from '../../agent/delivery-gate.ts';
 import { createCallOf } from '../../agent/import/call-of.ts';
 import type { Waiting } from '../../agent/import/deliver-file.ts';
-import { createHeldOpen } from '../../agent/import/held-open.ts';
 import { takeInventory } from '../../agent/import/inventory.ts';
 import { openJournal } from '../../agent/import/journal.ts';
 import { createNamePattern } from '../../agent/import/name-pattern.ts';
 import { runImport } from '../../agent/import/run-import.ts';
 import { shownName } from '../../agent/import/shown-name.ts';
 import { createTakeFile } from '../../agent/import/take-file.ts';
+import { createWriters } from '../../agent/import/writers.ts';
 import { openVault } from '../../agent/open-vault.ts';
 import { createVaultQuestions } from '../../agent/vault-questions.ts';
 import { AppError } from '../../core/errors.ts';
@@ -18,7 +18,7 @@ import { createLegacyNames, type ParseLegacyName } from '../../core/legacy-names
 import { processEnvironment } from '../../environment.ts';
 import { type GivenField, sidesOf } from '../agent-arguments.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { assertReportFree, type EndOptions, endImport } from '../import-end.ts';
+import { assertReportFree, type EndOptions, endImport, minAgeOf } from '../import-end.ts';
 import { listExceptions } from '../import-list.ts';
 import { createImportTalk, type ImportTalk, whyOf } from '../import-talk.ts';
 import { say } from '../print.ts';
@@ -150,8 +150,8 @@ const importAll = async (folder: string, options: ImportOptions, signal: AbortSi
       journal,
       callOf: createCallOf({ parse, last: Object.fromEntries(options.field), now: Date.now }),
       sides: sidesOf(options),
-      minAgeMs: options.minAge,
-      isHeldOpen: createHeldOpen({ maxAgeMs: LOOK_MS }),
+      minAge: minAgeOf(options),
+      writersOf: createWriters({ maxAgeMs: LOOK_MS }),
       now: Date.now,
       onWaiting: patience.waiting,
     });
