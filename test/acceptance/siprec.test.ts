@@ -69,7 +69,9 @@ test('another file of the same session: a conflict, unless it is counted or has 
   const first = await factsOf(await deliver(xml, audio()));
   expectProblem(await deliver(xml, audio()), 409, 'conflict');
   for (const more of [{ segment: 1 }, { segment: 2 }, { deliveryId: 'file-4' }])
-    expect(await factsOf(await deliver(metadata(more), xml, audio()))).toMatchObject({ callId: first.callId });
+    expect(await factsOf(await deliver(metadata(more), xml, audio()))).toMatchObject({
+      callId: first.callId,
+    });
 });
 
 const NUMBER = '0701740698';
