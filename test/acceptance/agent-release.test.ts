@@ -95,6 +95,8 @@ for (const node of nodes)
         '--once',
         '--interval',
         '0.1',
+        '--unseen-rest',
+        '0',
         '--json',
       ]).ended;
       expect(watched).toMatchObject({ code: 0, err: '' });

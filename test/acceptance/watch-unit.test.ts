@@ -72,7 +72,7 @@ test('the command it runs, with what systemd gives it, empties the folder and ke
   };
   host.put('a.mp3', Buffer.from('\x7fELF and more of it', 'latin1'));
   host.put('b.wav', generatedCall(1, 8_101));
-  const agent = host.start([...commandOf(env), '--interval', '0.2'], { env });
+  const agent = host.start([...commandOf(env), '--interval', '0.2', '--unseen-rest', '0'], { env });
   await until(() => host.names().length === 1 && /Refused/.test(agent.said()));
   agent.signal('SIGTERM');
   expect((await agent.ended).code).toBe(0);
@@ -124,7 +124,10 @@ test('with callvault-watch-sealed.conf beside it, what it delivers is sealed and
   };
   host.put('sealed.wav', generatedCall(1, 8_102));
   // This source takes nothing unsealed.
-  const ended = await host.run([...commandOf(env), '--interval', '0.2', '--once', '--json'], { env });
+  const ended = await host.run(
+    [...commandOf(env), '--interval', '0.2', '--unseen-rest', '0', '--once', '--json'],
+    { env },
+  );
   expect([ended.err, ended.out]).toEqual([
     '',
     expect.stringMatching(/"event":"stored".*"removal":"removed"/),
