@@ -5,6 +5,8 @@ import type { Found } from './scan-folder.ts';
 const WRITES = /^flags:\s*[0-7]*[12]$/m;
 /** Real, effective, saved, and that by which files are made. */
 const USERS = /^Uid:\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)$/m;
+/** Ended, and not yet asked for its exit code: it has nothing open any more. */
+const ENDED = /^State:\s+[ZX]/m;
 const SLASH = 0x2f;
 
 /** The magic numbers of file systems that others write as well, unseen from here, or whose owners of files say nothing. */
@@ -64,7 +66,9 @@ const writesOf = async (process: string): Promise<{ readonly name: string; reado
 /** Who a process is that may not be looked into; null when not even that can be read. */
 const usersOf = async (process: string): Promise<readonly bigint[] | null> => {
   try {
-    const users = USERS.exec(await readFile(`${process}/status`, 'latin1'))?.slice(1);
+    const status = await readFile(`${process}/status`, 'latin1');
+    if (ENDED.test(status)) return [];
+    const users = USERS.exec(status)?.slice(1);
     return users?.map(BigInt) ?? null;
   } catch (error) {
     return isOver(error) ? [] : null;

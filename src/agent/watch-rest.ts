@@ -47,8 +47,9 @@ export const createRest = ({ unseenRestMs, onEvent }: RestOptions) => {
           ? Date.now() - changedMsOf(found.stat) >= limit
           : rest.ms >= limit && rest.looks >= LOOKS;
       if (isRested) return 'unsure';
-      if (!isSaid)
-        onEvent({ event: 'unseen', restMs: unseenRestMs, silentRestMs: unseenRestMs * SILENT_TIMES });
+      // One that begins or ends just now cannot be looked into either, and is none by the next look.
+      if (isSaid || (rest !== null && rest.looks < LOOKS)) return false;
+      onEvent({ event: 'unseen', restMs: unseenRestMs, silentRestMs: unseenRestMs * SILENT_TIMES });
       isSaid = true;
       return false;
     },

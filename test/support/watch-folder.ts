@@ -45,7 +45,8 @@ export const watchesFolder = () => {
   // Not every machine that tests run on lets them look into its processes; what becomes of that has tests of its own.
   const argsOf = (args: readonly string[], url = scene.vault.url, restS = 0.3): string[] => [
     ...['watch', host.spool, '--url', url, '--key-file', host.keyFile, '--json'],
-    ...['--interval', String(restS), '--longest-pause', '0.5', '--unseen-rest', '0', ...args],
+    ...['--interval', String(restS), '--longest-pause', '0.5', ...args],
+    ...(args.includes('--unseen-rest') ? [] : ['--unseen-rest', '0']),
   ];
   return {
     /** Of the test that runs. */

@@ -105,6 +105,14 @@ test('where even the user cannot be read, or processes are hidden, or there is n
   expect(await (await lookAround(join(home, 'none'))).mayBeWritten(file())).toBe(true);
 });
 
+test('a process that has ended, and whose end nobody asked for yet, writes nothing', async () => {
+  process('1', {});
+  process('9', null, `State:\tZ (zombie)\n${users(OWN, OWN, OWN, OWN)}`);
+  expect(await (await lookAround(proc)).mayBeWritten(file())).toBe(false);
+  process('10', null, `State:\tS (sleeping)\n${users(OWN, OWN, OWN, OWN)}`);
+  expect(await (await lookAround(proc)).mayBeWritten(file())).toBe(true);
+});
+
 test('a process that ends meanwhile is no reason to wait', async () => {
   process('1', {});
   mkdirSync(join(proc, '9'));
