@@ -44,23 +44,20 @@ const isOver = (error: unknown): boolean => ['ENOENT', 'ESRCH'].includes(codeOf(
 const nameOf = (path: Buffer): string => path.subarray(path.lastIndexOf(SLASH) + 1).toString('latin1');
 
 /**
- * Descriptors of a process that it may write to files by, by the last name of their paths: the path itself is another where
- * the process has other mounts, as in a container. Throws where the process may not be looked into.
+ * Descriptors of a process that are of files, by the last name of their paths: the path itself is another where the process
+ * has other mounts, as in a container. Throws where the process may not be looked into.
  */
-const writesOf = async (process: string): Promise<{ readonly name: string; readonly link: string }[]> => {
-  const writes: { name: string; link: string }[] = [];
+const filesOf = async (process: string): Promise<{ readonly name: string; readonly fd: string }[]> => {
+  const files: { name: string; fd: string }[] = [];
   for (const fd of await readdir(`${process}/fd`)) {
-    const link = `${process}/fd/${fd}`;
     try {
-      const path = await readlink(link, 'latin1');
-      if (!path.startsWith('/')) continue;
-      if (!WRITES.test(await readFile(`${process}/fdinfo/${fd}`, 'latin1'))) continue;
-      writes.push({ name: path.slice(path.lastIndexOf('/') + 1), link });
+      const path = await readlink(`${process}/fd/${fd}`, 'latin1');
+      if (path.startsWith('/')) files.push({ name: path.slice(path.lastIndexOf('/') + 1), fd });
     } catch (error) {
       if (!isOver(error)) throw error;
     }
   }
-  return writes;
+  return files;
 };
 
 /** Who a process is that may not be looked into; null when not even that can be read. */
@@ -75,10 +72,14 @@ const usersOf = async (process: string): Promise<readonly bigint[] | null> => {
   }
 };
 
-const isSameFile = async (link: string, known: Found['stat']): Promise<boolean> => {
+type Descriptor = { readonly process: string; readonly fd: string };
+
+/** Asked of those alone whose name is the file's: most of a machine's descriptors are nobody's recording. */
+const writes = async ({ process, fd }: Descriptor, known: Found['stat']): Promise<boolean> => {
   try {
-    const { dev, ino } = await stat(link, { bigint: true });
-    return dev === known.dev && ino === known.ino;
+    const { dev, ino } = await stat(`${process}/fd/${fd}`, { bigint: true });
+    if (dev !== known.dev || ino !== known.ino) return false;
+    return WRITES.test(await readFile(`${process}/fdinfo/${fd}`, 'latin1'));
   } catch (error) {
     return !isOver(error);
   }
@@ -108,7 +109,7 @@ const createFar = () => {
  * do. Where processes are hidden, and elsewhere than on Linux, every file might be written; so might one on a share.
  */
 export const lookAround = async (proc = '/proc'): Promise<Sight> => {
-  const writers = new Map<string, string[]>();
+  const files = new Map<string, Descriptor[]>();
   const unseen = new Set<bigint>();
   const pids = (await readdir(proc).catch((): string[] => [])).filter((name) => /^\d+$/.test(name));
   // The first process is always there; who does not see it is shown some only.
@@ -116,8 +117,11 @@ export const lookAround = async (proc = '/proc'): Promise<Sight> => {
   for (const pid of pids) {
     const process = `${proc}/${pid}`;
     try {
-      for (const { name, link } of await writesOf(process))
-        writers.set(name, [...(writers.get(name) ?? []), link]);
+      for (const { name, fd } of await filesOf(process)) {
+        const known = files.get(name);
+        if (known === undefined) files.set(name, [{ process, fd }]);
+        else known.push({ process, fd });
+      }
     } catch (error) {
       if (isOver(error)) continue;
       const users = await usersOf(process);
@@ -128,7 +132,8 @@ export const lookAround = async (proc = '/proc'): Promise<Sight> => {
   const isFar = createFar();
   return {
     async isWritten({ path, stat: known }) {
-      for (const link of writers.get(nameOf(path)) ?? []) if (await isSameFile(link, known)) return true;
+      for (const descriptor of files.get(nameOf(path)) ?? [])
+        if (await writes(descriptor, known)) return true;
       return false;
     },
     mayBeWritten: async ({ path, stat: known }) => anybody || unseen.has(known.uid) || (await isFar(path)),
