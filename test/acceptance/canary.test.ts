@@ -38,7 +38,7 @@ test('the calls are found by their numbers, heard, and one of them erased', asyn
   const people = createIntegrator(scene);
   const { own, home } = scene;
   const found = await people.search(own.nurse, { callerNumber: canary.number });
-  expect(found).toHaveLength(5);
+  expect(found).toHaveLength(6);
   expect(await people.search(own.nurse, { personalNumber: canary.personalNumber })).toEqual(found);
   const { id } = await people.deliver(taintedMetadata(), taintedAudio());
   const token = await own.nurse.token();
