@@ -1,11 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, existsSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, expect, test } from 'vitest';
-import { AGENT, type Agent } from '../support/agent.ts';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import type { Agent } from '../support/agent.ts';
 import { until } from '../support/child.ts';
+import { build } from '../support/release.ts';
 import { end, ofKind, sha256, watchesFolder } from '../support/watch-folder.ts';
 
 /**
@@ -24,7 +26,16 @@ const fd = openSync(process.argv[1], 'w');
 writeSync(fd, call.subarray(0, 44));
 `;
 const rights = (name: string): string[] => [`--inh-caps=+${name}`, `--ambient-caps=+${name}`];
+/** Programs that everybody may run: the checkout may lie where its owner alone gets in. */
+let programs: string;
 let recorder: ChildProcess | null = null;
+beforeAll(() => {
+  programs = mkdtempSync(join(tmpdir(), 'cvn-'));
+  chmodSync(programs, 0o755);
+  copyFileSync(process.execPath, join(programs, 'node'));
+  build(join(programs, 'dist'));
+});
+afterAll(() => rmSync(programs, { recursive: true, force: true }));
 afterEach(async () => {
   if (recorder === null || recorder.exitCode !== null || recorder.signalCode !== null) return;
   recorder.kill('SIGKILL');
@@ -33,7 +44,12 @@ afterEach(async () => {
 
 const asUser = (more: readonly string[]): string[] => [
   ...['setpriv', `--reuid=${USER}`, `--regid=${USER}`, '--clear-groups', ...more, '--'],
-  process.execPath,
+  join(programs, 'node'),
+];
+const asRoot = (): string[] => [join(programs, 'node')];
+const agentBy = (program: readonly string[]): string[] => [
+  ...program,
+  join(programs, 'dist/callvault-agent.js'),
 ];
 const own = (...paths: readonly string[]): void => {
   for (const path of paths) chownSync(path, USER, USER);
@@ -60,7 +76,7 @@ const expectTaken = async (agent: Agent, path: string, call: Buffer): Promise<vo
 test('a recorder with a right that the agent has not: its silence is no end, and it is said that it is not seen', async () => {
   const call = pbx.newCall(5);
   const path = await record(call, rights('net_admin'));
-  const agent = pbx.watch(['--unseen-rest', '1'], undefined, { program: [...asUser([]), AGENT] });
+  const agent = pbx.watch(['--unseen-rest', '1'], undefined, { program: agentBy(asUser([])) });
   await until(() => ofKind(agent, 'unseen').length > 0);
   await sleep(3_000);
   expect([existsSync(path), ofKind(agent, 'stored'), ofKind(agent, 'unseen').length]).toEqual([true, [], 1]);
@@ -69,16 +85,20 @@ test('a recorder with a right that the agent has not: its silence is no end, and
 });
 
 test.each([
-  ['of the same user, without more rights', [], asUser([])],
-  ['with more rights, before root', rights('net_admin'), [process.execPath]],
-  ['with more rights, before one who may look into all', rights('net_admin'), asUser(rights('sys_ptrace'))],
+  ['of the same user, without more rights', [], () => asUser([])],
+  ['with more rights, before root', rights('net_admin'), asRoot],
+  [
+    'with more rights, before one who may look into all',
+    rights('net_admin'),
+    () => asUser(rights('sys_ptrace')),
+  ],
 ])('a recorder %s is seen, and its recording goes as soon as it has ended', async (_, theirs, program) => {
   const call = pbx.newCall(5);
   const path = await record(call, theirs);
-  if (program.length === 1) chownSync(pbx.host.keyFile, 0, 0);
+  if (program === asRoot) chownSync(pbx.host.keyFile, 0, 0);
   const other = pbx.host.put('b.wav', pbx.newCall()) as string;
   own(other);
-  const agent = pbx.watch(['--unseen-rest', '600'], undefined, { program: [...program, AGENT] });
+  const agent = pbx.watch(['--unseen-rest', '600'], undefined, { program: agentBy(program()) });
   await until(() => !existsSync(other));
   await sleep(1_000);
   expect([existsSync(path), ofKind(agent, 'stored').length]).toEqual([true, 1]);
