@@ -29,7 +29,7 @@ USER callvault
 VOLUME ["/var/lib/callvault/data", "/var/lib/callvault/keys"]
 EXPOSE 8443
 # --disable-sigusr1: nobody attaches a debugger to a process that holds keys.
-ENTRYPOINT ["node", "--max-semi-space-size=8", "--heap-growing-percent=50", "--disable-sigusr1", "bin/callvault.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=4", "--heap-growing-percent=30", "--disable-sigusr1", "bin/callvault.js"]
 CMD ["serve"]
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
   CMD ["node", "bin/callvault.js", "doctor", "--ready"]

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=8 --heap-growing-percent=50
+#!/usr/bin/env -S node --max-semi-space-size=4 --heap-growing-percent=30
 /**
  * Starts Callvault on a Node that can run it. Plain JavaScript for whatever Node the machine has: with an older one it runs
  * itself again on the Node that `npm ci` has installed beside it, found from where this file really lies, or stops with one
@@ -15,7 +15,7 @@ const OLDEST = 24;
  * V8 lets its space for young objects grow to 128 MiB where a machine has much memory, and fills it before it collects: half of
  * what a busy vault would occupy. Also in the first line, in "npm start" and in the Dockerfile.
  */
-const NODE_FLAGS = ['--max-semi-space-size=8', '--heap-growing-percent=50'];
+const NODE_FLAGS = ['--max-semi-space-size=4', '--heap-growing-percent=30'];
 const COULD_NOT_RUN = 3;
 
 const self = realpathSync(fileURLToPath(import.meta.url));

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
  * The bound on memory needs flags that only the start of a process can set: a young generation of at most 8 MiB, and a full
  * collection when the old one has grown by half. Every way to start the vault has them.
  */
-const FLAGS = ['--max-semi-space-size=8', '--heap-growing-percent=50'];
+const FLAGS = ['--max-semi-space-size=4', '--heap-growing-percent=30'];
 
 test.each([
   ['npm start', 'package.json', /"start": "node (.+) --require \.\/bin\/installed\.cjs src\/main\.ts"/],
