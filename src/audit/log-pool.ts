@@ -30,7 +30,8 @@ export const openLogPool = (
     keepAlive: true,
   });
   pool.on('error', (err) => {
-    log.warn({ err }, lost);
+    // One that is lost while all of them are being closed is missed by nobody.
+    if (!pool.ending) log.warn({ err }, lost);
   });
   return pool;
 };
