@@ -1,8 +1,9 @@
 import { InvalidArgumentError } from 'commander';
 import { isField, judgeFields, readFields, secretFields } from '../agent/call-fields.ts';
 import type { SideOptions } from '../agent/side-fields.ts';
-import { isAppError } from '../core/errors.ts';
+import { AppError, isAppError } from '../core/errors.ts';
 import { nameMayHoldNumber } from '../core/number-like.ts';
+import { UsageError } from './usage.ts';
 
 export type GivenField = readonly [name: string, value: string];
 
@@ -12,8 +13,10 @@ const UNIQUE_ID = /(?<![\d.])[12]\d{9}\.\d{1,10}(?![\d.])/g;
 const holdsNumber = (text: string): boolean => nameMayHoldNumber(text.replace(UNIQUE_ID, 'x'));
 /** Whose figures are times, and which nothing but times may be. */
 const timeFields: ReadonlySet<string> = new Set(['startedAt', 'endedAt', 'pauses', 'segment', 'channels']);
-const seen = (): InvalidArgumentError =>
-  new InvalidArgumentError(
+/** The parser of options would repeat the value, on a terminal or in somebody's log. */
+const unrepeated = (message: string): UsageError => new UsageError(new AppError('config_invalid', message));
+const seen = (): UsageError =>
+  unrepeated(
     'Others on the machine see a command line: what is or may hold a number or a name goes into a side file, a variable (CALLVAULT_CALL_ID, CALLVAULT_QUEUE …) or the standard input (--metadata-stdin).',
   );
 
@@ -25,13 +28,13 @@ export const parseCallId = (text: string): string => {
 /** `--field NAME=VALUE`, which may be given several times. What tells who somebody is does not belong on a command line. */
 export const collectField = (text: string, known: readonly GivenField[]): readonly GivenField[] => {
   const [, name = '', value = ''] = /^([A-Za-z]{1,40})=(.+)$/s.exec(text) ?? [];
-  if (name === '') throw new InvalidArgumentError('Write NAME=VALUE, such as careUnit=Advice.');
+  if (name === '') throw unrepeated('Write --field NAME=VALUE, such as careUnit=Advice.');
   if (secretFields.has(name) || (!timeFields.has(name) && holdsNumber(value))) throw seen();
-  if (known.some(([other]) => other === name)) throw new InvalidArgumentError(`${name} was given twice.`);
+  if (known.some(([other]) => other === name)) throw unrepeated(`--field ${name} was given twice.`);
   try {
     return [...known, ...Object.entries(judgeFields(readFields({ [name]: value })))];
   } catch (error) {
-    throw new InvalidArgumentError(isAppError(error) ? error.message : 'It cannot be sent.');
+    throw unrepeated(isAppError(error) ? error.message : 'It cannot be sent.');
   }
 };
 
