@@ -39,6 +39,7 @@ import { createAuditedChanges } from './audited-change.ts';
 import { createAuthenticate } from './authenticate.ts';
 import { createAuthorisePiece } from './authorise-piece.ts';
 import { createAuthority } from './authority.ts';
+import { createCheckImport } from './check-import.ts';
 import { createDeliverWebhooks, type PostMessage } from './deliver-webhooks.ts';
 import { createEraseEffect, createEraseRecording } from './erase-recording.ts';
 import { createExportEvidence } from './export-evidence.ts';
@@ -187,6 +188,11 @@ const ingestServices = (deps: ServiceDeps, recordDenial: RecordDenial) => {
     },
     resumableUploads: createResumableUploads({ ...resumable, recordDenial, recordUploadRefusal }),
     recordUploadRefusal,
+    checkImport: createCheckImport({
+      intake,
+      recordUploadRefusal,
+      authority: createAuthority({ recordDenial }),
+    }),
     openSealedUpload: createOpenSealedUpload({ ...deps, intake }),
     uploadStatus: createUploadStatus({ recordings, recordDenial }),
   };

@@ -216,10 +216,13 @@ test('on a terminal, and nowhere else, what stayed is named, with its reason and
 
 test('a fact that the vault does not take is named, on the console and in the report', async () => {
   const share = await shareOf('facts', 'a.wav');
-  const ran = await share.run.run('--field', 'careUnit=Nope');
+  const side = join(share.folder, 'a.wav.json');
+  await writeFile(side, JSON.stringify({ callId: 'a', careUnit: 'Nope' }));
+  const ran = await share.run.run();
   const told = eventsOf(ran).find(({ event }) => event === 'exception');
   expect(told).toMatchObject({ outcome: 'refused', reason: expect.stringContaining('careUnit') });
-  expect((await share.run.report()).lines[0]?.reason).toContain('careUnit');
+  const { lines } = await share.run.report();
+  expect(lines.find(({ outcome }) => outcome === 'refused')?.reason).toContain('careUnit');
 });
 
 test('killed while it removes, again and again: what is gone is in the vault, and every file is accounted for', async () => {

@@ -176,6 +176,7 @@ const successes: Readonly<Record<string, string>> = {
   'POST /v1/calls | own': 'source',
   'GET /v1/admin/radar | own': 'admin',
   'GET /v1/admin/radar/findings | own': 'admin',
+  'POST /v1/import-checks | own': 'source',
   'POST /v1/import-reports | own': 'source',
   'POST /v1/recordings/search | own': 'nurse',
   'GET /v1/recordings/:id | own unit': 'nurse',

@@ -329,6 +329,7 @@ const takerOf = async (script: Script, minAgeMs = 0, writersOf = oneLook, unseen
     journal,
     gate: createDeliveryGate({ firstMs: 1, ceilingMs: 5 }),
     callOf: createCallOf({ parse: createLegacyNames({ timeZone: 'UTC' }), last: {}, now: Date.now }),
+    checkUnits: async () => null,
     sides: { renames: new Map(), timeZone: 'UTC' },
     minAge: { seenMs: minAgeMs, unseenMs },
     writersOf,

@@ -143,6 +143,11 @@ const written: Readonly<Record<string, Case>> = {
   'GET /v1/recordings/:id': { ok: 200, things: recordings },
   'GET /v1/recordings/:id/status': { ok: 200, things: uploads },
   'POST /v1/recordings/:id/verification': { ok: 200, things: uploads },
+  'POST /v1/import-checks': {
+    ok: 204,
+    things: () => atHome,
+    ask: (_caller, { own }) => ({ json: { careUnits: [own.id] } }),
+  },
   'POST /v1/import-reports': {
     ok: 201,
     things: () => atHome,

@@ -5,6 +5,7 @@ import { mediaTypeOf } from '../media-types.ts';
 import type { VaultClient } from '../vault-client.ts';
 import type { VaultQuestions } from '../vault-questions.ts';
 import { type CallOf, nameOf } from './call-of.ts';
+import type { CheckUnits } from './care-units.ts';
 import type { ImportFault, JournalEntry } from './journal.ts';
 
 export type Waiting = {
@@ -19,6 +20,8 @@ export type DeliverFileDeps = {
   readonly questions: Pick<VaultQuestions, 'verify'>;
   readonly gate: DeliveryGate;
   readonly callOf: CallOf;
+  /** Whether the vault knows the care units that calls will be said to be of. */
+  readonly checkUnits: CheckUnits;
   /** The vault takes nothing now; throws when the import has waited long enough. */
   readonly onWaiting: (waiting: Waiting) => void;
 };
@@ -61,15 +64,18 @@ const isPatient = ({ stopped, retryAfter, code }: Later): boolean =>
 /**
  * Hands one file over, as often as it takes. A vault that is away, full or asks for patience is no matter of the file: tries
  * count when it answers for others meanwhile, or says that it is well, so that no single file keeps an import from its end. Throws
- * the signal's reason, what `onWaiting` throws, and what reading does.
+ * the signal's reason, what `checkUnits` and `onWaiting` throw, and what reading does.
  */
-export const createDeliverFile = ({ client, questions, gate, callOf, onWaiting }: DeliverFileDeps) => {
+export const createDeliverFile = (deps: DeliverFileDeps) => {
+  const { client, questions, gate, callOf, checkUnits, onWaiting } = deps;
   /** Bytes, then what lies in the vault: only a digest that the vault reckons from its store makes a file verified. */
   const tryOnce = async (
     file: OpenFile,
     { relative, sha256, side }: Told,
     signal: AbortSignal,
   ): Promise<Try> => {
+    const unsaid = await checkUnits(signal);
+    if (unsaid !== null) return unsaid;
     const name = nameOf(relative);
     const delivery = await client.upload({
       open: () => file.read(),

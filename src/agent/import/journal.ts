@@ -276,12 +276,15 @@ const journalOn = async (handle: FileHandle, lock: JournalLock, path: string, ab
   return {
     /** Under which the journal and the report know a file. */
     idOf: (relative: Buffer): string => hmac(key, 'path\0', relative),
-    /** What became of it, as far as it is known; marks it as met in this run, or as met again when files are removed. */
-    async find(file: string, pass: 'import' | 'wipe' = 'import'): Promise<JournalEntry | null> {
+    /**
+     * What became of it, as far as it is known; marks it as met in this run, or as met again when files are removed. `look`
+     * marks nothing.
+     */
+    async find(file: string, pass: 'import' | 'wipe' | 'look' = 'import'): Promise<JournalEntry | null> {
       const at = table.get(file);
       if (at === null) return null;
       if (pass === 'wipe') table.mark(file, 2);
-      else if (!table.mark(file)) metBefore += 1;
+      else if (pass === 'import' && !table.mark(file)) metBefore += 1;
       const entry = await entryAt(at);
       return entry?.file === file ? entry : null;
     },

@@ -3,15 +3,17 @@ import { dirname, resolve, sep } from 'node:path';
 import { type AgentOptions, readAgentOptions } from '../../agent/agent-options.ts';
 import { createDeliveryGate } from '../../agent/delivery-gate.ts';
 import { createCallOf } from '../../agent/import/call-of.ts';
+import { createCheckUnits, type NamedUnits, unitsInPaths } from '../../agent/import/care-units.ts';
 import type { Waiting } from '../../agent/import/deliver-file.ts';
 import { takeInventory } from '../../agent/import/inventory.ts';
-import { openJournal } from '../../agent/import/journal.ts';
+import { type Journal, openJournal } from '../../agent/import/journal.ts';
 import { createNamePattern } from '../../agent/import/name-pattern.ts';
 import { runImport } from '../../agent/import/run-import.ts';
 import { shownName } from '../../agent/import/shown-name.ts';
 import { createTakeFile } from '../../agent/import/take-file.ts';
 import { createWriters } from '../../agent/import/writers.ts';
 import { openVault } from '../../agent/open-vault.ts';
+import type { VaultClient } from '../../agent/vault-client.ts';
 import { createVaultQuestions } from '../../agent/vault-questions.ts';
 import { AppError } from '../../core/errors.ts';
 import { createLegacyNames, type ParseLegacyName } from '../../core/legacy-names.ts';
@@ -134,6 +136,20 @@ const readTold = async (folder: string, options: ImportOptions) => {
   return { settings, parse, path };
 };
 
+const checkUnitsOf = (folder: string, options: ImportOptions, client: VaultClient, journal: Journal) => {
+  const { careUnit } = Object.fromEntries(options.field);
+  const named = async (signal: AbortSignal): Promise<NamedUnits> => {
+    if (careUnit !== undefined) return { option: 'field', units: [careUnit] };
+    if (options.pattern === undefined) return { option: 'pattern', units: [] };
+    return {
+      option: 'pattern',
+      units: await unitsInPaths({ folder, parse: parserOf(options), journal }, signal),
+    };
+  };
+  const check = createCheckUnits({ client, named, showNames: options.showNames === true });
+  return (signal: AbortSignal) => asTold(() => check(signal));
+};
+
 const importAll = async (folder: string, options: ImportOptions, signal: AbortSignal): Promise<number> => {
   const { settings, parse, path } = await asTold(() => readTold(folder, options));
   const journal = await openJournal(path, { folder, vault: new URL(settings.url).origin });
@@ -149,6 +165,7 @@ const importAll = async (folder: string, options: ImportOptions, signal: AbortSi
       gate: createDeliveryGate(PAUSES),
       journal,
       callOf: createCallOf({ parse, last: Object.fromEntries(options.field), now: Date.now }),
+      checkUnits: checkUnitsOf(folder, options, client, journal),
       sides: sidesOf(options),
       minAge: minAgeOf(options),
       writersOf: createWriters({ maxAgeMs: LOOK_MS }),

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify';
-import type { Static } from 'typebox';
+import { type Static, Type } from 'typebox';
 import type { SourceActor } from '../../core/access.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Services } from '../../services/services.ts';
@@ -7,9 +7,14 @@ import { idOf } from '../admin-request.ts';
 import { callerOf, forbidStoring } from '../caller.ts';
 import { hangUpSignal } from '../hang-up.ts';
 import { IdParams, problems } from '../schemas/common.ts';
-import { ImportReportBody, ImportReportSchema, VerificationSchema } from '../schemas/imports.ts';
+import {
+  ImportCheckBody,
+  ImportReportBody,
+  ImportReportSchema,
+  VerificationSchema,
+} from '../schemas/imports.ts';
 
-type Options = { readonly services: Pick<Services, 'verifyRecording' | 'reportImport'> };
+type Options = { readonly services: Pick<Services, 'verifyRecording' | 'checkImport' | 'reportImport'> };
 
 const sourceOf = (request: FastifyRequest): { readonly actor: SourceActor } => {
   const { actor } = callerOf(request);
@@ -42,6 +47,29 @@ const verification = (app: FastifyInstance, { services }: Options): void => {
   );
 };
 
+const check = (app: FastifyInstance, { services }: Options): void => {
+  app.post(
+    '/import-checks',
+    {
+      config: { access: { action: 'recording.create' } },
+      schema: {
+        tags: ['recordings'],
+        operationId: 'checkImport',
+        summary: 'Ask, before anything is sent, whether calls of these care units would be taken',
+        description:
+          'Nothing is kept. 400 names by their places those that are not active care units of the source’s own organisation, each as a delivery that names it would be refused, and is an entry of the access log as that is.',
+        body: ImportCheckBody,
+        response: { 204: Type.Null(), ...problems(415) },
+      },
+    },
+    async (request, reply) => {
+      const { careUnits } = request.body as Static<typeof ImportCheckBody>;
+      await services.checkImport({ ...callerOf(request), ...sourceOf(request), careUnits });
+      return reply.code(204).send();
+    },
+  );
+};
+
 const report = (app: FastifyInstance, { services }: Options): void => {
   app.post(
     '/import-reports',
@@ -68,9 +96,10 @@ const report = (app: FastifyInstance, { services }: Options): void => {
   );
 };
 
-/** What whoever empties an old share needs beside the upload: proof that each file arrived, and of the whole. */
+/** What whoever empties an old share needs beside the upload: a word before it, proof that each file arrived, and of the whole. */
 export const importRoutes: FastifyPluginAsync<Options> = async (app, options) => {
   forbidStoring(app);
   verification(app, options);
+  check(app, options);
   report(app, options);
 };

@@ -11,6 +11,15 @@ export const VerificationSchema = Closed({
   bytes: Type.Integer(),
 });
 
+/** Names are attacker-controlled, as long as in the metadata of a call. */
+export const ImportCheckBody = Closed({
+  careUnits: Type.Array(Type.String({ minLength: 1, maxLength: 200 }), {
+    minItems: 1,
+    maxItems: 20,
+    description: 'ids or names, as calls will name them',
+  }),
+});
+
 export const ImportReportBody = Closed({
   sha256: Sha256('of the report, a file that stays with whoever imported'),
   files: Count('that were found'),
