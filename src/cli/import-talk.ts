@@ -1,5 +1,6 @@
 import type { Waiting } from '../agent/import/deliver-file.ts';
 import type { Inventory } from '../agent/import/inventory.ts';
+import type { OtherCall } from '../agent/import/name-tally.ts';
 import type { Report } from '../agent/import/report.ts';
 import type { Exception, Progress } from '../agent/import/run-import.ts';
 import type { Wiped } from '../agent/import/wipe.ts';
@@ -33,6 +34,15 @@ const createPace = () => {
         : Math.max(left / rate || 0, Math.max(0, total.files - files) / filesRate || 0);
     return { seconds, bytesPerSecond: rate, filesPerSecond: filesRate, remainingSeconds: remaining };
   };
+};
+
+const progressLine = (
+  { files, bytes, exceptions, total }: Progress,
+  { bytesPerSecond, remainingSeconds }: ReturnType<ReturnType<typeof createPace>>,
+): string => {
+  const of = total === null ? '' : ` of ${total.files}`;
+  const left = remainingSeconds === null ? 'counting' : `${clock(remainingSeconds)} left`;
+  return `${files}${of} files, ${size(bytes)}, ${size(bytesPerSecond)}/s, ${exceptions} left where they are, ${left}`;
 };
 
 const rounded = (values: Readonly<Record<string, number | null>>) =>
@@ -101,18 +111,19 @@ export const createImportTalk = ({
         printData([outcome, reason ?? code, file, ...(showNames ? [JSON.stringify(name)] : [])].join('\t'));
       }
     },
+    /** Named as exceptions are, with its content: by that the file is found that it is a copy of. */
+    otherCall({ sha256, differs }: OtherCall, name: string): void {
+      clear();
+      if (json) event('other_call', { sha256, differs, name });
+      else printData(['other_call', differs.join(', '), sha256, JSON.stringify(name)].join('\t'));
+    },
     progress(progress: Progress): void {
       waitingFor = '';
       if (!isTime()) return;
       const now = pace(progress);
       if (json) event('progress', { ...progress, ...rounded(now) });
       if (!shows) return;
-      const { files, bytes, exceptions, total } = progress;
-      const of = total === null ? '' : ` of ${total.files}`;
-      const left = now.remainingSeconds === null ? 'counting' : `${clock(now.remainingSeconds)} left`;
-      stderr.write(
-        `\r\x1b[K${files}${of} files, ${size(bytes)}, ${size(now.bytesPerSecond)}/s, ${exceptions} left where they are, ${left}`,
-      );
+      stderr.write(`\r\x1b[K${progressLine(progress, now)}`);
     },
     counting(files: number, bytes: number): void {
       if (!isTime()) return;

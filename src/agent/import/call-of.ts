@@ -25,16 +25,27 @@ export const plainName = (name: string): string =>
     .slice(0, 255)
     .toWellFormed();
 
+/** Whose word the time of a call is; `arrival`: nobody's, so that the vault takes the moment at which it comes. */
+export type TimeFrom = 'name' | 'day_and_file' | 'file' | 'arrival';
+
 /** When a call was, if the name does not say: the day of the name and the time of the file, or the latter alone. */
-const startOf = (name: LegacyName, modifiedMs: number, now: number): number | null => {
+export const startOf = (
+  name: Pick<LegacyName, 'startedAt' | 'precision'>,
+  modifiedMs: number,
+  now: number,
+): { readonly at: number | null; readonly from: TimeFrom } => {
   const { startedAt, precision } = name;
   const modified = modifiedMs > 0 && modifiedMs <= now ? modifiedMs : null;
   // Beyond the clock the vault would refuse the call: the name is wrong, or means something else.
   const named = startedAt !== null && startedAt >= 0 && startedAt <= now + DAY_MS ? startedAt : null;
-  if (named === null) return modified;
+  if (named === null) return { at: modified, from: modified === null ? 'arrival' : 'file' };
+  if (precision !== 'day') return { at: named, from: 'name' };
   const sameDay = modified !== null && modified >= named && modified < named + 1.1 * DAY_MS;
-  return precision === 'day' && sameDay ? modified : named;
+  return { at: sameDay ? modified : named, from: 'day_and_file' };
 };
+
+export const modifiedMsOf = ({ state }: Pick<OpenFile, 'state'>): number =>
+  Number(state.mtimeNs / 1_000_000n);
 
 export type CallOptions = {
   readonly parse: ParseLegacyName;
@@ -58,7 +69,7 @@ export const createCallOf =
     const path = pathText(relative);
     const name = (side === null ? parse : nameless)(path);
     const original = plainName(nameOf(relative));
-    const startedAt = startOf(name, Number(file.state.mtimeNs / 1_000_000n), now());
+    const { at: startedAt } = startOf(name, modifiedMsOf(file), now());
     const deliveryId =
       file.bytes > 0
         ? `sha256:${sha256}`

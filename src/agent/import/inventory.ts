@@ -1,14 +1,15 @@
 import { isAppError } from '../../core/errors.ts';
-import type { LegacyPattern, ParseLegacyName } from '../../core/legacy-names.ts';
-import { mayHoldNumber, nameMayHoldNumber } from '../../core/number-like.ts';
-import { FileChanged, openFile } from '../file-digest.ts';
+import type { LegacyPattern } from '../../core/legacy-names.ts';
+import { mayHoldNumber } from '../../core/number-like.ts';
+import type { CallFields } from '../call-fields.ts';
+import { FileChanged, type OpenFile, openFile } from '../file-digest.ts';
 import type { SideOptions } from '../side-fields.ts';
 import { isSideFile, openSideFile, readSideFile } from '../side-files.ts';
-import { nameOf, pathText } from './call-of.ts';
+import { nameOf } from './call-of.ts';
 import { examine } from './inspect.ts';
 import type { ImportFault } from './journal.ts';
+import { createNameTally, type NameTallyOptions } from './name-tally.ts';
 import { forAll } from './run-import.ts';
-import { createSeenTable } from './seen-table.ts';
 import type { Found } from './walk.ts';
 
 /** What lies in a share: counts alone, no name and no number. */
@@ -29,6 +30,14 @@ export type Inventory = {
   readonly namesPerhaps: number;
   /** Bytes for bytes what another file is. */
   readonly duplicates: number;
+  /** Of those, with a sound: what is told of them is of another call, and an import makes one recording of both. */
+  readonly otherCalls: number;
+  /** Recordings of whose time neither name nor side file tells anything, so that the time of the file counts. */
+  readonly namesWithoutTime: number;
+  /** Of those, whose file has no time that can be one: what counts is when the vault gets them. */
+  readonly timesUnknown: number;
+  /** Whose name tells the day alone. */
+  readonly namesWithDay: number;
   readonly empty: number;
   /** That say more of a recording beside them. */
   readonly sideFiles: number;
@@ -54,15 +63,12 @@ const addFault = (counts: Counts, fault: string): void => {
   if (isTold && !mayHoldNumber(fault)) add(counts, fault);
 };
 
-const isNumber = (value: string | null): boolean => value !== null && value.replace(/\D/g, '').length >= 6;
-
-/** What is wrong with the side file; null: nothing. */
-const sideFaultOf = async (path: Buffer, sides: SideOptions): Promise<string | null> => {
+/** What the side file says, null where there is none; or what is wrong with it. */
+const readSideOf = async (path: Buffer, sides: SideOptions): Promise<CallFields | string | null> => {
   let side: Awaited<ReturnType<typeof openSideFile>> = null;
   try {
     side = await openSideFile(path);
-    if (side !== null) await readSideFile(side, sides);
-    return null;
+    return side === null ? null : await readSideFile(side, sides);
   } catch (error) {
     if (isAppError(error, 'not_acceptable_metadata')) return error.message;
     throw error;
@@ -71,10 +77,11 @@ const sideFaultOf = async (path: Buffer, sides: SideOptions): Promise<string | n
   }
 };
 
-export type InventoryOptions = {
+type FoundFile = Found & { readonly kind: 'file' };
+
+export type InventoryOptions = NameTallyOptions & {
   readonly folder: string;
   readonly parallel: number;
-  readonly parse: ParseLegacyName;
   readonly sides: SideOptions;
   /** Told of everything that an import would leave where it is. */
   readonly onException: (outcome: ImportFault, relative: Buffer, reason?: string) => void;
@@ -89,79 +96,80 @@ const noCounts = (): Record<'formats' | 'patterns' | 'flags' | 'exceptions' | 's
   sideFaults: {},
 });
 
-/** Reads the whole share and changes nothing; asks no vault. */
-export const takeInventory = async (options: InventoryOptions, signal: AbortSignal): Promise<Inventory> => {
-  const { folder, parallel, parse, sides, onException, onProgress } = options;
-  const digests = createSeenTable();
-  const counts = noCounts();
+const createLook = (options: InventoryOptions, counts: ReturnType<typeof noCounts>) => {
+  const { sides, onException } = options;
   const sums = { files: 0, bytes: 0, recordings: 0, recordingBytes: 0, ms: 0, unknownLength: 0 };
-  const names = { namesWithNumber: 0, namesPerhaps: 0 };
-  let [duplicates, empty, sideFiles] = [0, 0, 0];
+  const tally = createNameTally(options);
+  const found = { empty: 0, sideFiles: 0 };
 
   const leave = (outcome: ImportFault, relative: Buffer, reason?: string): void => {
     add(counts.exceptions, outcome);
     onException(outcome, relative, reason);
   };
 
-  const readName = (relative: Buffer): void => {
-    const path = pathText(relative);
-    const name = parse(path);
-    add(counts.patterns, name.pattern);
-    if (isNumber(name.callerNumber) || isNumber(name.calledNumber)) names.namesWithNumber += 1;
-    else if (nameMayHoldNumber(path) || mayHoldNumber(path)) names.namesPerhaps += 1;
-  };
-
-  const look = async (found: Found, cut: AbortSignal): Promise<void> => {
-    if (found.kind !== 'file') return leave(found.kind, found.relative);
-    const file = await openFile(found.path);
-    if (file === null) return leave('special', found.relative);
-    try {
-      sums.bytes += file.bytes;
-      if (await isSideFile(found.path)) {
-        sideFiles += 1;
-        return;
-      }
-      const { kind, sha256, facts } = await examine(file, nameOf(found.relative), cut);
-      readName(found.relative);
-      if (kind !== 'recording') return leave(kind, found.relative);
-      const fault = await sideFaultOf(found.path, sides);
-      if (fault !== null) {
-        addFault(counts.sideFaults, fault);
-        return leave('bad_side_file', found.relative, fault);
-      }
-      sums.recordings += 1;
-      sums.recordingBytes += file.bytes;
-      if (file.bytes === 0) empty += 1;
-      else if (digests.get(sha256) !== null) duplicates += 1;
-      else digests.set(sha256, 0);
-      add(counts.formats, [facts.container ?? 'unknown', facts.codec].filter((word) => word).join(' '));
-      if (facts.durationMs === null) sums.unknownLength += 1;
-      else sums.ms += facts.durationMs;
-      for (const flag of facts.flags) if (!HARMLESS.has(flag)) add(counts.flags, flag);
-    } finally {
-      await file.close();
+  const look = async ({ relative, path }: FoundFile, file: OpenFile, cut: AbortSignal): Promise<void> => {
+    sums.bytes += file.bytes;
+    if (await isSideFile(path)) {
+      found.sideFiles += 1;
+      return;
     }
+    const { kind, sha256, facts } = await examine(file, nameOf(relative), cut);
+    const name = tally.name(counts.patterns, relative);
+    if (kind !== 'recording') return leave(kind, relative);
+    const side = await readSideOf(path, sides);
+    if (typeof side === 'string') {
+      addFault(counts.sideFaults, side);
+      return leave('bad_side_file', relative, side);
+    }
+    sums.recordings += 1;
+    sums.recordingBytes += file.bytes;
+    if (file.bytes === 0) found.empty += 1;
+    tally.recording({ relative, name, side, file, sha256, flags: facts.flags });
+    add(counts.formats, [facts.container ?? 'unknown', facts.codec].filter((word) => word).join(' '));
+    if (facts.durationMs === null) sums.unknownLength += 1;
+    else sums.ms += facts.durationMs;
+    for (const flag of facts.flags) if (!HARMLESS.has(flag)) add(counts.flags, flag);
   };
 
+  return {
+    sums,
+    leave,
+    async file(one: Found, cut: AbortSignal): Promise<void> {
+      if (one.kind !== 'file') return leave(one.kind, one.relative);
+      const file = await openFile(one.path);
+      if (file === null) return leave('special', one.relative);
+      try {
+        await look(one, file, cut);
+      } finally {
+        await file.close();
+      }
+    },
+    counts: () => ({ ...tally.counts(), ...found }),
+  };
+};
+
+/** Reads the whole share and changes nothing; asks no vault. */
+export const takeInventory = async (options: InventoryOptions, signal: AbortSignal): Promise<Inventory> => {
+  const { folder, parallel, onProgress } = options;
+  const counts = noCounts();
+  const look = createLook(options, counts);
   await forAll(
     folder,
     parallel,
     async (found, cut) => {
-      sums.files += 1;
-      await look(found, cut).catch((error: unknown) => {
+      look.sums.files += 1;
+      await look.file(found, cut).catch((error: unknown) => {
         cut.throwIfAborted();
         const code = error instanceof Error && 'code' in error ? String(error.code) : '';
         // What is no fault of the system is one of ours.
         if (!/^E[A-Z]/.test(code)) throw error;
-        leave(
-          error instanceof FileChanged ? 'changed' : code === 'ELOOP' ? 'link' : 'unreadable',
-          found.relative,
-        );
+        const fault = code === 'ELOOP' ? 'link' : 'unreadable';
+        look.leave(error instanceof FileChanged ? 'changed' : fault, found.relative);
       });
-      onProgress(sums.files, sums.bytes);
+      onProgress(look.sums.files, look.sums.bytes);
     },
     signal,
   );
-  const { ms, ...rest } = sums;
-  return { ...rest, hours: Math.round(ms / 360_000) / 10, ...counts, ...names, duplicates, empty, sideFiles };
+  const { ms, ...sums } = look.sums;
+  return { ...sums, hours: Math.round(ms / 360_000) / 10, ...counts, ...look.counts() };
 };

@@ -43,6 +43,11 @@ export type ImportOptions = AgentOptions &
 const LOOK_MS = 2_000;
 const PAUSES = { firstMs: 500, ceilingMs: 60_000 };
 
+/** That are named: enough to see what they are. */
+const MAX_OTHER_CALLS = 20;
+const OTHER_CALLS =
+  'some recordings lie there twice under names that tell of different calls: an import makes one recording of them, with the facts of the file that it takes first. Find out which name is right and take the others out of the folder before (docs/import.md; --show-names names some).';
+
 const parserOf = ({ timeZone, pattern }: ImportOptions): ParseLegacyName =>
   createLegacyNames({
     timeZone,
@@ -52,6 +57,7 @@ const parserOf = ({ timeZone, pattern }: ImportOptions): ParseLegacyName =>
 const dryRun = async (folder: string, options: ImportOptions, signal: AbortSignal): Promise<number> => {
   const talk = createImportTalk({ showNames: options.showNames === true });
   const parse = await asTold(() => parserOf(options));
+  let named = 0;
   const inventory = await takeInventory(
     {
       folder,
@@ -66,13 +72,20 @@ const dryRun = async (folder: string, options: ImportOptions, signal: AbortSigna
             ...(reason === undefined ? {} : { reason }),
           });
       },
+      onOtherCall: (other, relative) => {
+        named += 1;
+        if (options.showNames === true && named <= MAX_OTHER_CALLS)
+          talk.otherCall(other, shownName(relative));
+      },
       onProgress: talk.counting,
     },
     signal,
   );
   talk.inventory(inventory);
-  const { exceptions, flags } = inventory;
-  return Object.keys({ ...exceptions, ...flags }).length === 0 ? exitCodes.clean : exitCodes.findings;
+  const { exceptions, flags, otherCalls, timesUnknown } = inventory;
+  if (otherCalls > 0) talk.line(OTHER_CALLS);
+  const isClean = Object.keys({ ...exceptions, ...flags }).length === 0 && otherCalls + timesUnknown === 0;
+  return isClean ? exitCodes.clean : exitCodes.findings;
 };
 
 /** In the share they would be files of it, on a disk that others read. */
