@@ -118,6 +118,24 @@ test.each(formats)(
   },
 );
 
+test('an MP3 in which only one side speaks is flagged, and the picture of the call shows which', async () => {
+  const kept = await deliver(audioFixture('left.mp3'), 'audio/mpeg');
+  expect(kept.flags).toEqual(['one_sided']);
+  const opened = await open(kept);
+  const picture = await scene.http.get(opened.peaksUrl!, { token: opened.token });
+  // docs/file-format.md §9: buckets at 6, levels from 16 on, channel after channel.
+  const buckets = picture.body.readUInt16BE(6);
+  const loudest = (channel: number): number =>
+    Math.max(...picture.body.subarray(16 + channel * buckets, 16 + (channel + 1) * buckets));
+  const [left, right] = [loudest(0), loudest(1)];
+  expect(left).toBeGreaterThan(50);
+  expect(right).toBeLessThan(6);
+});
+
+test('an idle line in GSM is flagged as silent', async () => {
+  expect((await deliver(audioFixture('idle.gsm'), 'audio/gsm')).flags).toEqual(['silent']);
+});
+
 test('raw bodies (curl -T) declare their sound the same way', async () => {
   const audio = audioFixture('tone.alaw');
   const reply = await scene.http.put(`/v1/ingest/${randomUUID()}`, {

@@ -63,6 +63,9 @@ export const uint32LE = (value: number): Buffer => {
   return bytes;
 };
 
+/** Side information that says that something is heard: 100 bits of sound, 50 pairs of lines in code book 7, gain 200. */
+const AUDIBLE_SIDE = '000320cb2000380000';
+
 /** MPEG-2.5 Layer III, 8 kHz, 16 kbit/s, mono: 144 bytes, 576 samples, 72 ms. */
 export const MP3_FRAME_BYTES = 144;
 export const MP3_FRAME_MS = 72;
@@ -70,6 +73,7 @@ export const MP3_FRAME_MS = 72;
 export const mp3Frames = (count: number): Buffer => {
   const frame = Buffer.alloc(MP3_FRAME_BYTES);
   frame.writeUInt32BE(0xffe3_28c0);
+  frame.write(AUDIBLE_SIDE, 4, 'hex');
   return Buffer.concat(Array.from({ length: count }, () => frame));
 };
 

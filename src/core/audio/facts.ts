@@ -57,9 +57,9 @@ export type AudioFlag =
   | 'unknown_codec'
   /** Bytes that are no audio lie before or between the frames. */
   | 'gaps'
-  /** Nothing to be heard on any channel. Known for PCM, A-law and µ-law only. */
+  /** Nothing to be heard on any channel. Known where peaks are. */
   | 'silent'
-  /** Something to be heard on some channels and nothing on others. Known for PCM, A-law and µ-law only. */
+  /** Something to be heard on some channels and nothing on others. Known where peaks are. */
   | 'one_sided'
   /** The upload called it a different kind of audio. */
   | 'type_mismatch';
@@ -99,7 +99,7 @@ export type SoundPlace = {
 
 /** What one container's parser found; the probe adds media type and the flags that need no parser. */
 export type AudioScan = Omit<AudioFacts, 'mediaType'> & {
-  /** Encoded peaks (see peaks.ts), or null where the codec is not decoded. */
+  /** Encoded peaks (see peaks.ts), or null where nothing short of decoding tells them. */
   readonly peaks: Buffer | null;
   /** Null where the sound is not at a constant rate, or not known well enough. */
   readonly place: SoundPlace | null;

@@ -114,12 +114,15 @@ const shift = (values: Int16Array): void => {
 const BAND_LIMIT = 16_384;
 const limitBand = (value: number): number => Math.max(-BAND_LIMIT, Math.min(BAND_LIMIT - 1, value));
 
+/** LOGSCL. */
+const nextLowLog = (log: number, coarse: number): number =>
+  Math.max(0, Math.min(18_432, ((log * 127) >> 7) + lowFactors[lowRanks[coarse]!]!));
+
 const decodeLow = (band: Band, code: number): number => {
   const out = limitBand(band.signal + ((band.scale * lowLevels6[code]!) >> 15));
   const coarse = code >> 2;
   const difference = (band.scale * lowLevels4[coarse]!) >> 15;
-  const log = ((band.log * 127) >> 7) + lowFactors[lowRanks[coarse]!]!;
-  band.log = Math.max(0, Math.min(18_432, log));
+  band.log = nextLowLog(band.log, coarse);
   band.scale = scaleOf(band.log, 8);
   adapt(band, difference);
   return out;
@@ -133,6 +136,22 @@ const decodeHigh = (band: Band, code: number): number => {
   band.scale = scaleOf(band.log, 10);
   adapt(band, difference);
   return out;
+};
+
+/**
+ * How coarse the quantiser of the lower band becomes, which follows how loud the sound is: answers its greatest scale between two
+ * places, and goes on from there. Nothing is decoded.
+ */
+export const createG722Gauge = () => {
+  let log = 0;
+  return (bytes: Buffer, from: number, to: number): number => {
+    let most = 0;
+    for (let at = from; at < to; at += 1) {
+      log = nextLowLog(log, (bytes[at]! >> 2) & 15);
+      if (log > most) most = log;
+    }
+    return scaleOf(most, 8);
+  };
 };
 
 const TAPS = 24;

@@ -42,6 +42,46 @@ export const unpackHalf = (bytes: Buffer, at: number, half: 0 | 1, parameters: U
   }
 };
 
+/** Where the first `xmaxc` lies in a frame, and how far from one to the next. */
+const LEVEL_BIT = 36 + 11;
+const SUBFRAME_WIDTH = 56;
+const MARK_BITS = 4;
+const HALF_BITS = 260;
+
+/** Greatest pulse of a subframe, 31 to 32,767 (table 4.5). */
+const pulses = Uint16Array.from({ length: 64 }, (_, level) =>
+  level < 16 ? 32 * (level + 1) - 1 : (((level & 7) + 9) << ((level >> 3) + 4)) - 1,
+);
+
+/** Greatest pulse of a frame of 33 bytes, without decoding it; 0 where it does not begin as every frame does. */
+export const frameExcitation = (bytes: Buffer, at: number): number => {
+  if (bytes[at]! >> 4 !== MARK) return 0;
+  let most = 0;
+  for (
+    let subframe = 0, bit = at * 8 + MARK_BITS + LEVEL_BIT;
+    subframe < 4;
+    subframe += 1, bit += SUBFRAME_WIDTH
+  ) {
+    const word = (bytes[bit >> 3]! << 8) | bytes[(bit >> 3) + 1]!;
+    most = Math.max(most, pulses[(word >> (10 - (bit & 7))) & 63]!);
+  }
+  return most;
+};
+
+/** The same of one of the two frames of a block of 65 bytes. */
+export const halfExcitation = (bytes: Buffer, at: number, half: 0 | 1): number => {
+  let most = 0;
+  for (
+    let subframe = 0, bit = at * 8 + half * HALF_BITS + LEVEL_BIT;
+    subframe < 4;
+    subframe += 1, bit += SUBFRAME_WIDTH
+  ) {
+    const word = bytes[bit >> 3]! | (bytes[(bit >> 3) + 1]! << 8);
+    most = Math.max(most, pulses[(word >> (bit & 7)) & 63]!);
+  }
+  return most;
+};
+
 const saturate = (value: number): number => (value > 32_767 ? 32_767 : value < -32_768 ? -32_768 : value);
 const multiply = (a: number, b: number): number => (a * b + 16_384) >> 15;
 

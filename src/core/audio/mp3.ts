@@ -8,7 +8,10 @@ import {
   parseMp3Header,
   parseMp3Info,
 } from './mp3-header.ts';
+import { createMp3Loudness, SIDE_END } from './mp3-loudness.ts';
+import { createLevelMeter, type LevelMeter, type Levels } from './peaks.ts';
 import { type Parser, peek, skip } from './pull.ts';
+import { levelFlags } from './sound.ts';
 import { seekSyncByte } from './sync-byte.ts';
 
 /**
@@ -43,19 +46,27 @@ export function* mp3(): Parser<AudioScan> {
   return scanOf(first, info, { ...body, gaps: body.gaps || lead.junk > 0 });
 }
 
-type Body = { readonly frames: number; readonly cut: boolean; readonly gaps: boolean };
+type Body = {
+  readonly frames: number;
+  readonly cut: boolean;
+  readonly gaps: boolean;
+  readonly levels: Levels;
+};
 
 /** Goes from frame to frame: many to a window, for there is one every few dozen bytes. */
 function* countFrames(first: Mp3Header): Parser<Body> {
   let frames = 0;
   let gaps = false;
+  const loudness = loudnessOf(first);
   for (;;) {
     const window = yield* peek(WINDOW_BYTES);
-    if (window.length < HEADER_BYTES) return { frames, cut: window.length > 0, gaps };
-    const run = runOf(window, first.key);
+    if (window.length < HEADER_BYTES)
+      return { frames, cut: window.length > 0, gaps, levels: loudness.finish() };
+    const run = runOf(window, first.key, loudness.frame);
     if (run.frames > 0) {
       frames += run.frames;
-      if ((yield* skip(run.bytes)) < run.bytes) return { frames: frames - 1, cut: true, gaps };
+      if ((yield* skip(run.bytes)) < run.bytes)
+        return { frames: frames - 1, cut: true, gaps, levels: loudness.finish() };
     } else if (window.toString('latin1', 0, 3) === 'TAG') {
       yield* skip(ID3V1_BYTES);
     } else if (!(yield* skipId3())) {
@@ -65,11 +76,29 @@ function* countFrames(first: Mp3Header): Parser<Body> {
   }
 }
 
-/** The frames that begin in a window, one behind the other from its start; the last may end behind it. */
-const runOf = (window: Buffer, key: number): { readonly frames: number; readonly bytes: number } => {
+/** The loudness of frame after frame, in buckets. */
+const loudnessOf = (first: Mp3Header) => {
+  const meter: LevelMeter = createLevelMeter(first.channels, first.sampleRate);
+  const loudness = createMp3Loudness(first);
+  return {
+    frame(bytes: Buffer, at: number): void {
+      for (const levels of loudness.frame(bytes, at)) meter.add(loudness.granuleSamples, levels);
+    },
+    finish: meter.finish,
+  };
+};
+
+type Run = { readonly frames: number; readonly bytes: number };
+
+/** The frames that begin in a window, one behind the other from its start; the last may end behind it, but says how loud it is. */
+const runOf = (window: Buffer, key: number, note: (bytes: Buffer, at: number) => void): Run => {
+  const ended = window.length < WINDOW_BYTES;
   let frames = 0;
   let bytes = 0;
   for (let header = parseMp3Header(window, 0); header?.key === key; header = parseMp3Header(window, bytes)) {
+    const isWhole = bytes + SIDE_END <= window.length;
+    if (!isWhole && !ended) break;
+    if (isWhole) note(window, bytes);
     frames += 1;
     bytes += header.frameBytes;
   }
@@ -126,7 +155,7 @@ const isConfirmed = (window: Buffer, at: number, { key, ended }: Sought): boolea
   return true;
 };
 
-const scanOf = (first: Mp3Header, info: Mp3Info | null, { frames, cut, gaps }: Body): AudioScan => {
+const scanOf = (first: Mp3Header, info: Mp3Info | null, { frames, cut, gaps, levels }: Body): AudioScan => {
   const { delay, padding } = info ?? { delay: 0, padding: 0 };
   const declaredFrames = info?.frames ?? null;
   // Some encoders count the frame that holds their note.
@@ -146,6 +175,8 @@ const scanOf = (first: Mp3Header, info: Mp3Info | null, { frames, cut, gaps }: B
       ...(frames === 0 ? ['empty' as const] : []),
       ...(truncated ? ['truncated' as const] : []),
       ...(gaps ? ['gaps' as const] : []),
+      ...(frames === 0 ? [] : levelFlags(levels)),
     ],
+    peaks: levels.encoded,
   };
 };

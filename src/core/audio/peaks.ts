@@ -29,6 +29,12 @@ export type PeakMeter = {
   finish(): Levels;
 };
 
+export type LevelMeter = {
+  /** The next `frames` frames are as loud as `levels` says, one amplitude per channel, 0..{@link FULL_SCALE}; louder is cut. */
+  add(frames: number, levels: ArrayLike<number>): void;
+  finish(): Levels;
+};
+
 export const MAX_BUCKETS = 1000;
 const HEADER_BYTES = 16;
 const MAGIC = 'CVPK';
@@ -39,20 +45,26 @@ const AUDIBLE = FULL_SCALE / 100;
 /** A channel is audible when at least this share of its buckets is: a click at answer is no speech. */
 const AUDIBLE_SHARE = 0.01;
 
+type Buckets = {
+  /** Frames for which there is room in the bucket at hand; at least one. */
+  room(): number;
+  raise(channel: number, level: number): void;
+  /** Goes `frames` frames on, which are no more than there is room for. */
+  advance(frames: number): void;
+  finish(): Levels;
+};
+
 /**
- * Measures a stream whose length nobody knows yet, in MAX_BUCKETS × channels cells: buckets begin one frame wide, and
- * when all are full they are merged by two and become twice as wide. The frame cut off at the end is left out.
+ * Buckets for a stream whose length nobody knows yet, in MAX_BUCKETS × channels cells: they begin one frame wide, and when all
+ * are full they are merged by two and become twice as wide.
  */
-export const createPeakMeter = (format: SampleFormat, channels: number, sampleRate: number): PeakMeter => {
-  const frameBytes = format.bytes * channels;
+const createBuckets = (channels: number, sampleRate: number): Buckets => {
   const cells = new Uint16Array(MAX_BUCKETS * channels);
-  const cut = Buffer.alloc(frameBytes);
-  let cutBytes = 0;
   let framesPerBucket = 1;
   let bucket = 0;
   let filled = 0;
 
-  const closeBucket = (): void => {
+  const close = (): void => {
     filled = 0;
     bucket += 1;
     if (bucket < MAX_BUCKETS) return;
@@ -63,18 +75,44 @@ export const createPeakMeter = (format: SampleFormat, channels: number, sampleRa
     framesPerBucket *= 2;
   };
 
+  return {
+    room: () => framesPerBucket - filled,
+    raise(channel, level) {
+      const cell = channel * MAX_BUCKETS + bucket;
+      if (level > cells[cell]!) cells[cell] = level;
+    },
+    advance(frames) {
+      filled += frames;
+      if (filled === framesPerBucket) close();
+    },
+    finish() {
+      const buckets = bucket + (filled > 0 ? 1 : 0);
+      const perChannel = Array.from({ length: channels }, (_, i) =>
+        cells.subarray(i * MAX_BUCKETS, i * MAX_BUCKETS + buckets),
+      );
+      return {
+        encoded: encode(perChannel, { framesPerBucket, sampleRate, buckets }),
+        audible: perChannel.map(isAudible),
+      };
+    },
+  };
+};
+
+/** Measures samples. The frame cut off at the end is left out. */
+export const createPeakMeter = (format: SampleFormat, channels: number, sampleRate: number): PeakMeter => {
+  const frameBytes = format.bytes * channels;
+  const buckets = createBuckets(channels, sampleRate);
+  const cut = Buffer.alloc(frameBytes);
+  let cutBytes = 0;
+
   const measure = (loudest: Loudest, from: number, frames: number): void => {
     for (let at = from, left = frames; left > 0; ) {
-      const count = Math.min(left, framesPerBucket - filled);
-      for (let channel = 0; channel < channels; channel += 1) {
-        const cell = channel * MAX_BUCKETS + bucket;
-        const level = loudest(at + channel * format.bytes, frameBytes, count);
-        if (level > cells[cell]!) cells[cell] = level;
-      }
+      const count = Math.min(left, buckets.room());
+      for (let channel = 0; channel < channels; channel += 1)
+        buckets.raise(channel, loudest(at + channel * format.bytes, frameBytes, count));
       at += count * frameBytes;
       left -= count;
-      filled += count;
-      if (filled === framesPerBucket) closeBucket();
+      buckets.advance(count);
     }
   };
 
@@ -91,16 +129,24 @@ export const createPeakMeter = (format: SampleFormat, channels: number, sampleRa
       measure(format.loudestIn(bytes), from, frames);
       cutBytes = bytes.copy(cut, 0, from + frames * frameBytes);
     },
-    finish() {
-      const buckets = bucket + (filled > 0 ? 1 : 0);
-      const perChannel = Array.from({ length: channels }, (_, i) =>
-        cells.subarray(i * MAX_BUCKETS, i * MAX_BUCKETS + buckets),
-      );
-      return {
-        encoded: encode(perChannel, { framesPerBucket, sampleRate, buckets }),
-        audible: perChannel.map(isAudible),
-      };
+    finish: buckets.finish,
+  };
+};
+
+/** Takes what something else has found out of how loud the sound is, stretch by stretch. */
+export const createLevelMeter = (channels: number, sampleRate: number): LevelMeter => {
+  const buckets = createBuckets(channels, sampleRate);
+  return {
+    add(frames, levels) {
+      for (let left = frames; left > 0; ) {
+        const count = Math.min(left, buckets.room());
+        for (let channel = 0; channel < channels; channel += 1)
+          buckets.raise(channel, Math.min(FULL_SCALE, levels[channel]!));
+        left -= count;
+        buckets.advance(count);
+      }
     },
+    finish: buckets.finish,
   };
 };
 

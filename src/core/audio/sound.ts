@@ -1,3 +1,4 @@
+import { type BlockShape, createBlockMeter } from './block-loudness.ts';
 import {
   type AudioFlag,
   type AudioScan,
@@ -6,7 +7,7 @@ import {
   type Container,
   millisecondsOf,
 } from './facts.ts';
-import { createPeakMeter, type Levels } from './peaks.ts';
+import { createPeakMeter, type Levels, type PeakMeter } from './peaks.ts';
 import { type Parser, pass, skip } from './pull.ts';
 import { sampleFormatOf } from './samples.ts';
 
@@ -28,12 +29,20 @@ const blocks: Partial<Record<Codec, { readonly blockBytes: number; readonly bloc
   g722: { blockBytes: 1, blockSamples: 2 },
 };
 
+/** What measures sound at a constant rate: its samples, or what its blocks say of themselves. Null where neither tells. */
+export const meterOf = (shape: BlockShape): PeakMeter | null => {
+  const format = shape.codec === null ? null : sampleFormatOf(shape.codec);
+  return format === null
+    ? createBlockMeter(shape)
+    : createPeakMeter(format, shape.channels, shape.sampleRate);
+};
+
 /** Reads sound that no header describes for a player: its length is what is there. */
 export function* plainSound(sound: PlainSound): Parser<AudioScan> {
   const { codec, sampleRate, channels, start, declaredBytes } = sound;
   const format = sampleFormatOf(codec);
   const block = blocks[codec] ?? { blockBytes: (format?.bytes ?? 1) * channels, blockSamples: 1 };
-  const meter = format === null ? null : createPeakMeter(format, channels, sampleRate);
+  const meter = meterOf({ codec, channels, sampleRate, blockBytes: block.blockBytes });
   const present = yield* pass(declaredBytes ?? Number.POSITIVE_INFINITY, (bytes) => meter?.push(bytes));
   yield* skip(Number.POSITIVE_INFINITY);
   const bytes = present - (present % block.blockBytes);

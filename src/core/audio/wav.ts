@@ -1,9 +1,8 @@
 import { type AudioFlag, type AudioScan, bareScan, millisecondsOf, type SoundPlace } from './facts.ts';
 import { mp3 } from './mp3.ts';
-import { createPeakMeter, type Levels } from './peaks.ts';
+import type { Levels } from './peaks.ts';
 import { createPullParser, type Parser, pass, peek, type Sink, skip, take } from './pull.ts';
-import { sampleFormatOf } from './samples.ts';
-import { levelFlags } from './sound.ts';
+import { levelFlags, meterOf } from './sound.ts';
 import { FEWEST_BEYOND, readBeyond } from './wav-beyond.ts';
 import {
   type Chunk,
@@ -192,11 +191,8 @@ function* declaredBytes({ size, bodyAt }: Chunk, { longData, riffEnd, end }: Fou
 }
 
 const readerOf = (format: WavFormat | null): { readonly push: Sink; finish(): Inside } => {
-  const samples = format?.codec ? sampleFormatOf(format.codec) : null;
-  if (format !== null && samples !== null) {
-    const meter = createPeakMeter(samples, format.channels, format.sampleRate);
-    return { push: meter.push, finish: () => ({ levels: meter.finish(), mp3: null }) };
-  }
+  const meter = format === null ? null : meterOf(format);
+  if (meter !== null) return { push: meter.push, finish: () => ({ levels: meter.finish(), mp3: null }) };
   if (format?.codec === 'mp3') {
     const parser = createPullParser(mp3());
     return { push: parser.push, finish: () => ({ levels: null, mp3: parser.finish() }) };
@@ -235,7 +231,7 @@ const scanOf = ({ magic, format, factSamples, odd }: Found, data: Data): AudioSc
       ...new Set([...lengthFlags(data), ...(samples === 0 ? ['empty' as const] : []), ...innerFlags(inner)]),
       ...(samples === 0 ? [] : levelFlags(levels)),
     ],
-    peaks: levels?.encoded ?? null,
+    peaks: levels?.encoded ?? inner?.peaks ?? null,
     place: placeOf(format, data, samples, isDescribed),
   };
 };

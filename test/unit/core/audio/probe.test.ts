@@ -1,11 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { execPath } from 'node:process';
 import { describe, expect, test } from 'vitest';
+import type { Codec } from '../../../../src/core/audio/facts.ts';
 import { decodePeaks } from '../../../../src/core/audio/peaks.ts';
 import { createAudioProbe } from '../../../../src/core/audio/probe.ts';
+import { sampleFormatOf } from '../../../../src/core/audio/samples.ts';
 import { mp3Frames } from '../../../support/audio-files.ts';
 import { declaredFixtures, fixtures, withoutLength } from '../../../support/audio-fixture-facts.ts';
 import { audioFixture, probeAudio } from '../../../support/probe-audio.ts';
+
+/** The tone has −6 dB; what is estimated of it may be 8 dB less (loudness.test.ts says what is of speech). */
+const least = (codec: string | null): number => (sampleFormatOf(codec as Codec) === null ? 50 : 125);
 
 describe('files made by sox, lame, opusenc and ffmpeg', () => {
   test.each(fixtures)(
@@ -15,8 +20,7 @@ describe('files made by sox, lame, opusenc and ffmpeg', () => {
       expect(facts).toMatchObject({ mediaType, codec, sampleRate, channels, declaredDurationMs, durationMs });
       expect(facts.flags).toEqual(withoutLength.has(file) ? ['length_unknown'] : []);
       expect(refusal).toBeNull();
-      // −6 dB, whatever the encoding.
-      if (peaks !== null) expect(Math.max(...decodePeaks(peaks)!.levels[0]!)).toBeGreaterThan(125);
+      if (peaks !== null) expect(Math.max(...decodePeaks(peaks)!.levels[0]!)).toBeGreaterThan(least(codec));
     },
   );
 
@@ -38,9 +42,7 @@ describe('sound without a container', () => {
         ...{ mediaType, codec, sampleRate, channels, declaredDurationMs, durationMs },
         flags: [],
       });
-      expect(whole.peaks === null).toBe(codec === 'gsm610' || codec === 'g722');
-      if (whole.peaks !== null)
-        expect(Math.max(...decodePeaks(whole.peaks)!.levels[0]!)).toBeGreaterThan(125);
+      expect(Math.max(...decodePeaks(whole.peaks!)!.levels[0]!)).toBeGreaterThan(least(codec));
       for (const pieceBytes of [1, 13, 997]) expect(probeAudio(bytes, pieceBytes, declared)).toEqual(whole);
     },
   );
