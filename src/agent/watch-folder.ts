@@ -3,6 +3,7 @@ import { handOver } from './hand-over.ts';
 import { pause } from './pause.ts';
 import { createCrew } from './watch-crew.ts';
 import { createLedger } from './watch-ledger.ts';
+import { finishPutBacks } from './watch-leftovers.ts';
 import { createLook, type Due } from './watch-look.ts';
 import type { WatchOptions, WatchTotals } from './watch-options.ts';
 import { createSettling, createTelling, findingOf } from './watch-settle.ts';
@@ -69,6 +70,8 @@ export const createWatch = (options: WatchOptions) => {
      */
     async run(stop: AbortSignal, cut: AbortSignal, once = false): Promise<void> {
       const crew = crewOf(stop, cut);
+      const finishing = finishPutBacks(options, crew.ended, once);
+      if (once) await finishing;
       for (let looks = 1; !crew.ended.aborted; looks += 1) {
         const began = performance.now();
         await looking.pass(crew, once);
@@ -86,6 +89,7 @@ export const createWatch = (options: WatchOptions) => {
       try {
         await crew.end();
       } finally {
+        await finishing;
         await endUnlinked(cut);
       }
     },

@@ -5,6 +5,10 @@ import { asItIs, type Opened } from './hand-over.ts';
 
 /** Names that are tried for a file that is put back. */
 const NAMES = 9;
+const MAX_NAME_BYTES = 255;
+/** Of a name that is too long for a draft: the ending at least. */
+const TAIL_BYTES = 24;
+const SLASH = 0x2f;
 
 const copyTo = async (path: Buffer, file: OpenFile): Promise<void> => {
   const handle = await open(path, 'wx', 0o600);
@@ -16,11 +20,50 @@ const copyTo = async (path: Buffer, file: OpenFile): Promise<void> => {
   }
 };
 
+/** At the first byte of a character, at or before this place. */
+const atCharacter = (text: Buffer, place: number): number => {
+  let at = place;
+  while (at > 0 && ((text[at] ?? 0) & 0xc0) === 0x80) at -= 1;
+  return at;
+};
+const shortened = (name: Buffer, room: number): Buffer =>
+  name.length <= room
+    ? name
+    : Buffer.concat([
+        // A character begins at most three bytes earlier.
+        name.subarray(0, atCharacter(name, room - TAIL_BYTES - 3)),
+        name.subarray(atCharacter(name, name.length - TAIL_BYTES)),
+      ]);
+
+/**
+ * A draft tells what it becomes, for whoever finds it when this process was killed (watch-leftovers.ts): `part` while it is
+ * copied, `whole` when every byte is on the disk. It begins with a dot, and nobody takes it for a recording.
+ */
+const draftOf = (path: Buffer, ino: bigint, state: 'part' | 'whole'): Buffer => {
+  const at = path.lastIndexOf(SLASH) + 1;
+  const head = Buffer.from(`.callvault-${process.pid}-${ino}.${state}.`);
+  return Buffer.concat([
+    path.subarray(0, at),
+    head,
+    shortened(path.subarray(at), MAX_NAME_BYTES - head.length),
+  ]);
+};
+
+const DRAFT = /^\.callvault-\d{1,10}-\d{1,20}\.(part|whole)\.(?!\.{1,2}$)(.+)$/s;
+/** What the name of a draft says; null for every other name. */
+export const readDraftName = (name: Buffer): { readonly isWhole: boolean; readonly name: Buffer } | null => {
+  const [, state, rest] = DRAFT.exec(name.toString('latin1')) ?? [];
+  return rest === undefined ? null : { isWhole: state === 'whole', name: Buffer.from(rest, 'latin1') };
+};
+
 const named = (path: Buffer, n: number): Buffer => {
   if (n === 1) return path;
   const dot = path.lastIndexOf(0x2e);
   return Buffer.concat([path.subarray(0, dot), Buffer.from(`-${n}`), path.subarray(dot)]);
 };
+/** Under which names a file may be put back. */
+export const namesOf = (path: Buffer): readonly Buffer[] =>
+  Array.from({ length: NAMES }, (_, n) => named(path, n + 1));
 
 const isFree = (path: Buffer): Promise<boolean> =>
   lstat(path).then(
@@ -28,10 +71,9 @@ const isFree = (path: Buffer): Promise<boolean> =>
     (error: NodeJS.ErrnoException) => error.code === 'ENOENT',
   );
 
-/** Gives a file a name that is free; by renaming it on a file system without hard links. */
-const nameIt = async (draft: Buffer, path: Buffer): Promise<void> => {
-  for (let n = 1; n <= NAMES; n += 1) {
-    const name = named(path, n);
+/** Gives a file one of these names, the first that is free; by renaming it on a file system without hard links. */
+export const nameIt = async (draft: Buffer, names: readonly Buffer[]): Promise<void> => {
+  for (const name of names) {
     if (!(await isFree(name))) continue;
     try {
       return await link(draft, name);
@@ -42,19 +84,24 @@ const nameIt = async (draft: Buffer, path: Buffer): Promise<void> => {
   throw new Error('no name is free');
 };
 
-/** Writes it as a file again, whole or not at all, and never over another; its side file too, if its own name is free. */
+/** A draft that is whole and gets no name stays: nothing else has its bytes. */
+const place = async (file: OpenFile, path: Buffer, names: readonly Buffer[]): Promise<void> => {
+  const [part, whole] = [draftOf(path, file.state.ino, 'part'), draftOf(path, file.state.ino, 'whole')];
+  try {
+    await copyTo(part, file);
+    await rename(part, whole);
+  } catch (error) {
+    await unlink(part).catch(() => undefined);
+    throw error;
+  }
+  await nameIt(whole, names);
+  await unlink(whole).catch(() => undefined);
+};
+
+/** Writes it as a file again, whole or not at all, and never over another; its side file before it, if its own name is free. */
 export const putBack = async (opened: Opened): Promise<void> => {
   const { path, file, side } = await asItIs(opened);
-  const at = path.lastIndexOf(0x2f) + 1;
-  const draft = Buffer.concat([
-    path.subarray(0, at),
-    Buffer.from(`.callvault-${process.pid}-${file.state.ino}`),
-  ]);
-  try {
-    await copyTo(draft, file);
-    if (side !== null && !isAppError(side)) await copyTo(side.path, side.file).catch(() => undefined);
-    await nameIt(draft, path);
-  } finally {
-    await unlink(draft).catch(() => undefined);
-  }
+  if (side !== null && !isAppError(side) && (await isFree(side.path)))
+    await place(side.file, side.path, [side.path]).catch(() => undefined);
+  await place(file, path, namesOf(path));
 };

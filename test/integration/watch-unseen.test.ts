@@ -182,6 +182,15 @@ test.each<[string, Delivery]>([
   },
 );
 
+test('what an agent that was killed had begun to put back is finished at the start, and delivered', async () => {
+  writeFileSync(join(spool, '.callvault-77-1234.whole.a.wav'), CALL);
+  await start({ seen: true });
+  await until(() => taken.length === 1 && readdirSync(spool).length === 0);
+  expect(sha256((taken[0] as { bytes: Buffer }).bytes)).toBe(sha256(CALL));
+  expect(taken[0]?.metadata.originalName).toBe('a.wav');
+  expect(troubles()).toEqual(['unlinked put_back']);
+});
+
 test('one that nobody writes to is let go: no descriptor, and no room on the disk, for longer than a rest', async () => {
   const held = (): number =>
     readdirSync('/proc/self/fd').filter((fd) => {
