@@ -1,7 +1,9 @@
 import { isIP } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { readEnvironment } from '../config.ts';
+import { MAX_LINE_BYTES, parseHeader } from '../core/audit/export-format.ts';
 import type { ExportExpectations, ExportVerdict } from '../core/audit/export-verify.ts';
-import { openSigned, type Trust } from '../core/audit/trust.ts';
+import { openSigned, type SignedCheckpoint, type Trust, type Unsigned } from '../core/audit/trust.ts';
 import type { Anchor } from '../core/audit/verify.ts';
 import { AppError } from '../core/errors.ts';
 import { verifyBytes } from './verify-files.ts';
@@ -98,19 +100,82 @@ export type LiveAsked = {
   readonly token: string;
   readonly trust: Trust;
   readonly anchors: readonly Anchor[];
+  /** Told once, when witnesses are waited for. */
+  readonly onWaiting?: () => void;
+};
+
+/** Witnesses are shown a checkpoint when it is signed, and answer in a moment: so long they are waited for, in milliseconds. */
+const SEEN_WAIT_MS = 6_000;
+const SEEN_LOOK_MS = 400;
+
+type Opened = SignedCheckpoint | Unsigned | null;
+
+/** Waits a moment and resolves to true where what was given may look otherwise then; false at the end of its patience. */
+const createSeenWait = ({ trust: { quorum, witnesses }, onWaiting }: LiveAsked) => {
+  const until = performance.now() + SEEN_WAIT_MS;
+  let isSaid = false;
+  return async (opened: Opened): Promise<boolean> => {
+    const isUnseen = opened === null || ('fault' in opened && opened.isUnseen);
+    if (!isUnseen || quorum === 0 || quorum > witnesses.length || performance.now() >= until) return false;
+    if (!isSaid) onWaiting?.();
+    isSaid = true;
+    await sleep(SEEN_LOOK_MS);
+    return true;
+  };
+};
+
+const openedIn = (note: string | null, trust: Trust): Opened =>
+  note === null ? null : openSigned(note, trust);
+
+/** The first line of an export, if it is no longer than a line may be, and all of its bytes. */
+const peeked = async (pieces: AsyncGenerator<Buffer>) => {
+  const first: Buffer[] = [];
+  let length = 0;
+  for (;;) {
+    const { done, value } = await pieces.next();
+    if (done === true) break;
+    first.push(value);
+    length += value.length;
+    if (value.includes(0x0a) || length > MAX_LINE_BYTES) break;
+  }
+  const bytes = Buffer.concat(first);
+  const end = bytes.indexOf(0x0a);
+  async function* whole(): AsyncGenerator<Buffer> {
+    yield bytes;
+    yield* pieces;
+  }
+  return { header: end === -1 ? null : parseHeader(bytes.toString('utf8', 0, end)), pieces: whole() };
+};
+
+const brokenOff = (cause: unknown): never => {
+  throw new AppError('log_unavailable', 'The vault broke off its answer.', { cause });
+};
+
+/** A checkpoint, and an export behind it, as soon as both are seen by as many witnesses as are asked for; or as they are by then. */
+const askBoth = async (client: ReturnType<typeof createClient>, asked: LiveAsked) => {
+  const mayWait = createSeenWait(asked);
+  for (;;) {
+    const opened = openedIn(await client.checkpoint(), asked.trust);
+    if (await mayWait(opened)) continue;
+    if (opened !== null && 'fault' in opened)
+      throw new AppError('integrity_failure', `The newest checkpoint of the vault ${opened.fault}.`);
+    const pieces = toBuffers(await client.export());
+    const given = await peeked(pieces).catch(brokenOff);
+    // Signed between the two answers.
+    const inHeader = given.header === null ? opened : openedIn(given.header.checkpoint, asked.trust);
+    if (!(await mayWait(inHeader))) return { opened, pieces: given.pieces };
+    await pieces.return(undefined);
+  }
 };
 
 /**
  * The log of a running vault, as far as the officer of this token may see it: the newest checkpoint first, then everything
  * from the first entry on, which must contain that checkpoint and every head that is known. Rejects with `integrity_failure`
- * when the vault itself says that its log cannot be proven.
+ * when the vault itself says that its log cannot be proven, or, some seconds later, when witnesses have not seen it.
  */
-export const verifyVault = async ({ url, token, trust, anchors }: LiveAsked): Promise<ExportVerdict> => {
-  const client = createClient(addressOf(url), token);
-  const note = await client.checkpoint();
-  const opened = note === null ? null : openSigned(note, trust);
-  if (opened !== null && 'fault' in opened)
-    throw new AppError('integrity_failure', `The newest checkpoint of the vault ${opened.fault}.`);
+export const verifyVault = async (asked: LiveAsked): Promise<ExportVerdict> => {
+  const { url, token, trust, anchors } = asked;
+  const { opened, pieces } = await askBoth(createClient(addressOf(url), token), asked);
   const own = opened && {
     size: opened.checkpoint.size,
     root: opened.checkpoint.root.toString('hex'),
@@ -122,12 +187,7 @@ export const verifyVault = async ({ url, token, trust, anchors }: LiveAsked): Pr
     anchors: known,
     atLeast: Math.max(0, ...known.map(({ size }) => size)),
   };
-  const pieces = await client.export();
-  try {
-    return await verifyBytes(toBuffers(pieces), expected);
-  } catch (cause) {
-    throw new AppError('log_unavailable', 'The vault broke off its answer.', { cause });
-  }
+  return verifyBytes(pieces, expected).catch(brokenOff);
 };
 
 async function* toBuffers(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {

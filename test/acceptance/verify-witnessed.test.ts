@@ -72,6 +72,23 @@ test('two that see all: 0, and how many have seen it', async () => {
   expect(await live([])).toMatchObject({ code: 0, stdout: expect.stringMatching(/ signed\n$/) });
 });
 
+test('signed, and a witness has not answered yet: waited for, in silence', async () => {
+  const { process: child } = witnesses[1];
+  for (let n = 0; n < 2; n += 1) {
+    const before = (await remembered(homes[0]))[0];
+    child.kill('SIGSTOP');
+    try {
+      await world.folder.cli('verify');
+      await until(async () => (await remembered(homes[0]))[0] > before);
+      const told = live([0, 1]);
+      setTimeout(() => child.kill('SIGCONT'), 2_500);
+      expect(await told).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('seen by 2') });
+    } finally {
+      child.kill('SIGCONT');
+    }
+  }
+});
+
 test('more witnesses asked for than were named: 1', async () => {
   await livesTo({ code: 1, stdout: /was seen by 1 of the witnesses, 2 are asked/ }, [0], '--quorum', '2');
 });

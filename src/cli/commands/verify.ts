@@ -206,7 +206,12 @@ const verifyRunning = async (address: string, options: VerifyOptions): Promise<n
   const anchors = [...options.head, ...kept.anchors];
   try {
     const token = await readToken(process.stdin);
-    const verdict = withKept(await verifyVault({ url: address, token, trust, anchors }), kept);
+    // On a terminal alone: what a script reads tells of nothing but the verdict.
+    const onWaiting = (): void => {
+      if (process.stderr.isTTY) say('Waiting for the witnesses to see the newest checkpoint…');
+    };
+    const asked = { url: address, token, trust, anchors, onWaiting };
+    const verdict = withKept(await verifyVault(asked), kept);
     if (options.json) printData(JSON.stringify(verdict));
     else printExport(address, verdict);
     if (kept.faultCount > 0) sayKept(options.against);

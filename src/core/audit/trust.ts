@@ -22,8 +22,12 @@ export type SignedCheckpoint = {
   readonly seenAt: number | null;
 };
 
-/** What is wrong with it, as the end of a sentence that begins with the checkpoint. */
-export type Unsigned = { readonly fault: string };
+export type Unsigned = {
+  /** What is wrong with it, as the end of a sentence that begins with the checkpoint. */
+  readonly fault: string;
+  /** It is signed as it should be, and too few witnesses have seen it: of a new one they may still be told. */
+  readonly isUnseen: boolean;
+};
 
 const otherSigners = ({ signatures }: Note): string =>
   signatures
@@ -31,17 +35,23 @@ const otherSigners = ({ signatures }: Note): string =>
     .map(({ name, keyId }) => `${name}+${keyId.toString('hex')}`)
     .join(', ');
 
+const signedWrongly = (fault: string): Unsigned => ({ fault, isUnseen: false });
+
 const faultOf = (
   note: Note,
   { origin }: Checkpoint,
   verified: readonly Verified[],
   trust: Trust,
-): string | null => {
+): Unsigned | null => {
   const own = verified.some(({ key }) => trust.keys.includes(key) && key.name === origin);
   if (trust.keys.length > 0 && !own)
-    return `is not signed by a key of the log that is trusted, but by ${otherSigners(note)}`;
+    return signedWrongly(`is not signed by a key of the log that is trusted, but by ${otherSigners(note)}`);
   const seen = verified.filter(({ key }) => trust.witnesses.includes(key)).length;
-  if (seen < trust.quorum) return `was seen by ${seen} of the witnesses, ${trust.quorum} are asked for`;
+  if (seen < trust.quorum)
+    return {
+      fault: `was seen by ${seen} of the witnesses, ${trust.quorum} are asked for`,
+      isUnseen: true,
+    };
   return null;
 };
 
@@ -49,15 +59,15 @@ const faultOf = (
 export const openSigned = (text: string, trust: Trust): SignedCheckpoint | Unsigned => {
   const note = parseNote(text);
   const checkpoint = note && parseCheckpoint(note.text);
-  if (note === null || checkpoint === null) return { fault: 'is no signed checkpoint' };
+  if (note === null || checkpoint === null) return signedWrongly('is no signed checkpoint');
   const known = [
     ...trust.keys.filter(({ type }) => type === keyTypes.ed25519),
     ...trust.witnesses.filter(({ type }) => type === keyTypes.cosignature),
   ];
   const verified = verifyNote(note, known);
-  if (verified === null) return { fault: 'bears the name of a trusted key, but its signature is wrong' };
+  if (verified === null) return signedWrongly('bears the name of a trusted key, but its signature is wrong');
   const fault = faultOf(note, checkpoint, verified, trust);
-  if (fault !== null) return { fault };
+  if (fault !== null) return fault;
   const times = verified.flatMap(({ seconds }) => (seconds === null ? [] : [seconds]));
   return {
     checkpoint,
