@@ -1,15 +1,13 @@
 import { execFile, spawn } from 'node:child_process';
-import { randomFillSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { MP3_FRAME_BYTES, mp3Frames } from '../test/support/audio-files.ts';
 import { peakMiBWhile } from '../test/support/resident-memory.ts';
 import { createBucket, s3Settings } from '../test/support/s3-bucket.ts';
 import { processorMs } from './processor-time.ts';
-import { row, startVault, warmPageCache, wav } from './scene.ts';
+import { mp3, row, startVault, warmPageCache, wav } from './scene.ts';
 
 /**
  * `npm run bench:import [calls]`: an old share of WAV and MP3 of 1 to 4 MB, imported into a vault with every file read back, against
@@ -24,20 +22,12 @@ const run = promisify(execFile);
 
 const OLD = new Date('2016-05-04T03:02:01Z');
 
-/** Frames whose sound is noise: what lies between their headers does not compress. */
-const noisyMp3 = (bytes: number): Buffer => {
-  const frames = mp3Frames(Math.floor(bytes / MP3_FRAME_BYTES));
-  for (let at = 0; at < frames.length; at += MP3_FRAME_BYTES)
-    randomFillSync(frames, at + 4, MP3_FRAME_BYTES - 4);
-  return frames;
-};
-
 const makeShare = async (folder: string): Promise<number> => {
   let total = 0;
   await mkdir(folder);
   for (let n = 0; n < CALLS; n += 1) {
     const bytes = 1_000_000 + Math.floor((n * 3_000_000) / Math.max(1, CALLS - 1));
-    const audio = n % 2 === 0 ? wav(bytes, n + 1) : noisyMp3(bytes);
+    const audio = n % 2 === 0 ? wav(bytes, n + 1) : mp3(bytes);
     const path = join(
       folder,
       `external-102-0701740605-20150101-101500-1420107300.${n}.${n % 2 === 0 ? 'wav' : 'mp3'}`,

@@ -1,8 +1,10 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { randomFillSync } from 'node:crypto';
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDemoClient } from '../src/cli/demo-client.ts';
+import { MP3_FRAME_BYTES, mp3Frames } from '../test/support/audio-files.ts';
 import { newVaultFolder } from '../test/support/vault.ts';
 
 /** Server and its database on one core, the load on the other, so that neither is measured with the other's time. */
@@ -13,6 +15,14 @@ export const pinLoad = (): void => {
   execFileSync('taskset', ['-a', '-p', '-c', LOAD_CORE, String(process.pid)], { stdio: 'ignore' });
 };
 const pinned = ['taskset', '-c', SERVER_CORE];
+
+/** MP3 at 16 kbit/s: frames of noise, in which what lies between the headers does not compress. */
+export const mp3 = (bytes: number): Buffer => {
+  const frames = mp3Frames(Math.floor(bytes / MP3_FRAME_BYTES));
+  for (let at = 0; at < frames.length; at += MP3_FRAME_BYTES)
+    randomFillSync(frames, at + 4, MP3_FRAME_BYTES - 4);
+  return frames;
+};
 
 /** Telephone PCM, 8 kHz 16-bit mono: 228 s are the 3.65 MB of an average call. Loud noise, so that nothing compresses. */
 export const wav = (bytes: number, seed = 1): Buffer => {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createAudioProbe } from '../src/core/audio/probe.ts';
 import { inTurns, type Load } from './in-turns.ts';
 import { head, runLoad } from './load.ts';
-import { pinLoad, row, startBare, startVault, warmPageCache, wav } from './scene.ts';
+import { mp3, pinLoad, row, startBare, startVault, warmPageCache, wav } from './scene.ts';
 
 /** `npm run bench:upload`: 3.6 MB WAVs, 8 at once, raw PUT, against a bare server that writes plain files with fsync. */
 const BYTES = 3_650_000;
@@ -49,18 +49,19 @@ row(['  the same by processor time', onBare.cpuMs / onVault.cpuMs]);
 const PIECE_BYTES = 65_536;
 const PROBES = 300;
 /** Milliseconds of processor time that one recording's probe and peaks take, fed as it comes from a socket. */
-const probeMs = (): number => {
+const probeMs = (recording: Buffer): number => {
   const { user, system } = process.cpuUsage();
   for (let n = 0; n < PROBES; n += 1) {
     const probe = createAudioProbe();
-    for (let at = 0; at < BYTES; at += PIECE_BYTES) probe.push(audio.subarray(at, at + PIECE_BYTES));
+    for (let at = 0; at < BYTES; at += PIECE_BYTES) probe.push(recording.subarray(at, at + PIECE_BYTES));
     probe.finish();
   }
   const used = process.cpuUsage();
   return (used.user + used.system - user - system) / 1000 / PROBES;
 };
-const share = probeMs() / onVault.cpuMs;
-row(['share of probe and peaks (promised under 0.15)', share]);
+const shares = [probeMs(audio), probeMs(mp3(BYTES))].map((ms) => ms / onVault.cpuMs);
+row(['share of probe and peaks (promised under 0.15)', (shares[0]! + shares[1]!) / 2]);
+row(['  of WAV, of MP3 at 16 kbit/s', shares[0]!, shares[1]!]);
 
 await vault.close();
 await bare.close();

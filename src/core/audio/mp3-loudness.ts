@@ -32,13 +32,17 @@ const amplitudes = Float64Array.of(
 /** Amplitude of a line of one, by the gain of its granule. */
 const gains = Float64Array.from({ length: 256 }, (_, gain) => SCALE * 2 ** ((gain - UNITY_GAIN) / 4));
 
-/** Bits of the greater scale factors by `scalefac_compress`, MPEG-1. */
-const firstLengths = [0, 0, 0, 0, 3, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4];
-const lengthOf = (compress: number, mpeg1: boolean): number => {
-  if (mpeg1) return firstLengths[compress]!;
-  if (compress < 400) return Math.floor((compress >> 4) / 5);
-  return compress < 500 ? Math.floor(((compress - 400) >> 2) / 5) : Math.floor((compress - 500) / 3);
-};
+/** Bits of the greater scale factors by `scalefac_compress`: MPEG-1, whose codes have 4 bits, and MPEG-2, whose have 9. */
+const lengths1 = [0, 0, 0, 0, 3, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4];
+const lengths2 = Array.from({ length: 512 }, (_, code) => {
+  if (code < 400) return Math.floor((code >> 4) / 5);
+  return Math.floor(code < 500 ? ((code - 400) >> 2) / 5 : (code - 500) / 3);
+});
+/** By how much the bands are taken to be turned down, by the same codes: in steps of half a power of two, and in whole ones. */
+const turnedDown = (lengths: readonly number[], step: number): Float64Array =>
+  Float64Array.from(lengths, (bits) => 2 ** (-BANDS_TURNED_DOWN * (2 ** bits - 1) * step));
+const bands1 = [turnedDown(lengths1, 0.5), turnedDown(lengths1, 1)];
+const bands2 = [turnedDown(lengths2, 0.5), turnedDown(lengths2, 1)];
 
 /** The 32 bits from a bit on. */
 const wordAt = (bytes: Buffer, bit: number): number => {
@@ -64,11 +68,10 @@ const amplitudeAt = (bytes: Buffer, bit: number, mpeg1: boolean): number => {
   const compress = body >>> (32 - compressBits);
   const word = (body >>> (32 - compressBits - WINDOW_WORD_BITS)) & 0x7f_ffff;
   const behind = bit + 29 + compressBits + WINDOW_WORD_BITS + (mpeg1 ? 1 : 0);
-  const wholeBands = ((bytes[behind >> 3]! >> (7 - (behind & 7))) & 1) === 1;
-  const bands = (2 ** lengthOf(compress, mpeg1) - 1) * (wholeBands ? 1 : 0.5);
+  const step = (bytes[behind >> 3]! >> (7 - (behind & 7))) & 1;
   // Without pairs there are lines of one at most.
   const most = pairs === 0 ? 1 : greatestLine(word);
-  return most * gains[(head >>> 3) & 255]! * 2 ** (-BANDS_TURNED_DOWN * bands);
+  return most * gains[(head >>> 3) & 255]! * (mpeg1 ? bands1 : bands2)[step]![compress]!;
 };
 
 /**
