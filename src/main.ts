@@ -15,6 +15,7 @@ import { observeCheckpoints } from './http/plugins/checkpoint-metrics.ts';
 import { observeKeyBundles } from './http/plugins/key-bundle-metrics.ts';
 import { createMetrics } from './http/plugins/metrics.ts';
 import { observeRadar } from './http/plugins/radar-metrics.ts';
+import { observeRecordings } from './http/plugins/recording-metrics.ts';
 import { createLogger } from './logger.ts';
 import { readyToStart } from './resources/before-start.ts';
 import type { Checkpoints } from './resources/checkpoints.ts';
@@ -180,6 +181,7 @@ const listen = async (config: Config, resources: Resources, logger: Logger) => {
   const metrics = createMetrics(resources.services.readiness, resources.upkeep.nightly.status);
   observeCheckpoints(metrics.registry, resources.checkpoints.status);
   observeRadar(metrics.registry, resources.services);
+  observeRecordings(metrics.registry, resources.services);
   observeKeyBundles(metrics.registry, resources.bundleAge.newest);
   const app = await buildApp({
     services: resources.services,

@@ -36,7 +36,6 @@ export const sourceOf = (request: FastifyRequest): SourceActor => {
 };
 
 export const answer = (reply: FastifyReply, { created, ...facts }: Ingested) => {
-  if (created) reply.request.uploadFlags = facts.flags;
   return reply
     .code(created ? 201 : 200)
     .header('location', `/v1/recordings/${facts.id}/status`)

@@ -35,8 +35,6 @@ declare module 'fastify' {
     /** Set by the access plugin on every route that is not public and not of credential `piece` or `signature`. */
     actor: ActorContext | null;
     credential: Credential | null;
-    /** What is odd about the recording that was stored; for the metrics. */
-    uploadFlags: readonly string[] | null;
     /** The form of the answer, on routes that offer files. */
     answerFormat: Format;
   }

@@ -72,12 +72,10 @@ export type Told = {
   readonly offset: number;
   readonly expiresAt: Date;
   readonly recording: { readonly id: string } | null;
-  readonly flags: readonly string[] | null;
 };
 
 /** What every answer about an upload says. */
-export const tell = (reply: FastifyReply, { offset, expiresAt, recording, flags }: Told): FastifyReply => {
-  if (flags !== null) reply.request.uploadFlags = flags;
+export const tell = (reply: FastifyReply, { offset, expiresAt, recording }: Told): FastifyReply => {
   void reply
     .header('cache-control', 'no-store')
     .header('upload-offset', String(offset))

@@ -41,8 +41,6 @@ export type Appended = {
   readonly length: number;
   readonly expiresAt: Date;
   readonly recording: Pick<Ingested, 'id'> | null;
-  /** Of a recording that this request completed. */
-  readonly flags: readonly string[] | null;
 };
 
 export const otherOffset = (): AppError =>
@@ -115,11 +113,11 @@ export const createAppendUpload = (deps: AppendUploadDeps) => {
     });
     // A recording already, to which nothing was added: told again what it has become.
     if (row.recordingId !== null)
-      return { offset, length, expiresAt: row.expiresAt, recording: { id: row.recordingId }, flags: null };
+      return { offset, length, expiresAt: row.expiresAt, recording: { id: row.recordingId } };
     const expiresAt = deps.expiryOf(row);
-    if (offset < length) return { offset, length, expiresAt, recording: null, flags: null };
+    if (offset < length) return { offset, length, expiresAt, recording: null };
     const recording = await deps.finish({ ...row, received: offset }, asked.request);
-    return { offset, length, expiresAt, recording, flags: recording.created ? recording.flags : null };
+    return { offset, length, expiresAt, recording };
   };
 
   return async (asked: AppendAsked): Promise<Appended> => {

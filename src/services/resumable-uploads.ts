@@ -51,7 +51,6 @@ const appended = (row: UploadRow, over: Partial<Appended> = {}): Appended => ({
   length: row.length,
   expiresAt: row.expiresAt,
   recording: row.recordingId === null ? null : { id: row.recordingId },
-  flags: null,
   ...over,
 });
 
@@ -99,7 +98,7 @@ const finishClaimed = async ({ claims, finish }: Shared, id: string, request: st
   try {
     if (!isWhole(claim.row)) return appended(claim.row);
     const recording = await finish(claim.row, request);
-    return appended(claim.row, { recording, flags: recording.created ? recording.flags : null });
+    return appended(claim.row, { recording });
   } finally {
     await claim.release();
   }

@@ -78,6 +78,7 @@ import { createSearchRecordings } from './search-recordings.ts';
 import { createSecondDelivery } from './second-delivery.ts';
 import type { SessionLifetimes } from './session-limits.ts';
 import { createSettleIntent } from './settle-intent.ts';
+import { createStoredFlags } from './stored-flags.ts';
 import { createStreamPlayback } from './stream-playback.ts';
 import { createSweep } from './sweep.ts';
 import { createTakeCallback } from './take-callback.ts';
@@ -163,7 +164,9 @@ const playbackServices = (deps: ServiceDeps, { recordDenial, reportDamage }: Sha
 };
 
 const ingestServices = (deps: ServiceDeps, recordDenial: RecordDenial) => {
-  const { recordings, intake, uploads } = deps.tables;
+  const { intake, uploads } = deps.tables;
+  const stored = createStoredFlags(deps.tables.recordings);
+  const recordings = { ...deps.tables.recordings, store: stored.store };
   const shared = { ...deps, recordings, newId: () => randomUUID() };
   const settle = createSettleIntent(shared);
   const recordUploadRefusal = createRecordUploadRefusal(deps);
@@ -182,6 +185,7 @@ const ingestServices = (deps: ServiceDeps, recordDenial: RecordDenial) => {
   return {
     settle,
     ingestRecording,
+    storedFlags: stored.counts,
     storedEarlier: async (asked: Parameters<typeof secondDelivery.earlier>[0]) => {
       const indexed = await indexFacts(deps.fields, asked.actor.organisation, asked.metadata);
       return (await secondDelivery.earlier(asked, indexed)).recording;

@@ -88,13 +88,17 @@ const seal = {
                 ${SEALED.map((name, n) => `${columnOf(name)} = $${n + 3}`).join(', ')}
            FROM ${UNHURRIED} WHERE id = $1 AND status = 'intent'`,
 };
-/** Whoever wants to hear of it is told by the same statement: no crash lies between a stored recording and its messages. */
+/**
+ * Whoever wants to hear of it is told by the same statement: no crash lies between a stored recording and its messages. Answers
+ * its flags to the one who made it so.
+ */
 const store = {
   name: 'upload-store',
   text: `WITH stored AS (
            UPDATE recording SET status = 'stored', stored_seq = $2, stored_at = $3 WHERE id = $1 AND status = 'sealed'
            RETURNING id, organisation_id, source_id, unit_id, started_at, ended_at, duration_ms, flags)
-         ${tellStored('stored', '$3::timestamptz')}`,
+         , told AS (${tellStored('stored', '$3::timestamptz')})
+         SELECT flags FROM stored`,
 };
 
 const idOfDelivery = {
@@ -149,8 +153,9 @@ export const createUploadStatements = (pool: Pick<Pool, 'query'>) => ({
     }
   },
 
-  /** sealed → stored, once its entry is in the log. Idempotent. */
-  async store(id: string, seq: number, at: Date): Promise<void> {
-    await pool.query({ ...store, values: [id, seq, at] });
+  /** sealed → stored, once its entry is in the log. Idempotent: the flags of the recording, or null when it is stored already. */
+  async store(id: string, seq: number, at: Date): Promise<readonly string[] | null> {
+    const { rows } = await pool.query<{ flags: string[] }>({ ...store, values: [id, seq, at] });
+    return rows[0]?.flags ?? null;
   },
 });

@@ -118,6 +118,9 @@ const answering =
   (status: number, headers: Readonly<Record<string, string>> = {}): Answer =>
   (response) =>
     void response.writeHead(status, headers).end();
+/** Recordings without a care unit that both processes have counted. */
+const ofNobody = (): number =>
+  [one, other].reduce((sum, { services }) => sum + (services.storedFlags().get('no_care_unit') ?? 0), 0);
 const asked = (form: Form): number => provider.about(form.RecordingSid).length;
 /** Waits for attempt `n`, and for what follows from it. */
 const attempted = async (n: number): Promise<void> =>
@@ -148,10 +151,13 @@ test('is remembered before it is asked for, sealed, and stored once when the pro
   provider.behave();
   await looks();
   expect(asked(form)).toBe(1);
+  const countedBefore = ofNobody();
   identity.clock.advance(11 * MINUTE);
   await isStored();
   expect(asked(form)).toBe(2);
   expect((await tell(form))?.created).toBe(false);
+  // By whichever of the two had it stored.
+  expect(ofNobody()).toBe(countedBefore + 1);
   expect(asked(form)).toBe(2);
   expect(await rows()).toEqual([]);
 });

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { AuditEvent } from '../../src/core/events.ts';
 import { intentEvent } from '../../src/services/intent-event.ts';
 import { createSettleIntent, type SettleIntent } from '../../src/services/settle-intent.ts';
+import { createStoredFlags } from '../../src/services/stored-flags.ts';
 import { envelopeKeyOf, objectKeyOf } from '../../src/storage/object-key.ts';
 import type { RecordingRow } from '../../src/storage/recording-table.ts';
 import { type Identity, startIdentity } from '../support/identity.ts';
@@ -64,6 +65,25 @@ test('sealed with its entry: completed, by three at once, and by one who comes l
   expect(await settle(row)).toBe('stored');
   expect(await kept.told(added.id)).toEqual(['recording.stored']);
   expect(await kept.state(added)).toMatchObject({ status: 'stored', object: true, copy: true, key: true });
+});
+
+test('settled by three at once it is counted once, with the flags that it has', async () => {
+  const { added, row } = await left('sealed');
+  await identity.superuser.query(`UPDATE recording SET flags = ARRAY['silent', 'one_sided'] WHERE id = $1`, [
+    added.id,
+  ]);
+  await identity.audit.append(storedEvent(row));
+  const flags = createStoredFlags(kept.recordings);
+  const { audit, clock } = identity;
+  const settleCounted = createSettleIntent({
+    ...{ objects: kept.objects.store, objectKeyOf, envelopeKeyOf, audit, log: audit, now: clock.now },
+    recordings: { ...kept.recordings, store: flags.store },
+  });
+  await Promise.all([settleCounted(row), settleCounted(row), settleCounted(row)]);
+  expect([...flags.counts()].toSorted()).toEqual([
+    ['one_sided', 1],
+    ['silent', 1],
+  ]);
 });
 
 test('a sleeper who wakes after the sweeper cannot say stored any more', async () => {

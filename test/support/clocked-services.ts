@@ -1,4 +1,5 @@
 import { createProviderCallbacks, createProviderTokens } from '../../src/crypto/provider-tokens.ts';
+import { createUploadSealing } from '../../src/crypto/upload-sealing.ts';
 import { createOutboundMedia } from '../../src/http/outbound-media.ts';
 import { tablesOf } from '../../src/resources/tables.ts';
 import type { GivenUp } from '../../src/services/fetch-attempt.ts';
@@ -37,6 +38,7 @@ export const openClockedServices = async (identity: Identity, { objects, host, c
     ...{ objectKeyOf, envelopeKeyOf, partKeyOf, bundleKeyOf, bundleKeyParts },
     fields: identity.fields,
     tables: tablesOf(database),
+    uploadSealing: createUploadSealing({ keys }),
     providerTokens: createProviderTokens({ keys }),
     providerCallbacks: createProviderCallbacks({ keys }),
     recordingHosts: hosts,

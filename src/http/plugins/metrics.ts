@@ -6,7 +6,6 @@ import type { VerificationStatus } from '../../services/verify-nightly.ts';
 
 export type Metrics = {
   readonly registry: Registry;
-  readonly countFlags: (flags: readonly string[]) => void;
   readonly observe: (route: string, method: string, status: number, seconds: number) => void;
 };
 
@@ -66,12 +65,6 @@ export const createMetrics = (
     buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60],
     registers: [registry],
   });
-  const flagged = new Counter({
-    name: 'callvault_recordings_flagged_total',
-    help: 'Recordings stored with this flag, such as no_care_unit: nobody can hear it',
-    labelNames: ['flag'],
-    registers: [registry],
-  });
   new Gauge({
     name: 'callvault_ready',
     help: '1 when the named part works, else 0',
@@ -85,9 +78,6 @@ export const createMetrics = (
   if (verification !== undefined) verificationGauges(registry, verification);
   return {
     registry,
-    countFlags(flags) {
-      for (const flag of flags) flagged.inc({ flag });
-    },
     observe(route, method, status, elapsed) {
       requests.inc({ route, method, status: String(status) });
       seconds.observe({ route }, elapsed);
@@ -98,9 +88,7 @@ export const createMetrics = (
 /** Observes every answer of the main server. */
 export const observeRequests = fp(
   async (app: FastifyInstance, { metrics }: { readonly metrics: Metrics }) => {
-    app.decorateRequest('uploadFlags', null);
     app.addHook('onResponse', async (request, reply) => {
-      metrics.countFlags(request.uploadFlags ?? []);
       const route = request.routeOptions.url ?? 'none';
       metrics.observe(route, request.method, reply.statusCode, reply.elapsedTime / 1000);
       request.log.debug({ req: request, res: reply, ms: Math.round(reply.elapsedTime) }, 'answered');

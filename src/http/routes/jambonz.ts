@@ -11,7 +11,6 @@ import { asAppError } from '../foreign-error.ts';
 import { answerOn } from '../http-server.ts';
 import { closeCodes, createLiveCall, type LiveCall } from '../live-call.ts';
 import { provenBy } from '../plugins/access.ts';
-import type { Metrics } from '../plugins/metrics.ts';
 import { problemOf } from '../problem.ts';
 import { Closed, problems } from '../schemas/common.ts';
 import { createSocketTaker, SOCKETS_AT } from '../websocket.ts';
@@ -22,7 +21,6 @@ export type JambonzOptions = {
     'ingestRecording' | 'recordUploadRefusal' | 'announceCalls' | 'authenticate' | 'now'
   >;
   readonly limits: { readonly maxUploadBytes: number };
-  readonly metrics: Pick<Metrics, 'countFlags'>;
 };
 
 /** At a shutdown calls may end by themselves for as long as other requests may; then what arrived is stored. */
@@ -39,7 +37,7 @@ async function* from(first: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerator
 }
 
 /** What becomes of one connection. Settles, without an error, when the call is stored or refused and said to be. */
-const createReceiver = ({ services, metrics }: JambonzOptions) => {
+const createReceiver = ({ services }: JambonzOptions) => {
   const announce = (request: FastifyRequest, actor: SourceActor, call: JambonzCall, endedAt?: number) =>
     services.announceCalls({ ...callerOf(request), actor, calls: [call.announced(endedAt)], form: 'json' });
 
@@ -62,7 +60,7 @@ const createReceiver = ({ services, metrics }: JambonzOptions) => {
       await announce(request, actor, call, services.now());
       return 'no sound';
     }
-    const stored = await services.ingestRecording({
+    await services.ingestRecording({
       actor,
       metadata: call.metadata,
       body: from(first, live.sound),
@@ -72,7 +70,6 @@ const createReceiver = ({ services, metrics }: JambonzOptions) => {
       // Whoever hangs up has ended the call; what came until then is kept.
       signal: new AbortController().signal,
     });
-    metrics.countFlags(stored.flags);
     return 'stored';
   };
 

@@ -28,8 +28,7 @@ const acceptForm = (app: FastifyInstance): void => {
 
 const answer = (reply: FastifyReply, taken: TakenCallback): FastifyReply => {
   if (taken === null) return reply.code(204).send();
-  const { created, id, flags } = taken;
-  if (created) reply.request.uploadFlags = flags;
+  const { created, id } = taken;
   return reply
     .code(created ? 201 : 200)
     .header('location', `/v1/recordings/${id}/status`)
