@@ -57,6 +57,9 @@ export const pcm16 = (samples: readonly number[]): Buffer => {
   return bytes;
 };
 
+/** A second of telephone sound. */
+export const oneSecond = pcm16(Array.from({ length: 8000 }, (_, i) => Math.round(8000 * Math.sin(i / 3))));
+
 export const uint32LE = (value: number): Buffer => {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32LE(value);

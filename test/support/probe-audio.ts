@@ -1,4 +1,5 @@
 import { type AudioReport, createAudioProbe } from '../../src/core/audio/probe.ts';
+import { placeToKeep } from '../../src/core/audio/sound-place.ts';
 
 /** Probes bytes fed in pieces of `pieceBytes` (all at once by default). */
 export const probeAudio = (
@@ -9,6 +10,21 @@ export const probeAudio = (
   const probe = createAudioProbe(declaredMediaType === undefined ? {} : { declaredMediaType });
   for (let at = 0; at < bytes.length; at += pieceBytes) probe.push(bytes.subarray(at, at + pieceBytes));
   return probe.finish();
+};
+
+/** What is said of a whole file. */
+export const facts = (bytes: Uint8Array): AudioReport['facts'] => probeAudio(bytes).facts;
+
+/** What is played of a file, found at its place in the original. */
+export const played = (file: Buffer, pieceBytes = 64): Buffer => {
+  const { place } = probeAudio(file, pieceBytes);
+  return place === null ? Buffer.alloc(0) : file.subarray(place.start, place.start + place.bytes);
+};
+
+/** Whether what is played of a file is made of it. */
+export const isDerived = (file: Buffer): boolean => {
+  const { facts: about, place } = probeAudio(file);
+  return placeToKeep(about, place) !== null;
 };
 
 export { audioFixture } from './audio-files.ts';

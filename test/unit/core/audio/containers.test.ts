@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { audioFixture, probeAudio } from '../../../support/probe-audio.ts';
+import { audioFixture, facts, probeAudio } from '../../../support/probe-audio.ts';
 
-const facts = (bytes: Buffer) => probeAudio(bytes).facts;
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
 
 describe('AMR', () => {

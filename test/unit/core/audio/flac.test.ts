@@ -1,8 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { parseFlacFrame } from '../../../../src/core/audio/flac-frame.ts';
-import { audioFixture, probeAudio } from '../../../support/probe-audio.ts';
-
-const facts = (bytes: Uint8Array) => probeAudio(bytes).facts;
+import { audioFixture, facts } from '../../../support/probe-audio.ts';
 
 /** CRC-8 of RFC 9639 §9.1.8, bit by bit. */
 const crc8 = (bytes: readonly number[]): number =>

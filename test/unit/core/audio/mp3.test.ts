@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { MP3_FRAME_BYTES, MP3_FRAME_MS, mp3Frames } from '../../../support/audio-files.ts';
-import { audioFixture, probeAudio } from '../../../support/probe-audio.ts';
+import { audioFixture, facts } from '../../../support/probe-audio.ts';
 
-const facts = (bytes: Buffer) => probeAudio(bytes).facts;
 const nothing = { container: null, codec: null, durationMs: null, flags: ['unknown_format'] };
 
 const id3 = (bodyBytes: number, flags = 0): Buffer => {
