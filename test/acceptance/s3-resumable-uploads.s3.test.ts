@@ -1,5 +1,4 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { request } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { wavFile } from '../support/audio-files.ts';
 import { type BucketView, createBucketView } from '../support/bucket-view.ts';
@@ -63,22 +62,6 @@ const expectNoParts = async (seen: readonly string[]): Promise<void> => {
   expect(rows.rowCount).toBe(0);
 };
 
-/** A PATCH that sends `sent` of the declared bytes, and then nothing until it is cut. */
-const endless = (path: string, offset: number, declared: number, sent: Buffer) => {
-  const { hostname, port } = new URL(scene.http.url);
-  const headers = {
-    authorization: `Bearer ${scene.home.source.apiKey}`,
-    'tus-resumable': '1.0.0',
-    'upload-offset': String(offset),
-    'content-type': 'application/offset+octet-stream',
-    'content-length': String(declared),
-  };
-  const outgoing = request({ hostname, port, path, method: 'PATCH', headers, agent: false });
-  outgoing.on('error', () => undefined);
-  outgoing.write(sent);
-  return { cut: () => outgoing.destroy() };
-};
-
 const offsetOf = async (path: string): Promise<number> => {
   const { status, headers } = await tus.head(path);
   return status === 200 ? Number(headers['upload-offset']) : -1;
@@ -93,7 +76,7 @@ test('several parts, a connection that is cut within one, and the rest: played b
   expect(seen.size).toBe(1);
   // Cut when S3 has something of the part, but not the whole of it.
   const sent = audio.subarray(first, first + 14 * MIB);
-  const { cut } = endless(path, first, audio.length - first, sent);
+  const { cut } = tus.standing(path, first, audio.length - first, sent);
   await until(async () => (await parts()).length === 2 && (await objects.unfinished()) === 1);
   cut();
   let kept = -1;
@@ -156,7 +139,7 @@ test('killed within a part: the next start leaves nothing of it, and the upload 
   const path = locationOf(await tus.begin(audio.length));
   const first = 2 * MIB;
   await tus.patch(path, 0, audio.subarray(0, first));
-  const { cut } = endless(path, first, audio.length - first, audio.subarray(first, first + 6 * MIB));
+  const { cut } = tus.standing(path, first, audio.length - first, audio.subarray(first, first + 6 * MIB));
   await until(async () => (await objects.unfinished()) === 1);
   await vault.kill();
   cut();

@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
+import { request } from 'node:http';
 import type { Ask, HttpClient, Reply } from './http-client.ts';
 
 /** tus 1.0 by hand: every header as given, right or wrong. */
@@ -34,6 +35,29 @@ export const createTus = (http: HttpClient, token: string) => {
         { body },
       ),
     end: (path: string, headers: Headers = {}) => ask('DELETE', path, headers),
+    /** A PATCH that sends `sent` of the declared bytes, and then nothing until it is cut; answered 0 if it never is. */
+    standing: (path: string, offset: number, declared: number, sent: Buffer, headers: Headers = {}) => {
+      const { hostname, port } = new URL(http.url);
+      const outgoing = request({
+        ...{ hostname, port, path, method: 'PATCH', agent: false },
+        headers: {
+          ...{ ...VERSION, authorization: `Bearer ${token}` },
+          'upload-offset': String(offset),
+          'content-type': 'application/offset+octet-stream',
+          'content-length': String(declared),
+          ...headers,
+        },
+      });
+      const answered = new Promise<number>((resolve) => {
+        outgoing.once('response', (answer) => {
+          answer.resume();
+          resolve(answer.statusCode ?? 0);
+        });
+        outgoing.on('error', () => resolve(0));
+      });
+      outgoing.write(sent);
+      return { answered, cut: () => outgoing.destroy() };
+    },
   };
 };
 
