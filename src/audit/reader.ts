@@ -175,10 +175,28 @@ const headOf = (head: HeadRow | undefined): AuditHead =>
     : { size: Number(head.size), root: head.root.toString('hex') };
 
 const hearingOf = (row: EntryRow & HeardColumns, damaged: Damaged): HearingEntry => {
-  if (row.altered !== null) throw damaged(Number(row.altered));
   const { statements, parts, part_count: partCount } = row;
   const heard = statements === null ? null : { statements, parts: parts ?? [], partCount: partCount ?? 0 };
   return { ...entryOf(row, damaged), heard };
+};
+
+/**
+ * Rejects with `integrity_failure` where a statement of a player is altered, or the entry of its playback was taken out; not where
+ * that was removed because its time was out, as the log itself tells.
+ */
+const createStatedCheck = (search: (query: LogSearch) => Promise<readonly LogEntry[]>, damaged: Damaged) => {
+  const removedUpTo = async (): Promise<number> => {
+    const told = { action: 'log.pruned', outcome: 'success', limit: 1 } as const;
+    const [newest] = await search({ ...told, audience: { scope: 'installation' } });
+    return newest?.event.action === 'log.pruned' ? newest.event.detail.to : 0;
+  };
+  return async (row: HeardColumns | undefined): Promise<void> => {
+    if (row === undefined) return;
+    if (row.altered !== null) throw damaged(Number(row.altered));
+    if (row.missing === null) return;
+    const place = Number(row.missing);
+    if (place >= (await removedUpTo())) throw damaged(place);
+  };
 };
 
 /** Opens connections when they are first needed. */
@@ -204,6 +222,10 @@ export const createAuditReader = (options: AuditReaderOptions): AuditReader => {
     }
   };
 
+  const search = async (query: LogSearch): Promise<LogEntry[]> =>
+    (await rows<EntryRow>(searchStatement(query))).map(toEntry);
+  const assertStated = createStatedCheck(search, damaged);
+
   const oneEntry = async (statement: Statement): Promise<LogEntry | null> => {
     const row = (await rows<EntryRow>(statement))[0];
     return row === undefined ? null : toEntry(row);
@@ -214,12 +236,13 @@ export const createAuditReader = (options: AuditReaderOptions): AuditReader => {
 
   return {
     find,
-    search: async (query) =>
-      pageOf((await rows<EntryRow>(searchStatement(query))).map(toEntry), pageLimit(query)),
+    search: async (query) => pageOf(await search(query), pageLimit(query)),
     hearings: async (query) => {
       const found = await rows<EntryRow & HeardColumns>(hearingsStatement(query));
+      await assertStated(found[0]);
       const heardComplete = (found[0]?.looked_at ?? 0) < MAX_STATEMENTS;
-      const entries = found.map((row) => hearingOf(row, damaged));
+      // Of an empty page there is a row that tells of statements alone.
+      const entries = found.filter(({ seq }) => seq !== null).map((row) => hearingOf(row, damaged));
       return { ...pageOf(entries, pageLimit(query)), heardComplete };
     },
     count: async (query, most) => {

@@ -5,6 +5,7 @@ import { type Ask, jsonOf, type Reply } from '../support/http-client.ts';
 import { createIntegrator, type Entry } from '../support/integrator.ts';
 import { expectProblem } from '../support/problems.ts';
 import { type Person, startScene } from '../support/scene.ts';
+import { inDatabase } from '../support/vault-inspection.ts';
 
 /** What people ask of the access log, as a stranger's program asks it. */
 const CALLER = '070-174 06 61';
@@ -363,4 +364,24 @@ describe('by a patient’s number, in the body', () => {
 test('the log still verifies', async () => {
   const { code, stdout } = await scene.folder.cli('verify', '--json');
   expect([code, JSON.parse(stdout)]).toMatchObject([0, { ok: true }]);
+});
+
+test('the entry of a playback taken out of the log: not nobody, but that the log is damaged, as page and as file', async () => {
+  const { id } = await people.deliver();
+  const { playbackId } = await hear(id, [[0, 100]]);
+  expect((await hearers(id)).opened).toHaveLength(1);
+  await inDatabase(
+    scene.folder,
+    async (client) => {
+      await client.query('ALTER TABLE audit.entry DISABLE TRIGGER USER');
+      const text = `DELETE FROM audit.entry e USING audit.leaf l WHERE l.seq = e.seq AND l.event_id = $1`;
+      expect((await client.query(text, [playbackId])).rowCount).toBe(1);
+    },
+    'superuser',
+  );
+  for (const accept of ['application/json', 'text/csv', 'application/x-ndjson']) {
+    const reply = await get(`recordings/${id}/hearers`, { headers: { accept } });
+    expectProblem(reply, 502, 'integrity_failure');
+    expect(reply.text).not.toContain(playbackId);
+  }
 });

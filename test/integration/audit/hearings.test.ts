@@ -54,6 +54,7 @@ describe('what was heard', () => {
   test('is merged over all statements of one playback, in order, and of no other', async () => {
     const recording = randomUUID();
     const [first, second, silent] = [opened(recording), opened(recording, { at: at + 5 }), opened(recording)];
+    const elsewhere = opened(randomUUID());
     await append(
       ...[first, second, silent],
       heard(first, [
@@ -71,8 +72,9 @@ describe('what was heard', () => {
       ),
       heard(first, [[0, 100]], { at: at + 3000 }),
       heard(second, [[1, 2]]),
-      // Another recording's playback that states this one's id, and one that nobody opened.
-      heard(opened(recording), [[0, 99_999]]),
+      // Of another recording's playback, though it states this one's id.
+      elsewhere,
+      heard(elsewhere, [[0, 99_999]], { recording }),
     );
     const { entries, heardComplete } = await ask(recording);
     const told = new Map(entries.map(({ event, heard: what }) => [event.id, what]));
@@ -127,6 +129,89 @@ test('a statement that is not the one committed to is not shown, nor the page it
     await change(to, from);
   }
   expect((await ask(recording)).entries[0]?.heard?.parts).toEqual([[0, 1]]);
+});
+
+const HOUR = 3_600_000;
+/** Whoever has all rights takes things out of the log. */
+const asSuperuser = async (text: string, values: readonly unknown[]) => {
+  const superuser = await database.connect('superuser');
+  for (const table of ['entry', 'leaf'])
+    await superuser.query(`ALTER TABLE audit.${table} DISABLE TRIGGER USER`);
+  return (await superuser.query(text, [...values])).rows;
+};
+const seqOf = async ({ id }: AuditEvent): Promise<number> =>
+  (await asSuperuser('SELECT seq::int FROM audit.leaf WHERE event_id = $1', [id]))[0].seq;
+const takeOut = (seq: number, table = 'entry') =>
+  asSuperuser(`DELETE FROM audit.${table} WHERE seq = $1`, [seq]);
+
+describe('the entry of a playback was taken out, and a statement of its player is there', () => {
+  test('nobody is said to have heard nothing: the answer is that the log is damaged, and where', async () => {
+    const recording = randomUUID();
+    const [playback, before] = [opened(recording), opened(recording, { at: at - HOUR })];
+    await append(playback, heard(playback, [[0, 1]]));
+    const entry = await seqOf(playback);
+    await takeOut(entry);
+    await expect(ask(recording)).rejects.toMatchObject({ code: 'integrity_failure', extras: { entry } });
+    // Beside others, older and newer ones.
+    await append(before, heard(before, [[0, 1]]), opened(recording, { at: at + HOUR }));
+    await expect(ask(recording)).rejects.toMatchObject({ extras: { entry } });
+    // Nobody of another organisation learns of it.
+    expect((await ask(recording, theirs)).entries).toEqual([]);
+  });
+
+  test('its place is told also when the skeleton lacks it, by the statement', async () => {
+    const recording = randomUUID();
+    const playback = opened(recording);
+    const stated = heard(playback, [[0, 1]]);
+    await append(playback, stated);
+    const place = await seqOf(playback);
+    for (const table of ['entry', 'leaf']) await takeOut(place, table);
+    const entry = await seqOf(stated);
+    await expect(ask(recording)).rejects.toMatchObject({ code: 'integrity_failure', extras: { entry } });
+  });
+
+  test('on the page, and in the period, to which it belongs', async () => {
+    const recording = randomUUID();
+    const days = Array.from({ length: 6 }, (_, n) => opened(recording, { at: at + n * 72 * HOUR }));
+    for (const playback of days) await append(playback, heard(playback, [[0, 1]]));
+    const gone = days[1] as AuditEvent;
+    const entry = await seqOf(gone);
+    await takeOut(entry);
+    const asked = { audience: ours, recording };
+    const newest = await reader.hearings({ ...asked, limit: 2 });
+    expect(newest.entries.map(({ heard: what }) => what?.statements)).toEqual([1, 1]);
+    const cursor = newest.next as string;
+    await expect(reader.hearings({ ...asked, limit: 50, cursor })).rejects.toMatchObject({
+      extras: { entry },
+    });
+    const within = (from: number, to: number) => reader.hearings({ ...asked, from, to });
+    expect((await within(at, at + HOUR)).entries).toHaveLength(1);
+    expect((await within(at + 140 * HOUR, at + 500 * HOUR)).entries).toHaveLength(4);
+    await expect(within(gone.at, gone.at + 1)).rejects.toMatchObject({ extras: { entry } });
+    expect((await within(at + 1_000 * HOUR, at + 2_000 * HOUR)).entries).toEqual([]);
+  });
+});
+
+test('a playback whose entry was removed because its time was out, which the log tells, is no damage', async () => {
+  const recording = randomUUID();
+  const playback = opened(recording);
+  await append(playback, heard(playback, [[0, 1]]));
+  const entry = await seqOf(playback);
+  await takeOut(entry);
+  const pruned = (to: number) =>
+    freshEvent({
+      ...{ action: 'log.pruned', organisation: null, unit: null, recording: null, purpose: null },
+      ...{ at, outcome: 'success', detail: { from: 0, to, floor: 5 } },
+    } as never);
+  await append(pruned(entry));
+  await expect(ask(recording)).rejects.toMatchObject({ extras: { entry } });
+  const told = pruned(entry + 1);
+  await append(told);
+  expect((await ask(recording)).entries).toEqual([]);
+  await asSuperuser(`UPDATE audit.entry SET body = replace(body, '"floor":5', '"floor":6') WHERE seq = $1`, [
+    await seqOf(told),
+  ]);
+  await expect(ask(recording)).rejects.toMatchObject({ code: 'integrity_failure' });
 });
 
 describe('who', () => {
