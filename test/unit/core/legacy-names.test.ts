@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createLegacyNames, type LegacyName, legacyPatterns } from '../../../src/core/legacy-names.ts';
-import { createWallClock, isTimeZone, isWallTime } from '../../../src/core/local-time.ts';
 
 const parse = createLegacyNames({ timeZone: 'Europe/Stockholm' });
 
@@ -314,44 +313,6 @@ describe('the two nights of a year', () => {
     expect(new Date(parse(name).startedAt ?? 0).toISOString()).toBe(at);
   });
 });
-
-test('every moment of ten years is read back from the clock that showed it, but for the hour that happens twice', () => {
-  for (const timeZone of [
-    'Europe/Stockholm',
-    'UTC',
-    'Asia/Kolkata',
-    'America/St_Johns',
-    'Australia/Lord_Howe',
-  ]) {
-    const clock = createWallClock(timeZone);
-    const shown = new Intl.DateTimeFormat('sv-SE', { timeZone, dateStyle: 'short', timeStyle: 'medium' });
-    fc.assert(
-      fc.property(fc.integer({ min: Date.UTC(2010, 0) / 1000, max: Date.UTC(2020, 0) / 1000 }), (seconds) => {
-        const at = seconds * 1000;
-        const [year, month, day, hour, minute, second] = shown.format(at).split(/\D+/).map(Number) as [
-          number,
-          number,
-          number,
-          number,
-          number,
-          number,
-        ];
-        const wall = { year, month, day, hour, minute, second };
-        return isWallTime(wall) && clock(wall, at) === at;
-      }),
-      { numRuns: 200 },
-    );
-  }
-});
-
-test.each([
-  ['Europe/Stockholm', true],
-  ['UTC', true],
-  ['Mars/Olympus', false],
-  ['', false],
-  ['../etc', false],
-  ['+01:00', false],
-])('a time zone %s: %s', (name, is) => expect(isTimeZone(name)).toBe(is));
 
 describe('names that mean harm', () => {
   const anyName = fc.oneof(
