@@ -15,7 +15,7 @@ import { mp3, row, startVault, warmPageCache, wav } from './scene.ts';
  *
  * With the settings that `scripts/s3-server.sh start` prints in the environment, vault and remote lie in buckets of that server.
  */
-const CALLS = Number(process.argv[2] ?? 100);
+const CALLS = Number(process.argv[2] ?? 200);
 const PARALLEL = process.env.BENCH_PARALLEL ?? '4';
 const MAIN = join(import.meta.dirname, '../src/cli/agent-main.ts');
 const run = promisify(execFile);
