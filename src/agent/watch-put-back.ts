@@ -84,8 +84,8 @@ export const nameIt = async (draft: Buffer, names: readonly Buffer[]): Promise<v
   throw new Error('no name is free');
 };
 
-/** A draft that is whole and gets no name stays: nothing else has its bytes. */
-const place = async (file: OpenFile, path: Buffer, names: readonly Buffer[]): Promise<void> => {
+/** False: a draft that is whole and got no name stays, for nothing else has its bytes. */
+const place = async (file: OpenFile, path: Buffer, names: readonly Buffer[]): Promise<boolean> => {
   const [part, whole] = [draftOf(path, file.state.ino, 'part'), draftOf(path, file.state.ino, 'whole')];
   try {
     await copyTo(part, file);
@@ -94,14 +94,22 @@ const place = async (file: OpenFile, path: Buffer, names: readonly Buffer[]): Pr
     await unlink(part).catch(() => undefined);
     throw error;
   }
-  await nameIt(whole, names);
+  try {
+    await nameIt(whole, names);
+  } catch {
+    return false;
+  }
   await unlink(whole).catch(() => undefined);
+  return true;
 };
 
-/** Writes it as a file again, whole or not at all, and never over another; its side file before it, if its own name is free. */
-export const putBack = async (opened: Opened): Promise<void> => {
+/**
+ * Writes it as a file again, whole or not at all, and never over another; its side file before it, if its own name is free.
+ * `draft_left`: every byte is there, but under no name that anybody looks at (watch-leftovers.ts).
+ */
+export const putBack = async (opened: Opened): Promise<'put_back' | 'draft_left'> => {
   const { path, file, side } = await asItIs(opened);
   if (side !== null && !isAppError(side) && (await isFree(side.path)))
     await place(side.file, side.path, [side.path]).catch(() => undefined);
-  await place(file, path, namesOf(path));
+  return (await place(file, path, namesOf(path))) ? 'put_back' : 'draft_left';
 };

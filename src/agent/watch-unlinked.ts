@@ -69,10 +69,7 @@ const createHeldFiles = (onEvent: UnlinkedOptions['onEvent']) => {
     drop,
     look,
     async giveBack(held: Held): Promise<void> {
-      const code = await putBack(held.opened).then(
-        () => 'put_back',
-        () => 'lost',
-      );
+      const code = await putBack(held.opened).catch(() => 'lost');
       onEvent({ event: 'trouble', what: 'unlinked', code });
       await drop(held);
     },

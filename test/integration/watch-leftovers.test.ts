@@ -12,6 +12,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -186,9 +187,12 @@ describe('nothing is lost', () => {
   });
 
   test('once: by the file’s own times, and without waiting', async () => {
-    lay(draft('whole'));
+    const path = lay(draft('whole'));
+    const soon = Date.now() / 1000 + 60;
+    utimesSync(path, soon, soon);
     await finish({ once: true });
     expect(names()).toEqual([draft('whole')]);
+    utimesSync(path, 0, 0);
     await sleep(SETTLE_MS + 50);
     await finish({ once: true });
     expect(names()).toEqual(['a.wav']);

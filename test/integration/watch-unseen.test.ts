@@ -182,6 +182,26 @@ test.each<[string, Delivery]>([
   },
 );
 
+test('where no name is free when the agent ends, the whole of it is kept as a draft, and that is said', async () => {
+  const { path, write, close } = recorder('a.wav', CALL.subarray(0, 20_000));
+  answer = (count) =>
+    count === 1
+      ? null
+      : { outcome: 'later', code: 'unreachable', reason: '', retryAfter: null, stopped: false };
+  await start();
+  await until(() => !existsSync(path));
+  write(CALL.subarray(20_000));
+  stop.abort();
+  const names = ['a.wav', ...Array.from({ length: 8 }, (_, n) => `a-${n + 2}.wav`)];
+  for (const name of names) writeFileSync(join(spool, name), 'another');
+  await running;
+  close();
+  expect(troubles()).toEqual(['unlinked written', 'unlinked draft_left']);
+  const left = readdirSync(spool).filter((name) => !names.includes(name));
+  expect(left).toEqual([expect.stringMatching(/^\.callvault-\d+-\d+\.whole\.a\.wav$/)]);
+  expect(sha256(readFileSync(join(spool, left[0] as string)))).toBe(sha256(CALL));
+});
+
 test('what an agent that was killed had begun to put back is finished at the start, and delivered', async () => {
   writeFileSync(join(spool, '.callvault-77-1234.whole.a.wav'), CALL);
   await start({ seen: true });
