@@ -126,9 +126,9 @@ describe('killed while it puts back', () => {
   });
 });
 
-describe('nothing is lost', () => {
-  const draft = (state: string, name = 'a.wav') => `.callvault-77-1234.${state}.${name}`;
+const draft = (state: string, name = 'a.wav') => `.callvault-77-1234.${state}.${name}`;
 
+describe('nothing is lost', () => {
   test('a part of it is a file again as well, and over no other', async () => {
     lay('a.wav', 'another');
     lay(draft('part'), CALL.subarray(0, 9_000));
@@ -162,7 +162,9 @@ describe('nothing is lost', () => {
     await finish();
     expect(names()).toEqual(['a.wav']);
   });
+});
 
+describe('when', () => {
   test('another agent is at work: what it holds open, or still changes, is left', async () => {
     const path = lay(draft('part'));
     const fd = openSync(path, 'a');
