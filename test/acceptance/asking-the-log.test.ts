@@ -1,36 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Ask, jsonOf, type Reply } from '../support/http-client.ts';
-import { createIntegrator, type Entry } from '../support/integrator.ts';
+import { describe, expect, test } from 'vitest';
+import { asksTheLog } from '../support/asked-log.ts';
+import { jsonOf, type Reply } from '../support/http-client.ts';
+import type { Entry } from '../support/integrator.ts';
 import { expectProblem } from '../support/problems.ts';
-import { type Person, startScene } from '../support/scene.ts';
 import { inDatabase } from '../support/vault-inspection.ts';
 
 /** What people ask of the access log, as a stranger's program asks it. */
 const CALLER = '070-174 06 61';
 const PERSON = '19121212-1212';
 
-let scene: Awaited<ReturnType<typeof startScene>>;
-let people: ReturnType<typeof createIntegrator>;
-beforeAll(async () => {
-  scene = await startScene();
-  people = createIntegrator(scene);
-});
-afterAll(() => scene.close());
-
-const get = async (path: string, ask: Ask = {}, who: Person = scene.home.compliance): Promise<Reply> =>
-  scene.http.get(`/v1/audit/${path}`, { token: await who.token(), ...ask });
-const search = async (json: object, ask: Ask = {}, who: Person = scene.home.compliance): Promise<Reply> =>
-  scene.http.post('/v1/audit/search', { token: await who.token(), json, ...ask });
-
-const hear = async (id: string, spans: readonly (readonly [number, number])[], who = scene.own.nurse) => {
-  const opened = await people.listening(who, id);
-  const path = `/v1/playbacks/${opened.playbackId}/heard`;
-  const reply = await scene.http.post(path, { token: opened.token, json: { spans } });
-  expect(reply.status).toBe(204);
-  return opened;
-};
+const log = asksTheLog();
+const { get, search, hear, newestOf } = log;
 
 type Hearers = {
   readonly opened: readonly {
@@ -47,34 +29,28 @@ type Hearers = {
 const hearers = async (id: string, query = ''): Promise<Hearers> =>
   jsonOf(await get(`recordings/${id}/hearers${query}`), 200);
 
-/** Own lines of the newest entries, by what its reader did last. */
-const newestOf = async (action: string): Promise<Entry> => {
-  const found = await people.entries({ action, limit: 1 });
-  return found[0] as Entry;
-};
-
 describe('who heard this recording', () => {
   test('in one call: opened with purpose, the parts as stated, refusals apart; also after it was erased', async () => {
-    const { id } = await people.deliver({ callerNumber: CALLER });
+    const { id } = await log.people.deliver({ callerNumber: CALLER });
     const opened = await hear(id, [
       [0, 400],
       [300, 900],
     ]);
-    await people.open(scene.other.nurse, id);
-    await people.open(scene.own.nurse, id, {});
+    await log.people.open(log.scene.other.nurse, id);
+    await log.people.open(log.scene.own.nurse, id, {});
     const told = {
       opened: [
         {
           playback: opened.playbackId,
-          actor: { type: 'user', id: scene.own.nurse.id, role: 'nurse' },
+          actor: { type: 'user', id: log.scene.own.nurse.id, role: 'nurse' },
           purpose: 'care',
-          unit: scene.own.id,
+          unit: log.scene.own.id,
           heard: { statements: 1, parts: [[0, 900]], partCount: 1 },
         },
       ],
       refused: [
-        { reason: 'no_purpose', actor: { id: scene.own.nurse.id } },
-        { reason: 'other_unit', actor: { id: scene.other.nurse.id } },
+        { reason: 'no_purpose', actor: { id: log.scene.own.nurse.id } },
+        { reason: 'other_unit', actor: { id: log.scene.other.nurse.id } },
       ],
       takenOut: [],
       next: null,
@@ -82,25 +58,28 @@ describe('who heard this recording', () => {
     expect(await hearers(id)).toMatchObject({ ...told, erased: [], heardComplete: true });
     expect(await newestOf('log.read')).toMatchObject({ outcome: 'success', detail: { count: 3 } });
 
-    const token = await scene.home.admin.token();
-    const erased = await scene.http.delete(`/v1/recordings/${id}`, {
+    const token = await log.scene.home.admin.token();
+    const erased = await log.scene.http.delete(`/v1/recordings/${id}`, {
       token,
       json: { reason: 'patient_request' },
     });
     expect(erased.status).toBe(204);
-    expect(await hearers(id)).toMatchObject({ ...told, erased: [{ actor: { id: scene.home.admin.id } }] });
+    expect(await hearers(id)).toMatchObject({
+      ...told,
+      erased: [{ actor: { id: log.scene.home.admin.id } }],
+    });
   });
 
   test('a recording that nobody heard: empty, not missing', async () => {
-    const { id } = await people.deliver();
+    const { id } = await log.people.deliver();
     expect(await hearers(id)).toMatchObject({ opened: [], refused: [], erased: [] });
   });
 
   test('another organisation’s is like one that does not exist, also when somebody of ours tried to hear it', async () => {
-    const theirs = scene.abroad.recording.id;
-    await people.open(scene.own.nurse, theirs);
+    const theirs = log.scene.abroad.recording.id;
+    await log.people.open(log.scene.own.nurse, theirs);
     const nothing = randomUUID();
-    await people.open(scene.own.nurse, nothing);
+    await log.people.open(log.scene.own.nurse, nothing);
     for (const accept of ['application/json', 'text/csv', 'application/fhir+ndjson']) {
       const [one, other] = await Promise.all(
         [theirs, nothing].map((id) => get(`recordings/${id}/hearers`, { headers: { accept } })),
@@ -112,18 +91,18 @@ describe('who heard this recording', () => {
       });
     }
     expect(await newestOf('log.read')).toMatchObject({ outcome: 'denied', detail: { count: 0 } });
-    expect((await get(`recordings/${theirs}/hearers`, {}, scene.foreign.compliance)).status).toBe(200);
+    expect((await get(`recordings/${theirs}/hearers`, {}, log.scene.foreign.compliance)).status).toBe(200);
   });
 
   test('page by page, each entry once, while the recording is being played', async () => {
-    const { id } = await people.deliver();
+    const { id } = await log.people.deliver();
     const played: string[] = [];
     for (let i = 0; i < 7; i += 1) played.unshift((await hear(id, [[i, i + 1]])).playbackId);
     const found: Hearers['opened'][number][] = [];
     for (let next: string | null = ''; next !== null; ) {
       const page: Hearers = await hearers(id, `?limit=2${next === '' ? '' : `&cursor=${next}`}`);
       found.push(...page.opened);
-      await people.open(scene.own.nurse, id);
+      await log.people.open(log.scene.own.nurse, id);
       next = page.next;
     }
     expect(found.map(({ playback }) => playback)).toEqual(played);
@@ -150,10 +129,10 @@ const both = async (id: string, period: Record<string, string>) => {
 
 describe('who heard this recording, within a time', () => {
   test('what was opened, refused and erased in it; `to` is not included; file and page agree', async () => {
-    const { id } = await people.deliver();
+    const { id } = await log.people.deliver();
     for (let i = 0; i < 3; i += 1) {
-      await people.open(scene.own.nurse, id);
-      await people.open(scene.other.nurse, id);
+      await log.people.open(log.scene.own.nurse, id);
+      await log.people.open(log.scene.other.nurse, id);
       await setTimeout(5);
     }
     const [third, second, first] = (await hearers(id)).opened;
@@ -174,10 +153,10 @@ describe('who heard this recording, within a time', () => {
   });
 
   test('what a player stated after the period belongs to the playback that was opened in it', async () => {
-    const { id } = await people.deliver();
-    const early = await people.listening(scene.own.nurse, id);
+    const { id } = await log.people.deliver();
+    const early = await log.people.listening(log.scene.own.nurse, id);
     await setTimeout(5);
-    const late = await people.listening(scene.own.nurse, id);
+    const late = await log.people.listening(log.scene.own.nurse, id);
     const [opened] = (await hearers(id)).opened;
     const to = opened?.at ?? '';
     for (const [{ playbackId, token }, spans] of [
@@ -186,7 +165,7 @@ describe('who heard this recording, within a time', () => {
       [early, [[400, 700]]],
     ] as const)
       expect(
-        (await scene.http.post(`/v1/playbacks/${playbackId}/heard`, { token, json: { spans } })).status,
+        (await log.scene.http.post(`/v1/playbacks/${playbackId}/heard`, { token, json: { spans } })).status,
       ).toBe(204);
     const { page, lines } = await both(id, { to });
     expect(page.opened).toMatchObject([
@@ -201,9 +180,9 @@ describe('who heard this recording, within a time', () => {
 
 describe('a time within which a recording was heard', () => {
   test('page by page within it, and the file’s entry names what was chosen by', async () => {
-    const { id } = await people.deliver();
+    const { id } = await log.people.deliver();
     for (let i = 0; i < 5; i += 1) {
-      await people.open(scene.own.nurse, id);
+      await log.people.open(log.scene.own.nurse, id);
       await setTimeout(5);
     }
     const all = (await hearers(id)).opened;
@@ -221,7 +200,7 @@ describe('a time within which a recording was heard', () => {
   });
 
   test('one that ends before it begins, or is no time, is refused, as page and as file, and nothing is told of it', async () => {
-    const { id } = await people.deliver();
+    const { id } = await log.people.deliver();
     const before = await newestOf('log.exported');
     for (const [query, where] of [
       ['from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z', 'from'],
@@ -240,16 +219,16 @@ describe('a time within which a recording was heard', () => {
 });
 
 test('a search by recording finds who was refused it for the role; ids of nothing and of others are not repeated', async () => {
-  const { id } = await people.deliver();
-  const refused = [scene.home.admin, scene.home.compliance];
+  const { id } = await log.people.deliver();
+  const refused = [log.scene.home.admin, log.scene.home.compliance];
   const nothing = '0b8a1f0e-5a58-4f0e-9c1f-7f6f2a5b9d11';
   for (const person of refused)
-    for (const recording of [id, nothing, scene.abroad.recording.id])
-      expect((await people.open(person, recording)).status).toBe(403);
-  const found = await people.entries({ recording: id, action: 'access.denied' });
+    for (const recording of [id, nothing, log.scene.abroad.recording.id])
+      expect((await log.people.open(person, recording)).status).toBe(403);
+  const found = await log.people.entries({ recording: id, action: 'access.denied' });
   expect(found.map(({ actor }) => actor.id).sort()).toEqual(refused.map((person) => person.id).sort());
-  for (const recording of [nothing, scene.abroad.recording.id])
-    expect(await people.entries({ recording, action: 'access.denied' })).toEqual([]);
+  for (const recording of [nothing, log.scene.abroad.recording.id])
+    expect(await log.people.entries({ recording, action: 'access.denied' })).toEqual([]);
 });
 
 describe('what this person did', () => {
@@ -265,14 +244,14 @@ describe('what this person did', () => {
     jsonOf(await get(`actors/${id}/activity${query}`), 200);
 
   test('in one call: how often each thing, and the entries by page', async () => {
-    const nurse = await scene.stage.user(scene.home.admin, 'nurse', [scene.own.id]);
+    const nurse = await log.scene.stage.user(log.scene.home.admin, 'nurse', [log.scene.own.id]);
     // She has chosen a password, and nothing else yet.
     const firstDay = ['session.closed', 'user.changed', 'session.opened'];
     const before = await activity(nurse.id);
     expect(before.entries.map(({ action }) => action)).toEqual(firstDay);
-    const { id } = await people.deliver();
-    for (let i = 0; i < 3; i += 1) await people.open(nurse, id);
-    await people.open(nurse, scene.other.recording.id);
+    const { id } = await log.people.deliver();
+    for (let i = 0; i < 3; i += 1) await log.people.open(nurse, id);
+    await log.people.open(nurse, log.scene.other.recording.id);
     const whole = await activity(nurse.id);
     const counts = [
       { action: 'playback.denied', outcome: 'denied', count: 1 },
@@ -295,7 +274,7 @@ describe('what this person did', () => {
   });
 
   test('within a time', async () => {
-    const id = scene.own.nurse.id;
+    const id = log.scene.own.nurse.id;
     const everything = await activity(id, '?limit=200');
     const [newest] = everything.entries as unknown as readonly { at: string }[];
     const until = await activity(id, `?to=${encodeURIComponent(newest?.at ?? '')}`);
@@ -308,13 +287,13 @@ describe('what this person did', () => {
   });
 
   test('of a telephony system too; another organisation’s is like one that does not exist', async () => {
-    expect((await activity(scene.home.source.id)).counts).toContainEqual(
+    expect((await activity(log.scene.home.source.id)).counts).toContainEqual(
       expect.objectContaining({ action: 'recording.stored' }),
     );
     for (const id of [
-      scene.abroad.nurse.id,
-      scene.foreign.source.id,
-      scene.installationAdmin.id,
+      log.scene.abroad.nurse.id,
+      log.scene.foreign.source.id,
+      log.scene.installationAdmin.id,
       randomUUID(),
     ])
       expectProblem(await get(`actors/${id}/activity`), 404, 'not_found');
@@ -323,8 +302,8 @@ describe('what this person did', () => {
 
 describe('by a patient’s number, in the body', () => {
   test('the caller’s number, however it is written, and the identity number', async () => {
-    const called = await people.deliver({ callerNumber: CALLER });
-    const named = await people.deliver({ personalNumber: PERSON, callerNumber: '070-174 06 62' });
+    const called = await log.people.deliver({ callerNumber: CALLER });
+    const named = await log.people.deliver({ personalNumber: PERSON, callerNumber: '070-174 06 62' });
     const recordings = async (json: object): Promise<(string | null)[]> =>
       jsonOf<{ entries: Entry[] }>(await search({ action: 'recording.stored', ...json }), 200).entries.map(
         ({ recording }) => recording,
@@ -334,15 +313,18 @@ describe('by a patient’s number, in the body', () => {
     expect(await recordings({ personalNumber: PERSON })).toEqual([named.id]);
     expect(await recordings({ personalNumber: '191212121212' })).toEqual([named.id]);
     expect(await recordings({ callerNumber: '070-174 06 63' })).toEqual([]);
-    const abroad = await search({ callerNumber: CALLER }, {}, scene.foreign.compliance);
+    const abroad = await search({ callerNumber: CALLER }, {}, log.scene.foreign.compliance);
     expect(jsonOf(abroad, 200)).toEqual({ entries: [], next: null });
   });
 
   test('several actions at once', async () => {
-    const { id } = await people.deliver();
-    await people.open(scene.own.nurse, id);
-    await people.open(scene.other.nurse, id);
-    const found = await people.entries({ recording: id, actions: ['playback.opened', 'playback.denied'] });
+    const { id } = await log.people.deliver();
+    await log.people.open(log.scene.own.nurse, id);
+    await log.people.open(log.scene.other.nurse, id);
+    const found = await log.people.entries({
+      recording: id,
+      actions: ['playback.opened', 'playback.denied'],
+    });
     expect(found.map(({ action }) => action)).toEqual(['playback.opened', 'playback.denied']);
     expectProblem(await search({ actions: [] }), 400, 'invalid_request');
     expectProblem(await search({ actions: ['nothing'] }), 400, 'invalid_request');
@@ -362,16 +344,16 @@ describe('by a patient’s number, in the body', () => {
 });
 
 test('the log still verifies', async () => {
-  const { code, stdout } = await scene.folder.cli('verify', '--json');
+  const { code, stdout } = await log.scene.folder.cli('verify', '--json');
   expect([code, JSON.parse(stdout)]).toMatchObject([0, { ok: true }]);
 });
 
 test('the entry of a playback taken out of the log: not nobody, but that the log is damaged, as page and as file', async () => {
-  const { id } = await people.deliver();
+  const { id } = await log.people.deliver();
   const { playbackId } = await hear(id, [[0, 100]]);
   expect((await hearers(id)).opened).toHaveLength(1);
   await inDatabase(
-    scene.folder,
+    log.scene.folder,
     async (client) => {
       await client.query('ALTER TABLE audit.entry DISABLE TRIGGER USER');
       const text = `DELETE FROM audit.entry e USING audit.leaf l WHERE l.seq = e.seq AND l.event_id = $1`;

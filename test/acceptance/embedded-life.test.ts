@@ -1,36 +1,14 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Call, type CareLineVault, newCall, startCareLine } from '../support/care-line.ts';
+import { describe, expect, test } from 'vitest';
+import { newCall } from '../support/care-line.ts';
 import { isAlive, until } from '../support/child.ts';
-import { newVaultFolder, type RunningVault, type VaultFolder } from '../support/vault.ts';
+import { keepsOneCall } from '../support/stopped-vault.ts';
+import { newVaultFolder, type RunningVault } from '../support/vault.ts';
 import { announced, databaseProcesses } from '../support/vault-inspection.ts';
 
-let world: CareLineVault;
-let folder: VaultFolder;
-let call: Call;
-let recording: string;
-
-beforeAll(async () => {
-  world = await startCareLine();
-  folder = world.folder;
-  call = newCall(700_000);
-  recording = await world.line.store(call);
-  await world.line.nurse.token();
-  await world.vault.stop();
-});
-afterAll(() => world?.folder.remove());
-
-const expectPlays = async (): Promise<void> =>
-  expect((await world.line.hear(recording)).equals(call.audio)).toBe(true);
-
-/** Starts, plays, stops: what is there is whole. */
-const expectSound = async (): Promise<void> => {
-  const vault = await folder.start();
-  await expectPlays();
-  expect(await vault.stop()).toBe(0);
-};
+const kept = keepsOneCall();
 
 const killAll = (pids: readonly number[]): void => {
   for (const pid of pids)
@@ -43,31 +21,31 @@ const killAll = (pids: readonly number[]): void => {
 
 describe('after the vault was killed', () => {
   test('alone: its database ends with it', async () => {
-    const vault = await folder.start();
+    const vault = await kept.folder.start();
     await vault.kill();
-    await until(async () => (await databaseProcesses(folder)).length === 0);
-    await expectSound();
+    await until(async () => (await databaseProcesses(kept.folder)).length === 0);
+    await kept.expectSound();
   });
 
   test('with everything, and the pid files now name somebody else: he is left alone', async () => {
-    const vault = await folder.start();
-    const announcement = await announced(folder);
-    killAll([vault.pid, ...(await databaseProcesses(folder))]);
+    const vault = await kept.folder.start();
+    const announcement = await announced(kept.folder);
+    killAll([vault.pid, ...(await databaseProcesses(kept.folder))]);
     await vault.exited;
-    await until(async () => (await databaseProcesses(folder)).length === 0);
-    const stale = join(folder.dataDir, 'postgres/cluster/postmaster.pid');
+    await until(async () => (await databaseProcesses(kept.folder)).length === 0);
+    const stale = join(kept.folder.dataDir, 'postgres/cluster/postmaster.pid');
     const lines = (await readFile(stale, 'utf8')).split('\n');
     await writeFile(stale, [String(process.pid), ...lines.slice(1)].join('\n'));
-    const instance = join(folder.dataDir, 'instance.json');
+    const instance = join(kept.folder.dataDir, 'instance.json');
     await writeFile(instance, JSON.stringify({ ...announcement, pid: process.pid }));
-    await expectSound();
-    expect((await readdir(folder.dataDir)).includes('instance.json')).toBe(false);
+    await kept.expectSound();
+    expect((await readdir(kept.folder.dataDir)).includes('instance.json')).toBe(false);
   });
 });
 
 describe('several starts at once', () => {
   test.each([
-    ['on a folder in use before', () => Promise.resolve(folder)],
+    ['on a folder in use before', () => Promise.resolve(kept.folder)],
     ['on a folder that is not there yet', () => newVaultFolder()],
   ])('%s: one of them serves, the others are told', async (_name, folderOf) => {
     const shared = await folderOf();
@@ -82,7 +60,7 @@ describe('several starts at once', () => {
     const answer = await fetch(`${started[0]?.value.url}/readyz`);
     expect(answer.status).toBe(200);
     expect(await started[0]?.value.stop()).toBe(0);
-    if (shared !== folder) await shared.remove();
+    if (shared !== kept.folder) await shared.remove();
   });
 });
 
@@ -107,12 +85,12 @@ describe('where the folders lie', () => {
 describe('asked to end', () => {
   const expectNobodyLeft = async (pid: number): Promise<void> => {
     expect(isAlive(pid)).toBe(false);
-    expect(await databaseProcesses(folder)).toEqual([]);
-    expect(await readdir(folder.dataDir)).not.toContain('instance.json');
+    expect(await databaseProcesses(kept.folder)).toEqual([]);
+    expect(await readdir(kept.folder.dataDir)).not.toContain('instance.json');
   };
 
   test('by SIGTERM: 0, and nobody is left', async () => {
-    const vault = await folder.start();
+    const vault = await kept.folder.start();
     expect(await vault.stop()).toBe(0);
     await expectNobodyLeft(vault.pid);
     expect(vault.output()).not.toContain('"level":60');
@@ -120,39 +98,39 @@ describe('asked to end', () => {
 
   test('by Ctrl-C, which reaches every process of the terminal', async () => {
     // The vault leads a session of its own, as a terminal gives it; the database must not be in it.
-    const vault = await folder.start();
+    const vault = await kept.folder.start();
     process.kill(-vault.pid, 'SIGINT');
     expect(await vault.exited).toBe(0);
     await expectNobodyLeft(vault.pid);
   });
 
   test('while one uploads and stalls and another listens and does not read: 0, and the upload comes to nothing', async () => {
-    const vault = await folder.start();
+    const vault = await kept.folder.start();
     const { port } = new URL(vault.url);
     const socket = connect(Number(port), '127.0.0.1');
     const head = [
       'PUT /v1/ingest/stalled HTTP/1.1',
       'host: vault',
-      `authorization: Bearer ${world.line.apiKey}`,
+      `authorization: Bearer ${kept.line.apiKey}`,
     ];
     const rest = ['x-call-id: stalled', 'content-type: audio/wav', 'content-length: 5000000', '', ''];
     socket.write([...head, ...rest].join('\r\n'));
-    socket.write(call.audio.subarray(0, 300_000));
+    socket.write(kept.call.audio.subarray(0, 300_000));
     const listener = connect(Number(port), '127.0.0.1').pause();
     // More than the system's buffers hold, so the answer is under way for as long as he does not read.
-    const audioUrl = await world.line.openPlayback(await world.line.store(newCall(12_000_000)));
-    const token = await world.line.nurse.token();
+    const audioUrl = await kept.line.openPlayback(await kept.line.store(newCall(12_000_000)));
+    const token = await kept.line.nurse.token();
     listener.write(`GET ${audioUrl} HTTP/1.1\r\nhost: vault\r\nauthorization: Bearer ${token}\r\n\r\n`);
     const gone = [socket, listener].map(
       (one) => new Promise((resolve) => one.on('error', resolve).on('close', resolve)),
     );
-    const incoming = join(folder.dataDir, 'objects/incoming');
+    const incoming = join(kept.folder.dataDir, 'objects/incoming');
     await until(async () => (await readdir(incoming)).length > 0);
     expect(await vault.stop()).toBe(0);
     listener.resume();
     await Promise.all(gone);
     await expectNobodyLeft(vault.pid);
     expect(await readdir(incoming)).toEqual([]);
-    await expectSound();
+    await kept.expectSound();
   });
 });

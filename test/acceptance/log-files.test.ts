@@ -1,8 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Ask, jsonOf, type Reply } from '../support/http-client.ts';
-import { createIntegrator, type Entry } from '../support/integrator.ts';
+import { describe, expect, test } from 'vitest';
+import { asksTheLog } from '../support/asked-log.ts';
+import { jsonOf, type Reply } from '../support/http-client.ts';
 import { expectProblem } from '../support/problems.ts';
-import { type Person, startScene } from '../support/scene.ts';
 import { inDatabase } from '../support/vault-inspection.ts';
 
 /** The access log as a file, for a spreadsheet or another program. */
@@ -11,32 +10,8 @@ const CSV = 'text/csv';
 const NDJSON = 'application/x-ndjson';
 const FHIR = 'application/fhir+ndjson';
 
-let scene: Awaited<ReturnType<typeof startScene>>;
-let people: ReturnType<typeof createIntegrator>;
-beforeAll(async () => {
-  scene = await startScene();
-  people = createIntegrator(scene);
-});
-afterAll(() => scene.close());
-
-const get = async (path: string, ask: Ask = {}, who: Person = scene.home.compliance): Promise<Reply> =>
-  scene.http.get(`/v1/audit/${path}`, { token: await who.token(), ...ask });
-const search = async (json: object, ask: Ask = {}, who: Person = scene.home.compliance): Promise<Reply> =>
-  scene.http.post('/v1/audit/search', { token: await who.token(), json, ...ask });
-
-const hear = async (id: string, spans: readonly (readonly [number, number])[], who = scene.own.nurse) => {
-  const opened = await people.listening(who, id);
-  const path = `/v1/playbacks/${opened.playbackId}/heard`;
-  const reply = await scene.http.post(path, { token: opened.token, json: { spans } });
-  expect(reply.status).toBe(204);
-  return opened;
-};
-
-/** Own lines of the newest entries, by what its reader did last. */
-const newestOf = async (action: string): Promise<Entry> => {
-  const found = await people.entries({ action, limit: 1 });
-  return found[0] as Entry;
-};
+const log = asksTheLog();
+const { get, search, hear, newestOf } = log;
 
 /** Cells of a file of ours, which quotes nothing that has a line end in it here. */
 const cellsOf = ({ text }: Reply): string[][] =>
@@ -61,8 +36,8 @@ describe('as a file', () => {
   ])(
     '%s by Accept and by field: the same, private, and not to be opened in place',
     async (format, accept, type) => {
-      const { id: recording } = await people.deliver();
-      await people.open(scene.own.nurse, recording);
+      const { id: recording } = await log.people.deliver();
+      await log.people.open(log.scene.own.nurse, recording);
       const [byHeader, byField, byBoth] = await Promise.all([
         search({ recording }, { headers: { accept } }),
         search({ recording, format }),
@@ -81,8 +56,11 @@ describe('as a file', () => {
   );
 
   test('CSV for a Swedish Excel: mark, semicolons, a line for each entry', async () => {
-    const { id: recording } = await people.deliver({ callerNumber: CALLER });
-    await people.open(scene.own.nurse, recording, { purpose: 'complaint', reason: '=HYPERLINK("x";"y")' });
+    const { id: recording } = await log.people.deliver({ callerNumber: CALLER });
+    await log.people.open(log.scene.own.nurse, recording, {
+      purpose: 'complaint',
+      reason: '=HYPERLINK("x";"y")',
+    });
     const reply = await search({ recording, format: 'csv' });
     expect(reply.body.subarray(0, 3)).toEqual(Buffer.from([0xef, 0xbb, 0xbf]));
     const [head, opened, stored, ...rest] = cellsOf(reply);
@@ -94,22 +72,22 @@ describe('as a file', () => {
       'recording.stored',
     ]);
     expect(of(opened, 'detail')).toMatch(/^\{/);
-    const found = await people.entries({ recording });
+    const found = await log.people.entries({ recording });
     expect(of(opened, 'seq')).toBe(String(found.at(-1)?.seq));
   });
 });
 
 describe('what a file says', () => {
   test('NDJSON says what the pages say', async () => {
-    const recording = scene.own.recording.id;
+    const recording = log.scene.own.recording.id;
     const whole = linesOf(await search({ recording, format: 'ndjson' }));
     expect(whole).toEqual(jsonOf<{ entries: unknown[] }>(await search({ recording }), 200).entries);
   });
 
   test('FHIR: one AuditEvent for each, a patient by key only', async () => {
-    const { id: recording } = await people.deliver({ callerNumber: CALLER });
-    await people.open(scene.own.nurse, recording);
-    const found = await people.entries({ recording, action: 'playback.opened' });
+    const { id: recording } = await log.people.deliver({ callerNumber: CALLER });
+    await log.people.open(log.scene.own.nurse, recording);
+    const found = await log.people.entries({ recording, action: 'playback.opened' });
     const [resource, ...rest] = linesOf(
       await search({ recording, action: 'playback.opened', format: 'fhir' }),
     );
@@ -124,7 +102,7 @@ describe('what a file says', () => {
   });
 
   test('of the two questions, with what was heard', async () => {
-    const { id } = await people.deliver();
+    const { id } = await log.people.deliver();
     await hear(id, [
       [0, 10],
       [20, 30],
@@ -141,20 +119,20 @@ describe('what a file says', () => {
         ],
       },
     });
-    const did = await get(`actors/${scene.own.nurse.id}/activity?format=csv&from=2020-01-01T00:00:00Z`);
+    const did = await get(`actors/${log.scene.own.nurse.id}/activity?format=csv&from=2020-01-01T00:00:00Z`);
     expect(cellsOf(did).length).toBe(Number(did.headers['x-entry-count']) + 1);
   });
 });
 
 describe('a whole file', () => {
   test('more than one page of it is whole, in order, and ends although the log goes on growing', async () => {
-    const token = await scene.home.compliance.token();
+    const token = await log.scene.home.compliance.token();
     const reading = async (): Promise<void> => {
       for (let i = 0; i < 60; i += 1)
-        await scene.http.post('/v1/audit/search', { token, json: { limit: 1 } });
+        await log.scene.http.post('/v1/audit/search', { token, json: { limit: 1 } });
     };
     await Promise.all(Array.from({ length: 8 }, reading));
-    const wanted = { action: 'log.read', actor: scene.home.compliance.id };
+    const wanted = { action: 'log.read', actor: log.scene.home.compliance.id };
     const [file] = await Promise.all([search({ ...wanted, format: 'ndjson' }), reading(), reading()]);
     const seqs = linesOf(file).map(({ seq }) => seq as number);
     expect(seqs.length).toBeGreaterThan(480);
@@ -173,7 +151,7 @@ describe('a whole file', () => {
   test('taking it is an entry: by what kinds of criteria, never which values', async () => {
     await search({ callerNumber: CALLER, from: '2020-01-01T00:00:00Z', format: 'csv' });
     const { detail, actor } = await newestOf('log.exported');
-    expect(actor.id).toBe(scene.home.compliance.id);
+    expect(actor.id).toBe(log.scene.home.compliance.id);
     expect(detail).toMatchObject({ format: 'csv', criteria: ['callerNumber', 'from'] });
     expect(JSON.stringify(detail)).not.toContain('174');
   });
@@ -182,7 +160,7 @@ describe('a whole file', () => {
 describe('what cannot be given', () => {
   const acceptable = ['text/html', 'application/fhir+json', 'application/json;q=0', 'x'.repeat(2000)];
   test.each(acceptable)('Accept, which wants none of it: %#', async (accept) => {
-    const [found, asked] = [await search({}, { headers: { accept } }), scene.own.recording.id];
+    const [found, asked] = [await search({}, { headers: { accept } }), log.scene.own.recording.id];
     const { detail } = expectProblem(found, 406, 'not_acceptable');
     expect(detail).toContain('text/csv');
     expectProblem(await get(`recordings/${asked}/hearers`, { headers: { accept } }), 406, 'not_acceptable');
@@ -193,7 +171,7 @@ describe('what cannot be given', () => {
     const { next } = jsonOf<{ next: string }>(await search({ limit: 1 }), 200);
     expectProblem(await search({ format: 'csv', cursor: next }), 400, 'invalid_request');
     expectProblem(await search({ format: 'xlsx' }), 400, 'invalid_request');
-    const path = `recordings/${scene.own.recording.id}/hearers`;
+    const path = `recordings/${log.scene.own.recording.id}/hearers`;
     for (const query of [
       'limit=0',
       'limit=201',
@@ -208,16 +186,16 @@ describe('what cannot be given', () => {
   });
 
   test('to anybody but compliance', async () => {
-    const path = `recordings/${scene.own.recording.id}/hearers`;
-    for (const who of [scene.own.nurse, scene.home.admin]) {
+    const path = `recordings/${log.scene.own.recording.id}/hearers`;
+    for (const who of [log.scene.own.nurse, log.scene.home.admin]) {
       expectProblem(await get(path, {}, who), 403, 'forbidden');
       expectProblem(await search({ format: 'csv' }, {}, who), 403, 'forbidden');
     }
-    expectProblem(await get(path, {}, scene.installationAuditor), 404, 'not_found');
+    expectProblem(await get(path, {}, log.scene.installationAuditor), 404, 'not_found');
   });
 
   test('what is not the installation’s, to its auditor', async () => {
-    const file = await search({ format: 'ndjson' }, {}, scene.installationAuditor);
+    const file = await search({ format: 'ndjson' }, {}, log.scene.installationAuditor);
     const seen = linesOf(file);
     expect(seen.map(({ action }) => action)).toContain('installation.created');
     const named = seen.filter(({ organisation }) => organisation !== null);
@@ -227,7 +205,7 @@ describe('what cannot be given', () => {
 
 const forge = (recording: string, from: string, to: string): Promise<void> =>
   inDatabase(
-    scene.folder,
+    log.scene.folder,
     async (client) => {
       await client.query('ALTER TABLE audit.entry DISABLE TRIGGER refuse_change');
       const text = `UPDATE audit.entry SET body = replace(body, $2, $3) WHERE (facts).recording = $1
@@ -239,7 +217,7 @@ const forge = (recording: string, from: string, to: string): Promise<void> =>
   );
 
 test('an entry that was changed in the database is in no file: the answer is a problem, or is cut off', async () => {
-  const recording = scene.own.recording.id;
+  const recording = log.scene.own.recording.id;
   await forge(recording, '"outcome":"success"', '"outcome":"failed"');
   for (const format of ['csv', 'ndjson', 'fhir']) {
     const reply = await search({ recording, format });

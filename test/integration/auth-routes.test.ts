@@ -1,41 +1,21 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Identity, newOrganisation, startIdentity, type TestOrganisation } from '../support/identity.ts';
-import {
-  bearer,
-  buildIdentityApp,
-  fromOwnPage,
-  type IdentityApp,
-  post,
-  signInOver,
-} from '../support/identity-app.ts';
+import { describe, expect, test } from 'vitest';
+import { bearer, fromOwnPage, post, servesIdentity, signInOver } from '../support/identity-app.ts';
 
-let identity: Identity;
-let home: TestOrganisation;
-let app: IdentityApp;
-
-beforeAll(async () => {
-  identity = await startIdentity();
-  home = await newOrganisation(identity);
-  ({ app } = await buildIdentityApp(identity));
-});
-afterAll(async () => {
-  await app.close();
-  await identity.close();
-});
+const served = servesIdentity();
 
 let address = 0;
 /** From a place of its own, so that no other test's failures are in the way. */
 const login = (payload: object, headers: Record<string, string> = {}) => {
   address += 1;
   const remoteAddress = `2001:db8:${address.toString(16)}::1`;
-  return post(app, '/v1/auth/login', { payload, headers, remoteAddress });
+  return post(served.app, '/v1/auth/login', { payload, headers, remoteAddress });
 };
-const signedIn = async () => signInOver(app, await home.newUser('nurse'));
+const signedIn = async () => signInOver(served.app, await served.home.newUser('nurse'));
 
 describe('POST /v1/auth/login', () => {
   test('answers with a token, the person, and a cookie no script can read and no other site can send', async () => {
-    const unit = await home.newUnit('Akuten');
-    const nurse = await home.newUser('nurse', [unit.id]);
+    const unit = await served.home.newUnit('Akuten');
+    const nurse = await served.home.newUser('nurse', [unit.id]);
     const answer = await login({ email: nurse.email, password: nurse.password });
     expect(answer.json()).toEqual({
       accessToken: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+$/),
@@ -46,7 +26,7 @@ describe('POST /v1/auth/login', () => {
         role: 'nurse',
         name: 'nurse',
         email: nurse.email,
-        organisation: { id: home.id, name: expect.any(String) },
+        organisation: { id: served.home.id, name: expect.any(String) },
         units: [{ id: unit.id, name: 'Akuten' }],
         passwordChangeRequired: false,
       },
@@ -61,9 +41,9 @@ describe('POST /v1/auth/login', () => {
   });
 
   test('unknown user, wrong password and disabled account get one answer', async () => {
-    const nurse = await home.newUser('nurse');
-    const gone = await home.newUser('nurse');
-    await identity.services.userAccess.disable(home.caller(), gone.id);
+    const nurse = await served.home.newUser('nurse');
+    const gone = await served.home.newUser('nurse');
+    await served.identity.services.userAccess.disable(served.home.caller(), gone.id);
     const answers = await Promise.all([
       login({ email: nurse.email, password: 'wrong' }),
       login({ email: 'nobody@x.example', password: 'wrong' }),
@@ -102,14 +82,14 @@ describe('POST /v1/auth/login with what nobody should send', () => {
   });
 
   test('a form is no JSON, and a page of another site does not sign anybody in', async () => {
-    const nurse = await home.newUser('nurse');
+    const nurse = await served.home.newUser('nurse');
     const body = { email: nurse.email, password: nurse.password };
-    const form = await post(app, '/v1/auth/login', {
+    const form = await post(served.app, '/v1/auth/login', {
       payload: new URLSearchParams(body).toString(),
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
     });
     expect(form.statusCode).toBe(415);
-    const text = await post(app, '/v1/auth/login', {
+    const text = await post(served.app, '/v1/auth/login', {
       payload: JSON.stringify(body),
       headers: { 'content-type': 'text/plain' },
     });
@@ -127,13 +107,13 @@ describe('POST /v1/auth/login with what nobody should send', () => {
 
 describe('POST /v1/auth/login under pressure', () => {
   test('too many guesses: 429 with the seconds to wait', async () => {
-    const nurse = await home.newUser('nurse');
+    const nurse = await served.home.newUser('nurse');
     const guess = () =>
-      post(app, '/v1/auth/login', {
+      post(served.app, '/v1/auth/login', {
         payload: { email: nurse.email, password: 'guess' },
         remoteAddress: '203.0.113.5',
       });
-    const answer = await identity.clock.standStill(async () => {
+    const answer = await served.identity.clock.standStill(async () => {
       for (let i = 0; i < 10; i += 1) expect((await guess()).statusCode).toBe(401);
       return guess();
     });
@@ -142,8 +122,8 @@ describe('POST /v1/auth/login under pressure', () => {
   });
 
   test('with the log away: 503, no token, no cookie', async () => {
-    const nurse = await home.newUser('nurse');
-    await identity.stopLog();
+    const nurse = await served.home.newUser('nurse');
+    await served.identity.stopLog();
     try {
       const answer = await login({ email: nurse.email, password: nurse.password });
       expect(answer.statusCode).toBe(503);
@@ -151,8 +131,8 @@ describe('POST /v1/auth/login under pressure', () => {
       expect(answer.body).not.toContain('accessToken');
       expect(answer.headers['retry-after']).toBeDefined();
     } finally {
-      await identity.resumeLog();
-      await expect.poll(() => identity.audit.state()).toBe('ready');
+      await served.identity.resumeLog();
+      await expect.poll(() => served.identity.audit.state()).toBe('ready');
     }
   });
 });
@@ -160,50 +140,52 @@ describe('POST /v1/auth/login under pressure', () => {
 describe('tokens', () => {
   test('logging out with a token needs no cookie and no body', async () => {
     const { accessToken } = await signedIn();
-    const answer = await post(app, '/v1/auth/logout', { headers: bearer(accessToken) });
+    const answer = await post(served.app, '/v1/auth/logout', { headers: bearer(accessToken) });
     expect(answer.statusCode).toBe(204);
-    expect((await app.inject({ url: '/v1/auth/me', headers: bearer(accessToken) })).statusCode).toBe(401);
+    expect((await served.app.inject({ url: '/v1/auth/me', headers: bearer(accessToken) })).statusCode).toBe(
+      401,
+    );
   });
 
   test('a disabled user is out at the next request, token or cookie', async () => {
     const { person: nurse, cookie, accessToken } = await signedIn();
-    const me = (headers: Record<string, string>) => app.inject({ url: '/v1/auth/me', headers });
+    const me = (headers: Record<string, string>) => served.app.inject({ url: '/v1/auth/me', headers });
     expect((await me(bearer(accessToken))).statusCode).toBe(200);
-    await identity.services.userAccess.disable(home.caller(), nurse.id);
+    await served.identity.services.userAccess.disable(served.home.caller(), nurse.id);
     expect((await me(bearer(accessToken))).statusCode).toBe(401);
     expect((await me(fromOwnPage(cookie))).statusCode).toBe(401);
   });
 
   test('a forged token is a 401 and counted in the log; an expired one is only a 401', async () => {
     const { accessToken } = await signedIn();
-    const before = (await identity.entries('session.refused')).length;
+    const before = (await served.identity.entries('session.refused')).length;
     const ask = (token: string, remoteAddress: string) =>
-      app.inject({ url: '/v1/auth/me', headers: bearer(token), remoteAddress });
+      served.app.inject({ url: '/v1/auth/me', headers: bearer(token), remoteAddress });
     const answer = await ask(`${accessToken.slice(0, -6)}AAAAAA`, '203.0.113.77');
     expect(answer.statusCode).toBe(401);
     expect(answer.headers['www-authenticate']).toBe('Bearer realm="callvault"');
-    expect((await identity.entries('session.refused')).slice(before)).toMatchObject([
+    expect((await served.identity.entries('session.refused')).slice(before)).toMatchObject([
       { detail: { reason: 'forged_token', account: null, count: 1 } },
     ]);
-    const expired = await identity.jwtKeys.sign({
+    const expired = await served.identity.jwtKeys.sign({
       iss: 'c0ffee00-0000-4000-8000-000000000000',
       aud: 'callvault',
       sub: 'x',
-      sid: home.id,
+      sid: served.home.id,
       iat: 1_700_000_000,
       exp: 1_700_000_300,
     });
     expect((await ask(expired, '203.0.114.77')).statusCode).toBe(401);
-    expect((await identity.entries('session.refused')).length).toBe(before + 1);
+    expect((await served.identity.entries('session.refused')).length).toBe(before + 1);
   });
 
   test('an unknown API key is counted, a known one is who it is', async () => {
-    const { apiKey, source } = await home.newSource();
+    const { apiKey, source } = await served.home.newSource();
     const ask = (token: string) =>
-      app.inject({ url: '/v1/auth/me', headers: bearer(token), remoteAddress: '203.0.115.1' });
+      served.app.inject({ url: '/v1/auth/me', headers: bearer(token), remoteAddress: '203.0.115.1' });
     expect((await ask(apiKey)).json()).toMatchObject({ id: source.id, type: 'source' });
     expect((await ask(`${apiKey.slice(0, -1)}_`)).statusCode).toBe(401);
-    expect((await identity.entries('session.refused')).at(-1)?.detail.reason).toBe('unknown_key');
+    expect((await served.identity.entries('session.refused')).at(-1)?.detail.reason).toBe('unknown_key');
   });
 
   test.each([
@@ -216,14 +198,14 @@ describe('tokens', () => {
     ['an unknown scheme', 'Token abc'],
     ['nothing', ''],
   ])('%s is no credential', async (_name, authorization) => {
-    const answer = await app.inject({ url: '/v1/auth/me', headers: { authorization } });
+    const answer = await served.app.inject({ url: '/v1/auth/me', headers: { authorization } });
     expect(answer.statusCode).toBe(401);
   });
 
   test('the public keys are for everyone, and only public', async () => {
-    const answer = await app.inject({ url: '/.well-known/jwks.json' });
+    const answer = await served.app.inject({ url: '/.well-known/jwks.json' });
     expect(answer.statusCode).toBe(200);
-    expect(answer.json()).toEqual(await identity.jwtKeys.jwks());
+    expect(answer.json()).toEqual(await served.identity.jwtKeys.jwks());
     expect(answer.body).not.toContain('"d"');
   });
 });
@@ -232,7 +214,7 @@ describe('POST /v1/auth/password', () => {
   test('changes it, with the current one', async () => {
     const { person: nurse, accessToken } = await signedIn();
     const change = (currentPassword: string, newPassword: string) =>
-      post(app, '/v1/auth/password', {
+      post(served.app, '/v1/auth/password', {
         headers: bearer(accessToken),
         payload: { currentPassword, newPassword },
       });
@@ -247,28 +229,34 @@ describe('POST /v1/auth/password', () => {
   test('is not changed to itself', async () => {
     const { person: nurse, accessToken } = await signedIn();
     const same = { currentPassword: nurse.password, newPassword: nurse.password };
-    const answer = await post(app, '/v1/auth/password', { headers: bearer(accessToken), payload: same });
+    const answer = await post(served.app, '/v1/auth/password', {
+      headers: bearer(accessToken),
+      payload: same,
+    });
     expect(answer.statusCode).toBe(400);
     expect(answer.json()).toMatchObject({ code: 'invalid_request', faults: [{ where: 'body/newPassword' }] });
   });
 
   test('one that an administrator has made opens nothing but the way to another; each refusal is an entry', async () => {
-    const { id, email } = await home.newUser('compliance');
-    const reset = await identity.services.userAccess.resetPassword(home.caller(), id);
-    const { accessToken: token, user } = await signInOver(app, { email, password: reset.initialPassword });
+    const { id, email } = await served.home.newUser('compliance');
+    const reset = await served.identity.services.userAccess.resetPassword(served.home.caller(), id);
+    const { accessToken: token, user } = await signInOver(served.app, {
+      email,
+      password: reset.initialPassword,
+    });
     const due = async () =>
-      (await app.inject({ url: '/v1/auth/me', headers: bearer(token) })).json().passwordChangeRequired;
+      (await served.app.inject({ url: '/v1/auth/me', headers: bearer(token) })).json().passwordChangeRequired;
     expect([user.passwordChangeRequired, await due()]).toEqual([true, true]);
-    const read = () => app.inject({ url: '/v1/admin/users', headers: bearer(token) });
-    const before = (await identity.entries('access.denied')).length;
+    const read = () => served.app.inject({ url: '/v1/admin/users', headers: bearer(token) });
+    const before = (await served.identity.entries('access.denied')).length;
     const answer = await read();
     expect(answer.statusCode).toBe(403);
     expect(answer.json()).toMatchObject({ code: 'password_change_required' });
-    expect((await identity.entries('access.denied')).slice(before)).toMatchObject([
+    expect((await served.identity.entries('access.denied')).slice(before)).toMatchObject([
       { actor: { id }, detail: { route: '/v1/admin/users', reason: 'initial_password' } },
     ]);
     const change = (newPassword: string) =>
-      post(app, '/v1/auth/password', {
+      post(served.app, '/v1/auth/password', {
         headers: bearer(token),
         payload: { currentPassword: reset.initialPassword, newPassword },
       });
@@ -277,17 +265,21 @@ describe('POST /v1/auth/password', () => {
     expect((await change('min alldeles egna mening')).statusCode).toBe(204);
     expect(await due()).toBe(false);
     const newPassword = 'min alldeles egna mening';
-    expect((await signInOver(app, { email, password: newPassword })).user.passwordChangeRequired).toBe(false);
+    expect((await signInOver(served.app, { email, password: newPassword })).user.passwordChangeRequired).toBe(
+      false,
+    );
     // From here on it is the role that decides.
     expect((await read()).json()).toMatchObject({ code: 'forbidden' });
-    const changes = (await identity.entries('user.changed')).filter(({ detail }) => detail.target === id);
+    const changes = (await served.identity.entries('user.changed')).filter(
+      ({ detail }) => detail.target === id,
+    );
     expect(changes.map(({ detail }) => detail.change).slice(-2)).toEqual(['password reset', 'own_password']);
   });
 
   test('is not for sources', async () => {
-    const { apiKey } = await home.newSource();
+    const { apiKey } = await served.home.newSource();
     const payload = { currentPassword: 'x', newPassword: 'en helt ny mening' };
-    const answer = await post(app, '/v1/auth/password', { headers: bearer(apiKey), payload });
+    const answer = await post(served.app, '/v1/auth/password', { headers: bearer(apiKey), payload });
     expect(answer.statusCode).toBe(403);
   });
 });

@@ -1,24 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Identity, newOrganisation, startIdentity, type TestOrganisation } from '../support/identity.ts';
-import { bearer, buildIdentityApp, type IdentityApp, post } from '../support/identity-app.ts';
+import { describe, expect, test } from 'vitest';
+import { bearer, post, servesIdentity } from '../support/identity-app.ts';
 
-let identity: Identity;
-let home: TestOrganisation;
-let app: IdentityApp;
-
-beforeAll(async () => {
-  identity = await startIdentity();
-  home = await newOrganisation(identity);
-  ({ app } = await buildIdentityApp(identity));
-});
-afterAll(async () => {
-  await app.close();
-  await identity.close();
-});
+const served = servesIdentity();
 
 const FORM = 'application/x-www-form-urlencoded';
 const token = (form: string | Record<string, string>, headers: Record<string, string> = {}) =>
-  post(app, '/v1/auth/token', {
+  post(served.app, '/v1/auth/token', {
     headers: { 'content-type': FORM, ...headers },
     payload: typeof form === 'string' ? form : new URLSearchParams(form).toString(),
   });
@@ -29,7 +16,7 @@ const grant = { grant_type: 'client_credentials' };
 
 describe('POST /v1/auth/token (RFC 6749 §4.4)', () => {
   test('by Basic authentication or in the form', async () => {
-    const { source, clientSecret } = await home.newSource();
+    const { source, clientSecret } = await served.home.newSource();
     const byHeader = await token(grant, basic(source.clientId, clientSecret));
     const inForm = await token({
       ...grant,
@@ -48,13 +35,13 @@ describe('POST /v1/auth/token (RFC 6749 §4.4)', () => {
       });
       expect(answer.headers['cache-control']).toContain('no-store');
       expect(answer.headers['set-cookie']).toBeUndefined();
-      const me = await app.inject({ url: '/v1/auth/me', headers: bearer(answer.json().access_token) });
+      const me = await served.app.inject({ url: '/v1/auth/me', headers: bearer(answer.json().access_token) });
       expect(me.json()).toMatchObject({ id: source.id, type: 'source' });
     }
   });
 
   test('errors are those of OAuth, with the members of a problem beside them', async () => {
-    const { source, clientSecret, apiKey } = await home.newSource();
+    const { source, clientSecret, apiKey } = await served.home.newSource();
     const client = { client_id: source.clientId, client_secret: clientSecret };
     const cases: [Awaited<ReturnType<typeof token>>, number, string][] = [
       [await token({ ...client }), 400, 'invalid_request'],

@@ -1,37 +1,17 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { ROTATION_GRACE_MS } from '../../src/services/session-limits.ts';
-import { type Identity, newOrganisation, startIdentity, type TestOrganisation } from '../support/identity.ts';
-import {
-  bearer,
-  buildIdentityApp,
-  fromOwnPage,
-  type IdentityApp,
-  post,
-  signInOver,
-} from '../support/identity-app.ts';
+import { bearer, fromOwnPage, post, servesIdentity, signInOver } from '../support/identity-app.ts';
 
-let identity: Identity;
-let home: TestOrganisation;
-let app: IdentityApp;
+const served = servesIdentity();
 
-beforeAll(async () => {
-  identity = await startIdentity();
-  home = await newOrganisation(identity);
-  ({ app } = await buildIdentityApp(identity));
-});
-afterAll(async () => {
-  await app.close();
-  await identity.close();
-});
-
-const signedIn = async () => signInOver(app, await home.newUser('nurse'));
+const signedIn = async () => signInOver(served.app, await served.home.newUser('nurse'));
 
 const withCookie = (
   url: string,
   cookie: string,
   over: Record<string, string> = {},
   payload: object | string = {},
-) => post(app, url, { headers: fromOwnPage(cookie, over), payload });
+) => post(served.app, url, { headers: fromOwnPage(cookie, over), payload });
 
 describe('the cookie (CSRF)', () => {
   test('refreshes from the own page, with an empty body too', async () => {
@@ -49,7 +29,7 @@ describe('the cookie (CSRF)', () => {
     });
     const second = await withCookie('/v1/auth/refresh', next?.value ?? '', {}, '');
     expect(second.statusCode).toBe(200);
-    const me = await app.inject({ url: '/v1/auth/me', headers: bearer(second.json().accessToken) });
+    const me = await served.app.inject({ url: '/v1/auth/me', headers: bearer(second.json().accessToken) });
     expect(me.statusCode).toBe(200);
   });
 
@@ -74,7 +54,7 @@ describe('the cookie (CSRF)', () => {
   test('a client that does not say where it comes from changes nothing', async () => {
     const { cookie } = await signedIn();
     const headers = { cookie: `__Host-cv=${cookie}`, 'content-type': 'application/json' };
-    const answer = await post(app, '/v1/auth/logout', { headers, payload: {} });
+    const answer = await post(served.app, '/v1/auth/logout', { headers, payload: {} });
     expect(answer.json().code).toBe('cross_site');
     // Whoever writes such a client is told what is missing.
     expect(answer.json().detail).toContain('Sec-Fetch-Site: same-origin');
@@ -82,14 +62,20 @@ describe('the cookie (CSRF)', () => {
   });
 
   test('does not open what is not for it: administration takes tokens only', async () => {
-    const answer = await app.inject({ url: '/v1/admin/users', headers: fromOwnPage(home.admin.cookie) });
+    const answer = await served.app.inject({
+      url: '/v1/admin/users',
+      headers: fromOwnPage(served.home.admin.cookie),
+    });
     expect(answer.statusCode).toBe(401);
   });
 
   test('reads who one is, but not for another site', async () => {
     const { cookie, person: nurse } = await signedIn();
     const me = (site: string) =>
-      app.inject({ url: '/v1/auth/me', headers: { cookie: `__Host-cv=${cookie}`, 'sec-fetch-site': site } });
+      served.app.inject({
+        url: '/v1/auth/me',
+        headers: { cookie: `__Host-cv=${cookie}`, 'sec-fetch-site': site },
+      });
     expect((await me('same-origin')).json().id).toBe(nurse.id);
     expect((await me('cross-site')).statusCode).toBe(403);
     expect((await me('same-site')).statusCode).toBe(403);
@@ -101,7 +87,7 @@ describe('the cookie has an end', () => {
     const { cookie } = await signedIn();
     const { cookies } = await withCookie('/v1/auth/refresh', cookie);
     expect((await withCookie('/v1/auth/refresh', cookie)).statusCode).toBe(409);
-    identity.clock.advance(ROTATION_GRACE_MS + 1);
+    served.identity.clock.advance(ROTATION_GRACE_MS + 1);
     expect((await withCookie('/v1/auth/refresh', cookie)).statusCode).toBe(401);
     expect((await withCookie('/v1/auth/refresh', cookies[0]?.value ?? '')).statusCode).toBe(401);
   });
@@ -111,6 +97,8 @@ describe('the cookie has an end', () => {
     const answer = await withCookie('/v1/auth/logout', cookie);
     expect(answer.statusCode).toBe(204);
     expect(answer.cookies[0]).toMatchObject({ name: '__Host-cv', value: '', path: '/', secure: true });
-    expect((await app.inject({ url: '/v1/auth/me', headers: bearer(accessToken) })).statusCode).toBe(401);
+    expect((await served.app.inject({ url: '/v1/auth/me', headers: bearer(accessToken) })).statusCode).toBe(
+      401,
+    );
   });
 });

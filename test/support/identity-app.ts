@@ -1,5 +1,6 @@
 import cookie from '@fastify/cookie';
 import Fastify, { type InjectOptions } from 'fastify';
+import { afterAll, beforeAll } from 'vitest';
 import { accessPlugin, SESSION_COOKIE } from '../../src/http/plugins/access.ts';
 import { createAccessTokens } from '../../src/http/plugins/access-tokens.ts';
 import { openApi } from '../../src/http/plugins/open-api.ts';
@@ -7,7 +8,7 @@ import { sendProblem } from '../../src/http/problem.ts';
 import { adminRoutes } from '../../src/http/routes/admin.ts';
 import { authRoutes } from '../../src/http/routes/auth.ts';
 import { jwksRoutes } from '../../src/http/routes/jwks.ts';
-import type { Identity } from './identity.ts';
+import { type Identity, newOrganisation, startIdentity, type TestOrganisation } from './identity.ts';
 
 /** The identity routes behind the real guard, without the rest of the vault. */
 export const buildIdentityApp = async ({ services, jwtKeys, clock, lifetimes }: Identity) => {
@@ -30,6 +31,33 @@ export const buildIdentityApp = async ({ services, jwtKeys, clock, lifetimes }: 
 };
 
 export type IdentityApp = Awaited<ReturnType<typeof buildIdentityApp>>['app'];
+
+/** The identity routes for the tests of a file, and an organisation whose people use them. */
+export const servesIdentity = () => {
+  let identity: Identity;
+  let home: TestOrganisation;
+  let app: IdentityApp;
+  beforeAll(async () => {
+    identity = await startIdentity();
+    home = await newOrganisation(identity);
+    ({ app } = await buildIdentityApp(identity));
+  });
+  afterAll(async () => {
+    await app?.close();
+    await identity?.close();
+  });
+  return {
+    get identity() {
+      return identity;
+    },
+    get home() {
+      return home;
+    },
+    get app() {
+      return app;
+    },
+  };
+};
 
 export const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 
