@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { type BigIntStats, constants } from 'node:fs';
-import { type FileHandle, lstat, open } from 'node:fs/promises';
+import { type FileHandle, lstat, open, unlink } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { freeBuffer } from '../core/free-buffer.ts';
+import { pause } from './pause.ts';
 
 /** A path as the system has it. Names in a folder need not be UTF-8, and only bytes find such a file again. */
 export type Path = string | Buffer;
@@ -45,8 +46,23 @@ export type OpenFile = {
   unchanged(): Promise<boolean>;
   /** The same file, held open once and closed once, as it is now: for one that has no name any more. */
   asItIs(): Promise<OpenFile>;
+  /**
+   * Removes it, if it is {@link unchanged}; false: it is not. An SMB share may refuse to remove what is open, also to who has it
+   * open: it is closed then, and looked at by its name alone. Throws what the system says (`EBUSY`: others have it open).
+   */
+  remove(): Promise<boolean>;
+  /** False once it was closed, also by {@link remove}. */
+  isOpen(): boolean;
+  /** Never rejects: nothing was written, and of a share that is gone every call fails, this one too. */
   close(): Promise<void>;
 };
+
+/** What clients make of an SMB server's sharing violation; rclone says no more than EIO. */
+const IN_USE: ReadonlySet<unknown> = new Set(['EBUSY', 'ETXTBSY', 'EIO']);
+/** A client over FUSE hears of a closed file a little later. In milliseconds. */
+const CLOSING_MS = [50, 200, 800];
+const codeOf = (error: unknown): unknown => (error as NodeJS.ErrnoException).code;
+const closeQuietly = (handle: FileHandle): Promise<void> => handle.close().catch(() => undefined);
 
 // A generator, so that the last piece can be kept back until the file was looked at again.
 async function* piecesOf(handle: FileHandle, bytes: number, check: () => Promise<void>) {
@@ -70,11 +86,26 @@ export const openFile = async (path: Path): Promise<OpenFile | null> => {
     const state = await handle.stat({ bigint: true });
     if (state.isFile()) return openFileOf(handle, path, state);
   } catch (error) {
-    await handle.close();
+    await closeQuietly(handle);
     throw error;
   }
-  await handle.close();
+  await closeQuietly(handle);
   return null;
+};
+
+/** What was refused while it was open. */
+const removeClosed = async (path: Path, isSame: () => Promise<boolean>): Promise<boolean> => {
+  for (let tries = 0; await isSame(); tries += 1) {
+    try {
+      await unlink(path);
+      return true;
+    } catch (error) {
+      const wait = CLOSING_MS[tries];
+      if (wait === undefined || !IN_USE.has(codeOf(error))) throw error;
+      await pause(wait);
+    }
+  }
+  return false;
 };
 
 /** `path` null: by no name. */
@@ -84,6 +115,20 @@ const openFileOf = (handle: FileHandle, path: Path | null, state: FileState): Op
     if (!sameState(state, await handle.stat({ bigint: true }))) throw new FileChanged();
   };
   const pieces = () => piecesOf(handle, bytes, check);
+  let isOpen = true;
+  const close = async (): Promise<void> => {
+    isOpen = false;
+    await closeQuietly(handle);
+  };
+  const unchanged = async (): Promise<boolean> => {
+    try {
+      if (isOpen) await check();
+      return path === null || sameState(state, await lstat(path, { bigint: true }));
+    } catch (error) {
+      if (error instanceof FileChanged || codeOf(error) === 'ENOENT') return false;
+      throw error;
+    }
+  };
   return {
     state,
     bytes,
@@ -98,16 +143,20 @@ const openFileOf = (handle: FileHandle, path: Path | null, state: FileState): Op
     },
     pieces,
     read: () => Readable.from(pieces(), { objectMode: false }),
-    async unchanged() {
-      try {
-        await check();
-        return path === null || sameState(state, await lstat(path, { bigint: true }));
-      } catch (error) {
-        if (error instanceof FileChanged || (error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-        throw error;
-      }
-    },
+    unchanged,
     asItIs: async () => openFileOf(handle, null, await handle.stat({ bigint: true })),
-    close: () => handle.close(),
+    async remove() {
+      if (path === null || !(await unchanged())) return false;
+      try {
+        await unlink(path);
+        return true;
+      } catch (error) {
+        if (!IN_USE.has(codeOf(error))) throw error;
+      }
+      await close();
+      return removeClosed(path, unchanged);
+    },
+    isOpen: () => isOpen,
+    close,
   };
 };

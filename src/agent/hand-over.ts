@@ -1,4 +1,4 @@
-import { realpath, unlink } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { type AppError, isAppError } from '../core/errors.ts';
 import type { CallFields } from './call-fields.ts';
 import type { MetadataOf } from './call-metadata.ts';
@@ -18,8 +18,13 @@ export type HandedOver =
       readonly created: boolean;
       readonly sha256: string;
       readonly bytes: number;
-      /** `changed`: another file stands under the name by now; it stays. `failed`: the system does not let it be removed. */
-      readonly removal: 'none' | 'removed' | 'changed' | 'failed';
+      /**
+       * `changed`: another file stands under the name by now; it stays. `failed`: the system does not let it be removed.
+       * `not_now`: somebody on a share has it open, or the share is away.
+       */
+      readonly removal: 'none' | 'removed' | 'changed' | 'failed' | 'not_now';
+      /** What the system says of a removal that is `failed` or `not_now`. */
+      readonly removalCode?: string;
     }
   | (Exclude<Delivery, { outcome: 'stored' }> & { readonly sha256: string; readonly bytes: number })
   /** Somebody still writes it, or its side file. */
@@ -97,23 +102,21 @@ export const closeOpened = async ({
   await file?.close();
 };
 
-const removeBoth = async (
-  { path, file, side }: Opened,
-  strict: boolean,
-): Promise<'removed' | 'changed' | 'failed'> => {
+/** Matters of rights: another time is not another answer. */
+const FORBIDDEN: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EROFS']);
+
+type Removal = Pick<Extract<HandedOver, { outcome: 'stored' }>, 'removal' | 'removalCode'>;
+
+const removeBoth = async ({ path, file, side }: Opened, strict: boolean): Promise<Removal> => {
   try {
     const taken = isAppError(side) ? null : side;
-    if (!(await file.unchanged()) || (taken !== null && !(await taken.file.unchanged()))) return 'changed';
-    if (strict && !(await isWhere(split(path).folder))) return 'changed';
-    const isRemoved = await removeTogether(taken, path, async () => {
-      // Looked at once more, as near to the end as can be.
-      if (!(await file.unchanged())) return false;
-      await unlink(path);
-      return true;
-    });
-    return isRemoved ? 'removed' : 'changed';
+    const isSame = (await file.unchanged()) && (taken === null || (await taken.file.unchanged()));
+    if (!isSame || (strict && !(await isWhere(split(path).folder)))) return { removal: 'changed' };
+    return { removal: (await removeTogether(taken, path, file)) ? 'removed' : 'changed' };
   } catch (error) {
-    return codeOf(error) === 'ENOENT' ? 'changed' : 'failed';
+    const code = codeOf(error);
+    if (code === 'ENOENT') return { removal: 'changed' };
+    return { removal: FORBIDDEN.has(code) ? 'failed' : 'not_now', removalCode: code };
   }
 };
 
@@ -142,8 +145,8 @@ const deliver = async (
   });
   if (delivery.outcome !== 'stored') return { ...delivery, sha256, bytes: file.bytes };
   if (!(await file.unchanged())) return { outcome: 'changed' };
-  const removal = remove ? await removeBoth(opened, strictFolder) : 'none';
-  return { ...delivery, sha256, bytes: file.bytes, removal };
+  const removal: Removal = remove ? await removeBoth(opened, strictFolder) : { removal: 'none' };
+  return { ...delivery, sha256, bytes: file.bytes, ...removal };
 };
 
 const failureOf = (error: unknown, signal: AbortSignal | undefined): HandedOver => {
@@ -170,7 +173,8 @@ export const handOver = async (how: HandOver, given: Buffer, signal?: AbortSigna
     side = await openSide(given);
     const opened = { path: given, file, side };
     const result = await deliver(how, opened, signal);
-    if (result.outcome === 'stored' && result.removal === 'removed')
+    // What a share let go only when it was closed cannot be looked at any more.
+    if (result.outcome === 'stored' && result.removal === 'removed' && file.isOpen())
       isKept = (await how.onRemoved?.(opened)) ?? false;
     return result;
   } catch (error) {

@@ -81,23 +81,25 @@ const writes = async ({ process, fd }: Descriptor, known: Found['stat']): Promis
     if (dev !== known.dev || ino !== known.ino) return false;
     return WRITES.test(await readFile(`${process}/fdinfo/${fd}`, 'latin1'));
   } catch (error) {
-    return !isOver(error);
+    // What was opened on a mount that has died since writes nothing any more.
+    return !isOver(error) && codeOf(error) !== 'ENOTCONN';
   }
 };
+
+/** Whether a folder is, or may be, on a file system that others write as well. Null: the system does not say. */
+export const isFarFolder = (folder: Buffer): Promise<boolean | null> =>
+  statfs(folder).then(
+    ({ type }) => FAR_TYPES.has(type >>> 0),
+    () => null,
+  );
 
 const createFar = () => {
   const known = new Map<string, boolean>();
   return async (path: Buffer): Promise<boolean> => {
     const folder = path.subarray(0, Math.max(1, path.lastIndexOf(SLASH)));
     const key = folder.toString('latin1');
-    let isFar = known.get(key);
-    if (isFar === undefined) {
-      isFar = await statfs(folder).then(
-        ({ type }) => FAR_TYPES.has(type >>> 0),
-        () => true,
-      );
-      known.set(key, isFar);
-    }
+    const isFar = known.get(key) ?? (await isFarFolder(folder)) ?? true;
+    known.set(key, isFar);
     return isFar;
   };
 };

@@ -1,4 +1,4 @@
-import { lstat, unlink } from 'node:fs/promises';
+import { lstat, opendir } from 'node:fs/promises';
 import { AppError } from '../core/errors.ts';
 import type { CallFields } from './call-fields.ts';
 import { type OpenFile, openFile } from './file-digest.ts';
@@ -65,6 +65,32 @@ const open = async (candidate: Candidate): Promise<SideFile | null> => {
 const isSameInode = (a: OpenFile, b: OpenFile): boolean =>
   a.state.ino === b.state.ino && a.state.dev === b.state.dev;
 
+/** Whether both lie in the folder, by their own names. */
+const areListed = async (a: Buffer, b: Buffer): Promise<boolean> => {
+  const at = a.lastIndexOf(0x2f);
+  const missing = new Set([a, b].map((path) => path.subarray(at + 1).toString('latin1')));
+  // Types of Node know names as text only.
+  const entries = await opendir(at < 0 ? '.' : a.subarray(0, Math.max(at, 1)), {
+    encoding: 'buffer' as BufferEncoding,
+  });
+  for await (const { name } of entries) missing.delete((name as unknown as Buffer).toString('latin1'));
+  return missing.size === 0;
+};
+
+/**
+ * Where letters large and small are one, as on most shares, both names find the same file; a client of a share may give each
+ * an inode of its own, and the folder alone tells.
+ */
+const isSameFile = async (a: SideFile, b: SideFile): Promise<boolean> =>
+  a.kind === b.kind &&
+  a.isOfStem === b.isOfStem &&
+  (isSameInode(a.file, b.file) || !(await areListed(a.path, b.path)));
+
+const isOneOf = async (found: readonly SideFile[], side: SideFile): Promise<boolean> => {
+  for (const one of found) if (await isSameFile(one, side)) return true;
+  return false;
+};
+
 /**
  * The side file of a recording; null when there is none. Throws `not_acceptable_metadata` where there is more than one, or one
  * that is no regular file, and what the system says of one that cannot be read.
@@ -74,9 +100,10 @@ export const openSideFile = async (path: Buffer): Promise<SideFile | null> => {
   try {
     for (const candidate of sideCandidates(path)) {
       const side = await open(candidate);
-      // Where letters large and small are one, both are the same file.
-      if (side !== null && found.some(({ file }) => isSameInode(file, side.file))) await side.file.close();
-      else if (side !== null) found.push(side);
+      if (side === null) continue;
+      // Kept from the beginning, so that it is closed whatever happens.
+      found.push(side);
+      if (await isOneOf(found.slice(0, -1), side)) await found.pop()?.file.close();
     }
     if (found.length > 1) throw refused('it has more than one side file');
   } catch (error) {
@@ -120,19 +147,20 @@ const isOthersToo = async ({ path, isOfStem }: SideFile, recording: Buffer): Pro
   isOfStem && (await hasRecording(withoutEnding(path), recording));
 
 /**
- * Removes a recording by `remove`, which tells whether it has, and its side file. That goes first, for a recording that a crash
- * leaves behind is known, while nobody would look after a side file; one that another recording has as well goes after the last.
+ * Removes a recording, and its side file. That goes first, for a recording that a crash leaves behind is known, while nobody
+ * would look after a side file; one that another recording has as well goes after the last. False: one of them has changed.
  */
 export const removeTogether = async (
   side: SideFile | null,
-  recording: Buffer,
-  remove: () => Promise<boolean>,
+  path: Buffer,
+  recording: OpenFile,
 ): Promise<boolean> => {
-  const isShared = side !== null && (await isOthersToo(side, recording));
-  if (side !== null && !isShared) await unlink(side.path);
-  if (!(await remove())) return false;
-  if (isShared && !(await isOthersToo(side, recording)))
-    await unlink(side.path).catch((error: unknown) => {
+  const isShared = side !== null && (await isOthersToo(side, path));
+  if (side !== null && !isShared && !(await side.file.remove())) return false;
+  // Looked at once more, as near to the end as can be.
+  if (!(await recording.remove())) return false;
+  if (isShared && !(await isOthersToo(side, path)))
+    await side.file.remove().catch((error: unknown) => {
       // Two that went at the same moment both were the last.
       if (codeOf(error) !== 'ENOENT') throw error;
     });

@@ -73,8 +73,7 @@ export const createWatch = (options: WatchOptions) => {
       const finishing = finishPutBacks(options, crew.ended, once);
       if (once) await finishing;
       for (let looks = 1; !crew.ended.aborted; looks += 1) {
-        const began = performance.now();
-        await looking.pass(crew, once);
+        const took = await looking.pass(crew, once);
         for (const held of await unlinked.due(performance.now())) crew.offer(held);
         if (once && looks > 1) {
           const before = answered;
@@ -82,7 +81,6 @@ export const createWatch = (options: WatchOptions) => {
           // A long queue is filled again as long as it brings something.
           if (gate.failures() > 0 || answered === before) break;
         } else {
-          const took = performance.now() - began;
           await pause(Math.max(intervalMs, LOOK_SHARE * took) + EARLY_MS, crew.ended);
         }
       }

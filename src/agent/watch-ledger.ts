@@ -21,7 +21,15 @@ export const createLedger = ({ state, keep, withSide, intervalMs, pauses }: Watc
   /** Handed over but still there, or nothing that can be: until they change. */
   const settled = new Map<string, string>();
   const later = new Map<string, { readonly failures: number; readonly at: number }>();
+  /** Stored, and to be removed when that is possible; the side file may have gone already. */
+  const told = new Map<string, string>();
   let counts = { ...NONE };
+
+  const putOff = ({ key }: Found, retryAfter: number | null): number => {
+    const failures = (later.get(key)?.failures ?? 0) + 1;
+    later.set(key, { failures, at: performance.now() + pauseAfter(failures, retryAfter, pauses) });
+    return failures;
+  };
 
   return {
     begin(): void {
@@ -49,7 +57,7 @@ export const createLedger = ({ state, keep, withSide, intervalMs, pauses }: Watc
       if (settled.get(key) === signature || (keep && state.isStored(signature))) return 'later';
       counts.waiting += 1;
       if ((isSame ? before.since : now) > now - intervalMs) return 'later';
-      if (withSide && !hasSide) return 'without_side';
+      if (withSide && !hasSide && told.get(key) !== ownOf(signature)) return 'without_side';
       return (later.get(key)?.at ?? 0) <= now ? 'due' : 'later';
     },
     /** Of a file that was looked at in this look. */
@@ -59,7 +67,7 @@ export const createLedger = ({ state, keep, withSide, intervalMs, pauses }: Watc
     },
     end(): void {
       seen = next;
-      for (const known of [settled, later])
+      for (const known of [settled, later, told])
         for (const key of known.keys()) if (!seen.has(key)) known.delete(key);
     },
     settle({ key, signature }: Found): void {
@@ -76,12 +84,16 @@ export const createLedger = ({ state, keep, withSide, intervalMs, pauses }: Watc
     forget({ key }: Found): void {
       later.delete(key);
     },
-    /** Returns how often in a row it has failed by now. */
-    putOff({ key }: Found, retryAfter: number | null): number {
-      const failures = (later.get(key)?.failures ?? 0) + 1;
-      later.set(key, { failures, at: performance.now() + pauseAfter(failures, retryAfter, pauses) });
-      return failures;
+    /** Stored, and to be handed over, and so removed, again; answers whether that is new. */
+    unremovedYet(found: Found): boolean {
+      const own = ownOf(found.signature);
+      const isNew = told.get(found.key) !== own;
+      told.set(found.key, own);
+      putOff(found, null);
+      return isNew;
     },
+    /** Returns how often in a row it has failed by now. */
+    putOff,
     counts: () => counts,
   };
 };

@@ -27,12 +27,13 @@ export type WatchEvent =
   /** So many recordings have waited long for a side file, or side files for a recording. */
   | { readonly event: 'missing'; readonly what: 'side_file' | 'recording'; readonly files: number }
   /**
-   * A file that cannot be read or removed, the folder, or the state: the code is the system's. `unlinked`: what was written
-   * to a file after its removal, which is delivered, put back as a file, or (`lost`) neither.
+   * A file that cannot be read or removed (`removal_later`: not now, it is tried again), the folder, or the state: the code is
+   * the system's. `unlinked`: what was written to a file after its removal, which is delivered, put back as a file, or (`lost`)
+   * neither. Of the folder also `unmounted`, and `ETIMEDOUT` while it does not answer.
    */
   | {
       readonly event: 'trouble';
-      readonly what: 'file' | 'removal' | 'folder' | 'state' | 'unlinked';
+      readonly what: 'file' | 'removal' | 'removal_later' | 'folder' | 'state' | 'unlinked';
       readonly code: string;
     };
 

@@ -48,7 +48,10 @@ export const createSettling = ({ state, keep, onEvent }: WatchOptions, ledger: L
     tell(result, 0, 0);
     if (keep) wrote(await state.stored(found.signature, result.sha256));
     if (result.removal === 'changed') ledger.putOff(found, null);
-    else if (result.removal === 'failed') {
+    else if (result.removal === 'not_now') {
+      const code = result.removalCode ?? 'unknown';
+      if (ledger.unremovedYet(found)) onEvent({ event: 'trouble', what: 'removal_later', code });
+    } else if (result.removal === 'failed') {
       onEvent({ event: 'trouble', what: 'removal', code: 'kept' });
       wrote(await ledger.unremoved(found, result.sha256));
     } else ledger.forget(found);

@@ -13,7 +13,9 @@ const troubles: Readonly<Record<Extract<WatchEvent, { event: 'trouble' }>['what'
   file: 'A file cannot be read',
   removal:
     'A file is stored but cannot be removed; it stays, and is not sent again before it changes, or without a state file before a restart',
-  folder: 'The folder cannot be read',
+  removal_later:
+    'A file is stored but cannot be removed now: it is open elsewhere, or the share is away; it stays, and is tried again',
+  folder: 'The folder cannot be read, which is tried again',
   state: 'The state file cannot be written: what is stored is remembered until the end of this process only',
   unlinked: 'A recording was written to after it had been stored and removed',
 };

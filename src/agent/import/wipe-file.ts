@@ -1,4 +1,3 @@
-import { unlink } from 'node:fs/promises';
 import { isAppError } from '../../core/errors.ts';
 import { type OpenFile, openFile } from '../file-digest.ts';
 import { pause } from '../pause.ts';
@@ -94,8 +93,7 @@ export const createWipeFile = ({ questions, writersOf, minAge, now, parallel }: 
     if (writers === 'held_open' || (writers === 'unseen' && isTouched(minAge.unseenMs))) return 'growing';
     // As near to the end as can be: what stands under the names is what was read.
     for (const one of both) if (!(await one.unchanged())) return 'changed';
-    await removeTogether(side, path, () => unlink(path).then(() => true));
-    return 'wiped';
+    return (await removeTogether(side, path, file)) ? 'wiped' : 'changed';
   };
 
   return async (path: Buffer, known: Known, signal: AbortSignal): Promise<'wiped' | Stays> => {

@@ -85,7 +85,7 @@ const tryOn = async (
 const codeOf = (result: HandedOver): number => {
   if (result.outcome === 'refused') return exitCodes.findings;
   if (result.outcome !== 'stored') return exitCodes.couldNotRun;
-  return result.removal === 'changed' || result.removal === 'failed' ? exitCodes.findings : exitCodes.clean;
+  return ['none', 'removed'].includes(result.removal) ? exitCodes.clean : exitCodes.findings;
 };
 
 const sentences: Readonly<Record<'changed' | 'gone' | 'no_file', string>> = {
