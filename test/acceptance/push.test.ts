@@ -2,93 +2,61 @@ import { execFileSync, spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer, type RequestListener } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createPbxHost, type Given, type PbxHost } from '../support/agent.ts';
+import { expect, test } from 'vitest';
+import type { Given } from '../support/agent.ts';
 import { until } from '../support/child.ts';
-import { generatedCall } from '../support/generated-call.ts';
-import { jsonOf } from '../support/http-client.ts';
-import { startScene } from '../support/scene.ts';
+import { pbxBesideVault } from '../support/pbx-beside-vault.ts';
 
 /** `callvault push`, as the post command of a telephony system runs it. */
-let scene: Awaited<ReturnType<typeof startScene>>;
-let host: PbxHost;
-let seed = 900;
-const closing: (() => void)[] = [];
+const pbx = pbxBesideVault();
+const { newCall, serverOf, recordingsOf: search } = pbx;
 
-beforeAll(async () => {
-  scene = await startScene();
-});
-afterAll(() => scene?.close());
-beforeEach(() => {
-  host = createPbxHost(scene.home.source.apiKey);
-});
-afterEach(async () => {
-  for (const close of closing.splice(0)) close();
-  await host.close();
-});
-
-const newCall = (seconds = 1): Buffer => {
-  seed += 1;
-  return generatedCall(seconds, seed);
-};
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 type FileResult = Record<string, unknown> & { outcome: string; id?: string };
-const push = async (args: readonly string[], given: Given = {}, url = scene.vault.url) => {
-  const ended = await host.run(['push', '--url', url, '--key-file', host.keyFile, '--json', ...args], given);
+const push = async (args: readonly string[], given: Given = {}, url = pbx.scene.vault.url) => {
+  const ended = await pbx.host.run(
+    ['push', '--url', url, '--key-file', pbx.host.keyFile, '--json', ...args],
+    given,
+  );
   const files = ended.out === '' ? [] : (JSON.parse(ended.out) as { files: FileResult[] }).files;
   return { ...ended, files };
 };
-const search = async (query: object): Promise<{ id: string; callerNumber: string }[]> =>
-  jsonOf<{ recordings: { id: string; callerNumber: string }[] }>(
-    await scene.http.post('/v1/recordings/search', { token: await scene.own.nurse.token(), json: query }),
-    200,
-  ).recordings;
-
-/** A machine that is no vault. */
-const serverOf = async (listener: RequestListener): Promise<string> => {
-  const server = createServer(listener);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  closing.push(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-};
-
 // What is handed over.
 test('is removed when the vault has answered for its bytes, and is found by what was said of it', async () => {
   const [audio, callId] = [newCall(), randomUUID()];
-  const file = host.put('q-0701740606.wav', audio) as string;
-  host.put('q-0701740606.wav.json', JSON.stringify({ callerNumber: '0701740606', channels: { 0: 'mixed' } }));
+  const file = pbx.host.put('q-0701740606.wav', audio) as string;
+  pbx.host.put(
+    'q-0701740606.wav.json',
+    JSON.stringify({ callerNumber: '0701740606', channels: { 0: 'mixed' } }),
+  );
   const { code, files, err } = await push(['--remove', '--call-id', callId, file]);
   expect({ code, err }).toEqual({ code: 0, err: '' });
   expect(files).toMatchObject([
     { outcome: 'stored', created: true, sha256: sha256(audio), bytes: audio.length, removal: 'removed' },
   ]);
-  expect(host.names()).toEqual([]);
+  expect(pbx.host.names()).toEqual([]);
   expect(await search({ callId })).toMatchObject([{ id: files[0]?.id, callerNumber: '0701740606' }]);
   expect(await search({ originalName: 'q-0701740606.wav' })).toHaveLength(1);
 });
 
 test('stays without --remove; again, and under another name, it is the same recording', async () => {
   const audio = newCall();
-  const first = await push([host.put('a.wav', audio) as string]);
-  const again = await push([host.put('a.wav', audio) as string, host.put('b.mp3', audio) as string]);
+  const first = await push([pbx.host.put('a.wav', audio) as string]);
+  const again = await push([pbx.host.put('a.wav', audio) as string, pbx.host.put('b.mp3', audio) as string]);
   expect([first, again].map(({ code }) => code)).toEqual([0, 0]);
   expect(again.files.map(({ id, created }) => ({ id, created }))).toEqual(
     Array(2).fill({ id: first.files[0]?.id, created: false }),
   );
-  expect(host.names()).toEqual(['a.wav', 'b.mp3']);
+  expect(pbx.host.names()).toEqual(['a.wav', 'b.mp3']);
 });
 
 test('two legs of one call are two recordings of it', async () => {
   const callId = randomUUID();
-  const legs = ['in.wav', 'out.wav'].map((name) => host.put(name, newCall()) as string);
+  const legs = ['in.wav', 'out.wav'].map((name) => pbx.host.put(name, newCall()) as string);
   expect((await push(['--call-id', callId, ...legs])).code).toBe(0);
   expect(await search({ callId })).toHaveLength(2);
 });
@@ -102,7 +70,7 @@ test.each<[string, string[], Given]>([
     { input: '{"callerNumber":"0701740607"}' },
   ],
 ])('what is known of the call comes from %s', async (_, args, given) => {
-  const { code, files, err } = await push([...args, host.put('a.wav', newCall()) as string], given);
+  const { code, files, err } = await push([...args, pbx.host.put('a.wav', newCall()) as string], given);
   expect({ code, err }).toEqual({ code: 0, err: '' });
   expect((await search({ callerNumber: '0701740607', queue: 'Språk' })).map(({ id }) => id)).toContain(
     files[0]?.id,
@@ -110,8 +78,10 @@ test.each<[string, string[], Given]>([
 });
 
 test('without options: address, key and authority come from variables', async () => {
-  const env = { CALLVAULT_URL: scene.vault.url, CALLVAULT_SOURCE_KEY_FILE: host.keyFile };
-  const { code, out } = await host.run(['push', host.put('a.wav', newCall()) as string], { env });
+  const env = { CALLVAULT_URL: pbx.scene.vault.url, CALLVAULT_SOURCE_KEY_FILE: pbx.host.keyFile };
+  const { code, out } = await pbx.host.run(['push', pbx.host.put('a.wav', newCall()) as string], {
+    env,
+  });
   expect({ code, out }).toEqual({
     code: 0,
     out: expect.stringMatching(/^stored\t[0-9a-f-]{36}\tsha256:[0-9a-f]{64}\n$/),
@@ -119,10 +89,10 @@ test('without options: address, key and authority come from variables', async ()
 });
 
 test('the name is read only when told so', async () => {
-  const file = host.put('0701740623_2026-03-01_08-15-30.wav', newCall()) as string;
+  const file = pbx.host.put('0701740623_2026-03-01_08-15-30.wav', newCall()) as string;
   expect((await push([file])).code).toBe(0);
   expect(await search({ callerNumber: '0701740623' })).toEqual([]);
-  const other = host.put('0701740624_2026-03-01_08-15-30.wav', newCall()) as string;
+  const other = pbx.host.put('0701740624_2026-03-01_08-15-30.wav', newCall()) as string;
   expect((await push(['--read-name', other])).code).toBe(0);
   expect(await search({ callerNumber: '0701740624' })).toHaveLength(1);
 });
@@ -132,7 +102,7 @@ test('zero bytes are a recording too, for they are evidence of a call', async ()
     '--remove',
     '--call-id',
     randomUUID(),
-    host.put('empty.wav', '') as string,
+    pbx.host.put('empty.wav', '') as string,
   ]);
   expect({ code, files }).toMatchObject({
     code: 0,
@@ -144,8 +114,8 @@ test('a name of 255 bytes of emoji, quotes and a newline is delivered, and shown
   const name = `${'📞'.repeat(59)}';"\n0701740608.wav`;
   expect(Buffer.byteLength(name)).toBeLessThanOrEqual(255);
   const { code, out, err } = await push([
-    host.put(name, newCall()) as string,
-    join(host.spool, 'no-0701740608'),
+    pbx.host.put(name, newCall()) as string,
+    join(pbx.host.spool, 'no-0701740608'),
   ]);
   expect(code).toBe(3);
   expect(out + err).not.toMatch(/0701740608|📞/u);
@@ -154,20 +124,20 @@ test('a name of 255 bytes of emoji, quotes and a newline is delivered, and shown
 // What is not handed over stays.
 test('an executable that calls itself a recording: refused, 1', async () => {
   const elf = Buffer.concat([Buffer.from('\x7fELF', 'latin1'), newCall()]);
-  const { code, files, err } = await push(['--remove', host.put('a.mp3', elf) as string]);
+  const { code, files, err } = await push(['--remove', pbx.host.put('a.mp3', elf) as string]);
   expect({ code, outcome: files[0]?.outcome }).toEqual({ code: 1, outcome: 'refused' });
   expect(err).toMatch(/^callvault: file 1 is refused: .+ \(refused_content\)\n$/);
-  expect(host.names()).toEqual(['a.mp3']);
+  expect(pbx.host.names()).toEqual(['a.mp3']);
 });
 
 test('links, FIFOs, folders and what is not there: said, 3, and nothing waits', async () => {
-  symlinkSync(host.put('real.wav', newCall()), join(host.spool, 'link.wav'));
-  execFileSync('mkfifo', [join(host.spool, 'fifo.wav')]);
+  symlinkSync(pbx.host.put('real.wav', newCall()), join(pbx.host.spool, 'link.wav'));
+  execFileSync('mkfifo', [join(pbx.host.spool, 'fifo.wav')]);
   const names = ['link.wav', 'fifo.wav', '.', 'none.wav'];
-  const { code, files } = await push(['--remove', ...names.map((name) => join(host.spool, name))]);
+  const { code, files } = await push(['--remove', ...names.map((name) => join(pbx.host.spool, name))]);
   expect(code).toBe(3);
   expect(files.map(({ outcome }) => outcome)).toEqual(['no_file', 'no_file', 'no_file', 'gone']);
-  expect(host.names()).toEqual(['fifo.wav', 'link.wav', 'real.wav']);
+  expect(pbx.host.names()).toEqual(['fifo.wav', 'link.wav', 'real.wav']);
 });
 
 test.each<[string, string]>([
@@ -177,34 +147,34 @@ test.each<[string, string]>([
   ['a control character', '{"queue":"0701740609\\r\\nx-call-queue: y"}'],
   ['a value the vault refuses', '{"personalNumber":"0701740609"}'],
 ])('a side file with %s: refused without showing it', async (_, side) => {
-  const file = host.put('a.wav', newCall()) as string;
-  host.put('a.wav.json', side);
+  const file = pbx.host.put('a.wav', newCall()) as string;
+  pbx.host.put('a.wav.json', side);
   const { code, out, err } = await push(['--remove', file]);
   expect(code).toBe(1);
   expect(out + err).toMatch(/not_acceptable_metadata/);
   expect(out + err).not.toMatch(/0701740609|701740609|x-call/);
-  expect(host.names()).toEqual(['a.wav', 'a.wav.json']);
+  expect(pbx.host.names()).toEqual(['a.wav', 'a.wav.json']);
 });
 
 test('a call from the day after tomorrow: the message says clock, and it is no refusal', async () => {
   const startedAt = new Date(Date.now() + 2 * 86_400_000).toISOString();
   const args = ['--remove', '--try-for', '0', '--field', `startedAt=${startedAt}`];
-  const { code, files, err } = await push([...args, host.put('a.wav', newCall()) as string]);
+  const { code, files, err } = await push([...args, pbx.host.put('a.wav', newCall()) as string]);
   expect({ code, files }).toMatchObject({ code: 3, files: [{ outcome: 'later', code: 'clock' }] });
   expect(err).toMatch(/clock/);
-  expect(host.names()).toEqual(['a.wav']);
+  expect(pbx.host.names()).toEqual(['a.wav']);
 });
 
 test('a key that the vault does not know is not tried again: 3 at once', async () => {
-  writeFileSync(host.keyFile, 'cvk_wrong');
-  const { code, files, err } = await push(['--remove', host.put('a.wav', newCall()) as string]);
+  writeFileSync(pbx.host.keyFile, 'cvk_wrong');
+  const { code, files, err } = await push(['--remove', pbx.host.put('a.wav', newCall()) as string]);
   expect({ code, files }).toMatchObject({
     code: 3,
     files: [{ outcome: 'later', code: 'unauthenticated' }],
   });
   expect(err).toMatch(/key/);
   expect(err).not.toMatch(/cvk_/);
-  expect(host.names()).toEqual(['a.wav']);
+  expect(pbx.host.names()).toEqual(['a.wav']);
 });
 
 test('an answer that is no vault’s removes nothing, whatever it says', async () => {
@@ -216,7 +186,7 @@ test('an answer that is no vault’s removes nothing, whatever it says', async (
       );
   });
   const { code, files } = await push(
-    ['--remove', '--try-for', '1', host.put('a.wav', newCall()) as string],
+    ['--remove', '--try-for', '1', pbx.host.put('a.wav', newCall()) as string],
     {},
     url,
   );
@@ -224,12 +194,12 @@ test('an answer that is no vault’s removes nothing, whatever it says', async (
     code: 3,
     files: [{ outcome: 'later', code: 'unexpected_answer' }],
   });
-  expect(host.names()).toEqual(['a.wav']);
+  expect(pbx.host.names()).toEqual(['a.wav']);
 });
 
 test('a file that grows while it is sent is not counted and not removed', async () => {
   // More than the system takes before anybody reads it.
-  const file = host.put('a.wav', newCall(1_200)) as string;
+  const file = pbx.host.put('a.wav', newCall(1_200)) as string;
   const url = await serverOf((request, answer) => {
     request.once('data', () => {
       writeFileSync(file, 'more', { flag: 'a' });
@@ -244,7 +214,7 @@ test('a file that grows while it is sent is not counted and not removed', async 
 
 test('a file that is replaced after the vault took it stays', async () => {
   const audio = newCall();
-  const file = host.put('a.wav', audio) as string;
+  const file = pbx.host.put('a.wav', audio) as string;
   const url = await serverOf((request, answer) => {
     request.resume().on('end', () => {
       execFileSync('sh', ['-c', 'cp "$1" "$1.tmp" && mv "$1.tmp" "$1"', 'sh', file]);
@@ -266,7 +236,7 @@ test('a vault that is down for a moment is waited for', async () => {
       else answer.writeHead(201).end(JSON.stringify({ id: randomUUID(), sha256: sha256(audio) }));
     });
   });
-  expect(await push(['--remove', host.put('a.wav', audio) as string], {}, url)).toMatchObject({
+  expect(await push(['--remove', pbx.host.put('a.wav', audio) as string], {}, url)).toMatchObject({
     code: 0,
     files: [{ outcome: 'stored', removal: 'removed' }],
   });
@@ -279,13 +249,13 @@ test('ended by a signal while it waits: 3, the file stays', async () => {
     asked += 1;
     request.resume().on('end', () => answer.writeHead(503, { 'retry-after': '600' }).end());
   });
-  const file = host.put('a.wav', newCall()) as string;
-  const agent = host.start([
+  const file = pbx.host.put('a.wav', newCall()) as string;
+  const agent = pbx.host.start([
     'push',
     '--url',
     url,
     '--key-file',
-    host.keyFile,
+    pbx.host.keyFile,
     '--try-for',
     '1000',
     '--remove',
@@ -295,7 +265,7 @@ test('ended by a signal while it waits: 3, the file stays', async () => {
   await sleep(200);
   agent.signal('SIGTERM');
   expect(await agent.ended).toMatchObject({ code: 3, err: expect.stringMatching(/signal/) });
-  expect(host.names()).toEqual(['a.wav']);
+  expect(pbx.host.names()).toEqual(['a.wav']);
 });
 
 // What is not understood.
@@ -315,12 +285,12 @@ test.each([
   ['a time that is none', ['--try-for', 'long', 'a.wav']],
   ['a media type that is none', ['--media-type', 'text/html', 'a.wav']],
 ])('%s: 2', async (_, args) => {
-  const { code, out, err } = await host.run([
+  const { code, out, err } = await pbx.host.run([
     'push',
     '--url',
-    scene.vault.url,
+    pbx.scene.vault.url,
     '--key-file',
-    host.keyFile,
+    pbx.host.keyFile,
     ...args,
   ]);
   expect({ code, out }).toEqual({ code: 2, out: '' });
@@ -337,10 +307,13 @@ test.each([
     /CALLVAULT_CALLER_NUMBER is no number/,
   ],
 ])('%s: 2, before anything is sent', async (_, env, words) => {
-  const vault = ['--url', 'http://127.0.0.1:1', '--key-file', host.keyFile];
-  const { code, out, err } = await host.run(['push', ...vault, host.put('a.wav', newCall()) as string], {
-    env,
-  });
+  const vault = ['--url', 'http://127.0.0.1:1', '--key-file', pbx.host.keyFile];
+  const { code, out, err } = await pbx.host.run(
+    ['push', ...vault, pbx.host.put('a.wav', newCall()) as string],
+    {
+      env,
+    },
+  );
   expect({ code, out }).toEqual({ code: 2, out: '' });
   expect(err).toMatch(words);
   expect(err).not.toMatch(/0701740610|notanumber/);
@@ -348,7 +321,7 @@ test.each([
 
 test('an id of a channel, a UUID and a digest are no numbers', async () => {
   for (const callId of ['1772349330.42', 'pbx01-1772349330.42', randomUUID(), sha256(newCall())])
-    expect(await push(['--call-id', callId, host.put('a.wav', newCall()) as string])).toMatchObject({
+    expect(await push(['--call-id', callId, pbx.host.put('a.wav', newCall()) as string])).toMatchObject({
       code: 0,
     });
 });
@@ -356,7 +329,7 @@ test('an id of a channel, a UUID and a digest are no numbers', async () => {
 test('--try-for holds as well for a vault that takes the connection and says nothing', async () => {
   const url = await serverOf((request) => request.resume());
   const from = performance.now();
-  const file = host.put('a.wav', newCall()) as string;
+  const file = pbx.host.put('a.wav', newCall()) as string;
   expect(await push(['--try-for', '5', file], {}, url)).toMatchObject({
     code: 3,
     files: [{ outcome: 'later', code: 'unreachable' }],
@@ -376,7 +349,7 @@ test('and for one that does not even take the connection', async () => {
   try {
     await sleep(300);
     const from = performance.now();
-    const file = host.put('a.wav', newCall()) as string;
+    const file = pbx.host.put('a.wav', newCall()) as string;
     expect(await push(['--try-for', '1', file], {}, `http://127.0.0.1:${port}`)).toMatchObject({
       code: 3,
       files: [{ outcome: 'later', code: 'unreachable', reason: expect.stringMatching(/in time/) }],
@@ -389,23 +362,23 @@ test('and for one that does not even take the connection', async () => {
 });
 
 test('a key file that others can read, none, no vault, a wrong address, or plain text over a network: 2, in one sentence', async () => {
-  const file = host.put('a.wav', newCall()) as string;
-  const vault = ['--url', scene.vault.url];
-  chmodSync(host.keyFile, 0o640);
+  const file = pbx.host.put('a.wav', newCall()) as string;
+  const vault = ['--url', pbx.scene.vault.url];
+  chmodSync(pbx.host.keyFile, 0o640);
   for (const args of [
-    [...vault, '--key-file', host.keyFile],
-    [...vault, '--key-file', join(host.home, 'none')],
+    [...vault, '--key-file', pbx.host.keyFile],
+    [...vault, '--key-file', join(pbx.host.home, 'none')],
     vault,
-    ['--url', 'http://vault.example.se', '--key-file', host.keyFile],
-    ['--url', 'vault', '--key-file', host.keyFile],
-    ['--key-file', host.keyFile],
+    ['--url', 'http://vault.example.se', '--key-file', pbx.host.keyFile],
+    ['--url', 'vault', '--key-file', pbx.host.keyFile],
+    ['--key-file', pbx.host.keyFile],
   ])
     for (const command of [
       ['push', file],
-      ['watch', host.spool],
-      ['import', host.spool, '--journal', 'j'],
+      ['watch', pbx.host.spool],
+      ['import', pbx.host.spool, '--journal', 'j'],
     ]) {
-      const { code, out, err } = await host.run([...command, ...args]);
+      const { code, out, err } = await pbx.host.run([...command, ...args]);
       expect({ code, out }).toEqual({ code: 2, out: '' });
       expect(err).toMatch(/^callvault: .+\.\n$/);
     }
@@ -417,9 +390,9 @@ test.each([
   ['a field that is none', '{"colour":"0701740610"}'],
   ['too much', `{"queue":"${'0701740610 '.repeat(7_000)}"}`],
 ])('%s on the standard input: 2, and it is not repeated', async (_, input) => {
-  const vault = ['--url', scene.vault.url, '--key-file', host.keyFile];
-  const { code, out, err } = await host.run(
-    ['push', ...vault, '--metadata-stdin', host.put('a.wav', newCall()) as string],
+  const vault = ['--url', pbx.scene.vault.url, '--key-file', pbx.host.keyFile];
+  const { code, out, err } = await pbx.host.run(
+    ['push', ...vault, '--metadata-stdin', pbx.host.put('a.wav', newCall()) as string],
     { input },
   );
   expect({ code, out }).toEqual({ code: 2, out: '' });

@@ -10,48 +10,27 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createPbxHost, type PbxHost } from '../support/agent.ts';
+import { expect, test } from 'vitest';
 import { until } from '../support/child.ts';
-import { generatedCall } from '../support/generated-call.ts';
-import { jsonOf } from '../support/http-client.ts';
-import { startScene } from '../support/scene.ts';
+import { pbxBesideVault } from '../support/pbx-beside-vault.ts';
 
 /** Side files of every kind, as `callvault watch` and `push` take them along. */
-let scene: Awaited<ReturnType<typeof startScene>>;
-let host: PbxHost;
-let seed = 8_300;
-beforeAll(async () => {
-  scene = await startScene();
-});
-afterAll(() => scene?.close());
-beforeEach(() => {
-  host = createPbxHost(scene.home.source.apiKey);
-});
-afterEach(() => host.close());
+const pbx = pbxBesideVault();
+const { newCall } = pbx;
 
-const newCall = (): Buffer => {
-  seed += 1;
-  return generatedCall(1, seed);
-};
 const argsOf = (command: string, args: readonly string[]): string[] => [
-  ...[command, ...args, '--url', scene.vault.url, '--key-file', host.keyFile, '--json'],
+  ...[command, ...args, '--url', pbx.scene.vault.url, '--key-file', pbx.host.keyFile, '--json'],
 ];
 type Event = Record<string, unknown> & { readonly event: string };
 const once = async (...args: readonly string[]) => {
   const pace = ['--interval', '0.2', '--longest-pause', '0.5', '--unseen-rest', '0', '--once'];
-  const { code, out, err } = await host.run(argsOf('watch', [host.spool, ...pace, ...args]));
+  const { code, out, err } = await pbx.host.run(argsOf('watch', [pbx.host.spool, ...pace, ...args]));
   const events = out
     .split('\n')
     .slice(0, -1)
     .map((line) => JSON.parse(line) as Event);
   return { code, events, said: out + err };
 };
-const recordingsOf = async (query: object): Promise<Record<string, unknown>[]> =>
-  jsonOf<{ recordings: Record<string, unknown>[] }>(
-    await scene.http.post('/v1/recordings/search', { token: await scene.own.nurse.token(), json: query }),
-    200,
-  ).recordings;
 const siprecWith = (callId: string): string =>
   readFileSync(new URL('../fixtures/siprec/ribbon.xml', import.meta.url), 'utf8').replace(
     /<callid>.*<\/callid>/,
@@ -73,14 +52,14 @@ test.each<readonly [string, (callId: string) => string]>([
   ['call.CSV', (callId) => `callId,callerNumber\n${callId},${NUMBER}\n`],
 ])('%s says who called, and goes along', async (name, textOf) => {
   const callId = randomUUID();
-  host.put('call.wav', newCall());
-  host.put(name, textOf(callId));
+  pbx.host.put('call.wav', newCall());
+  pbx.host.put(name, textOf(callId));
   const { code, events, said } = await once('--with-side-file');
   expect(code).toBe(0);
   expect(events).toContainEqual(expect.objectContaining({ event: 'stored', removal: 'removed' }));
   expect(said).not.toContain(NUMBER);
-  expect(host.names()).toEqual([]);
-  expect(await recordingsOf({ callId, callerNumber: NUMBER })).toHaveLength(1);
+  expect(pbx.host.names()).toEqual([]);
+  expect(await pbx.recordingsOf<Record<string, unknown>>({ callId, callerNumber: NUMBER })).toHaveLength(1);
 });
 
 const LAUGHS = `<!DOCTYPE l [<!ENTITY a "${NUMBER}"><!ENTITY b "&a;&a;&a;">]><c><callId>&b;</callId></c>`;
@@ -110,21 +89,21 @@ test.each<readonly [string, string, (path: string) => void]>([
 ])(
   'a side file that is %s: the recording stays, refused, and never goes without it',
   async (_, name, make) => {
-    host.put('a.wav', newCall());
-    make(join(host.spool, name));
+    pbx.host.put('a.wav', newCall());
+    make(join(pbx.host.spool, name));
     const { code, events, said } = await once();
     expect(code).toBe(1);
     expect(events[0]).toMatchObject({ event: 'refused', code: 'not_acceptable_metadata' });
     expect(events.some(({ event }) => event === 'stored')).toBe(false);
     expect(said).not.toMatch(/0701740696|passwd/);
-    expect(host.names()).toEqual(['a.wav', name].toSorted());
+    expect(pbx.host.names()).toEqual(['a.wav', name].toSorted());
   },
 );
 
 test('two side files of one recording: which is right is not for the agent to say', async () => {
-  host.put('a.wav', newCall());
-  host.put('a.wav.json', '{"queue":"one"}');
-  host.put('a.csv', 'queue\ntwo\n');
+  pbx.host.put('a.wav', newCall());
+  pbx.host.put('a.wav.json', '{"queue":"one"}');
+  pbx.host.put('a.csv', 'queue\ntwo\n');
   const { code, events } = await once();
   expect(code).toBe(1);
   expect(events[0]).toMatchObject({ event: 'refused', reason: expect.stringContaining('more than one') });
@@ -132,42 +111,46 @@ test('two side files of one recording: which is right is not for the agent to sa
 
 test('a link that has become a side file: the refusal is of what was there before', async () => {
   const callId = randomUUID();
-  host.put('a.wav', newCall());
-  symlinkSync('/etc/passwd', join(host.spool, 'a.xml'));
-  const running = host.start(argsOf('watch', [host.spool, '--interval', '0.2', '--unseen-rest', '0']));
+  pbx.host.put('a.wav', newCall());
+  symlinkSync('/etc/passwd', join(pbx.host.spool, 'a.xml'));
+  const running = pbx.host.start(
+    argsOf('watch', [pbx.host.spool, '--interval', '0.2', '--unseen-rest', '0']),
+  );
   const seen = (event: string) => until(() => running.events().some((one) => one.event === event));
   await seen('refused');
-  rmSync(join(host.spool, 'a.xml'));
-  host.put('a.xml', siprecWith(callId));
+  rmSync(join(pbx.host.spool, 'a.xml'));
+  pbx.host.put('a.xml', siprecWith(callId));
   await seen('stored');
   running.signal('SIGTERM');
   await running.ended;
-  expect(await recordingsOf({ callId })).toHaveLength(1);
+  expect(await pbx.recordingsOf<Record<string, unknown>>({ callId })).toHaveLength(1);
 });
 
 test('one side file by the stem of two recordings goes with the last of them', async () => {
   const callId = randomUUID();
-  host.put('call.wav', newCall());
-  host.put('call.MP3', newCall());
-  host.put('call.csv', `callId\n${callId}\n`);
-  const first = await host.run(argsOf('push', ['--remove', join(host.spool, 'call.wav')]));
+  pbx.host.put('call.wav', newCall());
+  pbx.host.put('call.MP3', newCall());
+  pbx.host.put('call.csv', `callId\n${callId}\n`);
+  const first = await pbx.host.run(argsOf('push', ['--remove', join(pbx.host.spool, 'call.wav')]));
   expect(first.code).toBe(0);
-  expect(host.names()).toEqual(['call.MP3', 'call.csv']);
-  const second = await host.run(argsOf('push', ['--remove', join(host.spool, 'call.MP3')]));
+  expect(pbx.host.names()).toEqual(['call.MP3', 'call.csv']);
+  const second = await pbx.host.run(argsOf('push', ['--remove', join(pbx.host.spool, 'call.MP3')]));
   expect(second.code).toBe(0);
-  expect(host.names()).toEqual([]);
-  expect(await recordingsOf({ callId })).toHaveLength(2);
+  expect(pbx.host.names()).toEqual([]);
+  expect(await pbx.recordingsOf<Record<string, unknown>>({ callId })).toHaveLength(2);
 });
 
 test('--side-field: their names for our fields; --all takes no side file for a recording', async () => {
   const callId = randomUUID();
-  host.put('call.wav', newCall());
-  host.put('call.xml', `<r><ucid>${callId}</ucid><ani>${NUMBER}</ani><skill>1</skill></r>`);
+  pbx.host.put('call.wav', newCall());
+  pbx.host.put('call.xml', `<r><ucid>${callId}</ucid><ani>${NUMBER}</ani><skill>1</skill></r>`);
   const { code } = await once('--all', '--side-field', 'ucid=callId', '--side-field', 'ani=callerNumber');
   expect(code).toBe(0);
-  expect(host.names()).toEqual([]);
-  expect(await recordingsOf({ callId, callerNumber: NUMBER })).toHaveLength(1);
-  const wrong = await host.run(argsOf('watch', [host.spool, '--once', '--side-field', `${NUMBER}=caller`]));
+  expect(pbx.host.names()).toEqual([]);
+  expect(await pbx.recordingsOf<Record<string, unknown>>({ callId, callerNumber: NUMBER })).toHaveLength(1);
+  const wrong = await pbx.host.run(
+    argsOf('watch', [pbx.host.spool, '--once', '--side-field', `${NUMBER}=caller`]),
+  );
   expect(wrong.code).toBe(2);
-  expect(existsSync(join(host.spool, 'call.wav'))).toBe(false);
+  expect(existsSync(join(pbx.host.spool, 'call.wav'))).toBe(false);
 });
