@@ -125,6 +125,7 @@ const wanted = mutants.filter(
 const ROOT = join(import.meta.dirname, '..');
 const TESTS = [
   'export-agreement',
+  'export-attacks',
   'export-verify',
   'export-verify-form',
   'export-verify-history',

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { until } from '../support/child.ts';
 import { generatedCall } from '../support/generated-call.ts';
 import { uploadForm } from '../support/http-client.ts';
 import { createIntegrator } from '../support/integrator.ts';
-import { dribble, openRaw, replyOf, sendRaw, until } from '../support/raw-http.ts';
+import { dribble, openRaw, replyOf, sendRaw } from '../support/raw-http.ts';
 import { type Stored, startScene } from '../support/scene.ts';
 import { storedIn } from '../support/unchanged.ts';
 

@@ -56,8 +56,3 @@ export const outcomesOf = async <T>(promises: readonly Promise<T>[]) => {
   );
   return { values, codes };
 };
-
-/** Waits until `done` says so; the test's own time limit ends it otherwise. */
-export const until = async (done: () => boolean | Promise<boolean>): Promise<void> => {
-  while (!(await done())) await new Promise((resolve) => setTimeout(resolve, 10));
-};

@@ -1,5 +1,4 @@
 import { connect, type Socket } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Reply } from './http-client.ts';
 
 /** A connection on which nothing is right by itself: what is written is what goes out. */
@@ -71,9 +70,4 @@ export const dribble = async (
     if (socket.writable) write(byte);
   }, intervalMs);
   return closed.finally(() => clearInterval(timer));
-};
-
-/** Resolves when `holds` does; the test's own time limit ends a wait in vain. */
-export const until = async (holds: () => Promise<boolean> | boolean): Promise<void> => {
-  while (!(await holds())) await sleep(100);
 };

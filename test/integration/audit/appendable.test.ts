@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { freshEvent } from '../../support/audit-events.ts';
-import { createTestWriters, type TestWriter, until, verdictOf } from '../../support/audit-writers.ts';
+import { createTestWriters, type TestWriter, verdictOf } from '../../support/audit-writers.ts';
+import { until } from '../../support/child.ts';
 import { startTestDatabase, type TestDatabase } from '../../support/postgres.ts';
 import { createPostgresProxy, type PostgresProxy } from '../../support/postgres-proxy.ts';
 

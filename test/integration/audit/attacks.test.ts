@@ -15,8 +15,8 @@ import {
   startAttackedLog,
 } from '../../support/attacked-log.ts';
 import { freshEvent } from '../../support/audit-events.ts';
-import { until } from '../../support/audit-writers.ts';
 import { createTestSigner } from '../../support/checkpoints.ts';
+import { until } from '../../support/child.ts';
 import { checksummed, editPage, pageOf } from '../../support/heap-page.ts';
 
 /**

@@ -2,7 +2,8 @@ import type pg from 'pg';
 import { afterEach, expect, test } from 'vitest';
 import type { Receipt } from '../../../src/audit/receipt.ts';
 import { freshEvent } from '../../support/audit-events.ts';
-import { createTestWriters, until, verdictOf } from '../../support/audit-writers.ts';
+import { createTestWriters, verdictOf } from '../../support/audit-writers.ts';
+import { until } from '../../support/child.ts';
 import { startTestDatabase, type TestDatabase } from '../../support/postgres.ts';
 
 let database: TestDatabase;

@@ -20,8 +20,9 @@ import {
 } from '../../../src/core/audit/note.ts';
 import { openCheckpointFolder } from '../../../src/storage/checkpoint-folder.ts';
 import { freshEvent } from '../../support/audit-events.ts';
-import { createTestWriters, type LogLine, type TestWriter, until } from '../../support/audit-writers.ts';
+import { createTestWriters, type LogLine, type TestWriter } from '../../support/audit-writers.ts';
 import { createTestSigner } from '../../support/checkpoints.ts';
+import { until } from '../../support/child.ts';
 import { startTestDatabase, type TestDatabase } from '../../support/postgres.ts';
 import { startWitness, type WitnessProcess } from '../../support/witness-process.ts';
 

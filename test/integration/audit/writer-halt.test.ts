@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { AppError } from '../../../src/core/errors.ts';
 import { freshEvent } from '../../support/audit-events.ts';
-import { createTestWriters, outcomesOf, until, verdictOf } from '../../support/audit-writers.ts';
+import { createTestWriters, outcomesOf, verdictOf } from '../../support/audit-writers.ts';
+import { until } from '../../support/child.ts';
 import { startTestDatabase, type TestDatabase } from '../../support/postgres.ts';
 
 /** A writer that somebody else stops: at rest, at work, before it has begun and while its database is away. */

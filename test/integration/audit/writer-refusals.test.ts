@@ -2,13 +2,8 @@ import { inspect } from 'node:util';
 import type pg from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fixedId, freshEvent } from '../../support/audit-events.ts';
-import {
-  createTestWriters,
-  outcomesOf,
-  type TestWriter,
-  until,
-  verdictOf,
-} from '../../support/audit-writers.ts';
+import { createTestWriters, outcomesOf, type TestWriter, verdictOf } from '../../support/audit-writers.ts';
+import { until } from '../../support/child.ts';
 import { startTestDatabase, type TestDatabase } from '../../support/postgres.ts';
 
 let database: TestDatabase;
