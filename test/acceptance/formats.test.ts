@@ -1,6 +1,7 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { audioFixture } from '../support/audio-files.ts';
+import { sha256 } from '../support/care-line.ts';
 import { jsonOf, uploadForm } from '../support/http-client.ts';
 import { createIntegrator, type Opened } from '../support/integrator.ts';
 import { expectProblem } from '../support/problems.ts';
@@ -37,7 +38,6 @@ const open = async ({ id }: Kept): Promise<Playable> =>
 const originalOf = ({ audioUrl, token }: Opened, headers: Record<string, string> = {}) =>
   scene.http.get(`${audioUrl}?form=original`, { token, headers });
 
-const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 const decoded = audioFixture('decoded.sha256').toString();
 const tone = sha256(audioFixture('pcm_s16.wav').subarray(44));
 

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { sha256 } from '../support/care-line.ts';
 import { until } from '../support/child.ts';
 import { jsonOf } from '../support/http-client.ts';
 import { createIntegrator } from '../support/integrator.ts';
@@ -50,7 +50,6 @@ const heard = async (id: string): Promise<Buffer> => {
   }
   return Buffer.concat(pieces).subarray(44);
 };
-const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 test('a call is stored while it is spoken, acknowledged when durable, and heard by the nurse bit for bit', async () => {
   const opening = openingFrame({ agentId: 'a-7' });

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -7,14 +7,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { Given } from '../support/agent.ts';
+import { sha256 } from '../support/care-line.ts';
 import { until } from '../support/child.ts';
 import { pbxBesideVault } from '../support/pbx-beside-vault.ts';
 
 /** `callvault push`, as the post command of a telephony system runs it. */
 const pbx = pbxBesideVault();
 const { newCall, serverOf, recordingsOf: search } = pbx;
-
-const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 type FileResult = Record<string, unknown> & { outcome: string; id?: string };
 const push = async (args: readonly string[], given: Given = {}, url = pbx.scene.vault.url) => {

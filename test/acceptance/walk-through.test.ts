@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { sha256 } from '../support/care-line.ts';
 import { generatedCall } from '../support/generated-call.ts';
 import { type Ask, formOf, jsonOf, type Reply, uploadForm } from '../support/http-client.ts';
 import { createIntegrator } from '../support/integrator.ts';
@@ -14,8 +15,6 @@ beforeAll(async () => {
   people = createIntegrator(scene);
 });
 afterAll(() => scene.close());
-
-const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 const put = (name: string, audio: Buffer, headers: Record<string, string>): Promise<Reply> =>
   scene.http.put(`/v1/ingest/${name}`, {

@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
 import type { Agent, Given, PbxHost } from './agent.ts';
 import { pbxBesideVault } from './pbx-beside-vault.ts';
 
+export { sha256 } from './care-line.ts';
+
 type Event = Record<string, unknown> & { readonly event: string };
 
-export const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 /** Events of a run with `--json`. */
 export const eventsOf = (out: string): Event[] =>
   out
