@@ -115,3 +115,43 @@ export const opusHead = (channels = 1, preSkip = 312): Buffer => {
 /** A file made by foreign tools; test/fixtures/audio/make.sh says how. */
 export const audioFixture = (name: string): Buffer =>
   readFileSync(new URL(`../fixtures/audio/${name}`, import.meta.url));
+
+const element = (id: string, ...body: readonly Uint8Array[]): Buffer => {
+  const inside = Buffer.concat(body);
+  // A length of four bytes, the first half byte of which says so.
+  const size = Buffer.alloc(4);
+  size.writeUInt32BE(0x1000_0000 | inside.length);
+  return Buffer.concat([Buffer.from(id, 'hex'), size, inside]);
+};
+
+/** Opus in WebM without a stated length: seconds of 50 blocks of 80 bytes each, a cluster for every one. */
+export const webmOpus = (seconds: number): Buffer => {
+  const number = (value: number, bytes: number): Buffer => {
+    const buffer = Buffer.alloc(bytes);
+    buffer.writeUIntBE(value, 0, bytes);
+    return buffer;
+  };
+  const rate = Buffer.alloc(4);
+  rate.writeFloatBE(48_000);
+  const entry = element(
+    'ae',
+    element('d7', number(1, 1)),
+    element('83', number(2, 1)),
+    element('86', Buffer.from('A_OPUS')),
+    element('e1', element('b5', rate), element('9f', number(1, 1))),
+  );
+  const cluster = (second: number): Buffer =>
+    element(
+      '1f43b675',
+      element('e7', number(second * 1000, 4)),
+      ...Array.from({ length: 50 }, (_, n) =>
+        element('a3', Buffer.from([0x81]), number(n * 20, 2), Buffer.from([0x80]), Buffer.alloc(80, 0x08)),
+      ),
+    );
+  return Buffer.concat([
+    element('1a45dfa3', element('4282', Buffer.from('webm'))),
+    Buffer.from('1853806701ffffffffffffff', 'hex'),
+    element('1654ae6b', entry),
+    ...Array.from({ length: seconds }, (_, second) => cluster(second)),
+  ]);
+};

@@ -1,14 +1,21 @@
 import { type AudioReport, createAudioProbe } from '../../src/core/audio/probe.ts';
 import { placeToKeep } from '../../src/core/audio/sound-place.ts';
 
-/** Probes bytes fed in pieces of `pieceBytes` (all at once by default). */
+/**
+ * Probes bytes fed in pieces of `pieceBytes` (all at once by default), each of which is gone once it was pushed: an upload gives
+ * its memory back, and what a parser still holds of it has no bytes any more.
+ */
 export const probeAudio = (
   bytes: Uint8Array,
   pieceBytes = bytes.length || 1,
   declaredMediaType?: string,
 ): AudioReport => {
   const probe = createAudioProbe(declaredMediaType === undefined ? {} : { declaredMediaType });
-  for (let at = 0; at < bytes.length; at += pieceBytes) probe.push(bytes.subarray(at, at + pieceBytes));
+  for (let at = 0; at < bytes.length; at += pieceBytes) {
+    const piece = new Uint8Array(bytes.subarray(at, at + pieceBytes));
+    probe.push(piece);
+    piece.buffer.transfer(0);
+  }
   return probe.finish();
 };
 

@@ -136,10 +136,13 @@ const RUN_DURATIONS = 0x100;
 /** Fields of a sample in the table, four bytes each: duration, size, flags, offset. */
 const RUN_FIELDS = [RUN_DURATIONS, 0x200, 0x400, 0x800];
 
+/** Flags and count. */
+const RUN_HEAD_BYTES = 8;
+
 /** Adds up how long the samples of a run last. Their count is believed only as far as their durations are there. */
 function* readRun(size: number, movie: Movie): Parser<number> {
-  const head = yield* take(Math.min(size, 8));
-  if (head.length < 8 || movie.fragmentTrack !== chosenTrack(movie)?.id) return head.length;
+  const head = yield* take(Math.min(size, RUN_HEAD_BYTES));
+  if (head.length < RUN_HEAD_BYTES || movie.fragmentTrack !== chosenTrack(movie)?.id) return head.length;
   const flags = head.readUInt32BE(0);
   const count = head.readUInt32BE(4);
   if (!(flags & RUN_DURATIONS)) {
@@ -147,10 +150,10 @@ function* readRun(size: number, movie: Movie): Parser<number> {
     return head.length;
   }
   const extra = yield* take(
-    Math.min(size - 8, (flags & RUN_OFFSET ? 4 : 0) + (flags & RUN_FIRST_FLAGS ? 4 : 0)),
+    Math.min(size - RUN_HEAD_BYTES, (flags & RUN_OFFSET ? 4 : 0) + (flags & RUN_FIRST_FLAGS ? 4 : 0)),
   );
   const entryBytes = 4 * RUN_FIELDS.filter((field) => flags & field).length;
-  let read = head.length + extra.length;
+  let read = RUN_HEAD_BYTES + extra.length;
   const end = Math.min(size, read + count * entryBytes);
   while (read < end) {
     const table = yield* take(Math.min(end - read, TABLE_BYTES - (TABLE_BYTES % entryBytes)));

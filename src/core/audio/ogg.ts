@@ -75,13 +75,14 @@ function* readPage({ flags, granule, serial, segments }: Page, state: State): Pa
   yield* skip(PAGE_BYTES);
   const table = yield* take(segments);
   const bodyBytes = table.reduce((sum, bytes) => sum + bytes, 0);
+  const isListed = table.length === segments;
   let read = 0;
   if (flags & FIRST_PAGE) {
     const packet = yield* take(Math.min(bodyBytes, IDENT_BYTES));
     read = packet.length;
     beginStream({ serial, ...identify(packet) }, state);
   } else state.begun ||= serial === state.stream?.serial;
-  const complete = read + (yield* skip(bodyBytes - read)) === bodyBytes && table.length === segments;
+  const complete = read + (yield* skip(bodyBytes - read)) === bodyBytes && isListed;
   state.cut ||= !complete;
   if (serial !== state.stream?.serial || !complete) return;
   // −1: no packet ends on this page. Other negative positions are as little a length.

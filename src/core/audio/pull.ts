@@ -13,7 +13,10 @@ type Answer = Buffer | number;
 
 export type Parser<R> = Generator<Want, R, Answer>;
 
-/** The next `bytes` bytes, consumed; fewer only at the end of the stream. Valid until the parser asks again. */
+/**
+ * The next `bytes` bytes, consumed; fewer only at the end of the stream. Valid until the parser asks again: an upload gives the
+ * memory of what was pushed back, and a view that is looked at later has no bytes, not even a length.
+ */
 export function* take(bytes: number): Parser<Buffer> {
   return (yield { kind: 'take', bytes }) as Buffer;
 }

@@ -31,12 +31,13 @@ export function* webm(): Parser<AudioScan> {
   const flow: Flow = { elements: 0, bytes: 0, end: null, cut: false, broken: false };
   for (;;) {
     const window = yield* peek(WINDOW_BYTES);
+    const ended = window.length < WINDOW_BYTES;
     const { advance, late } = walk(window, facts, flow);
     const skipped = yield* skip(advance);
     flow.bytes += skipped;
     if (skipped < advance) flow.cut ||= advance !== Number.POSITIVE_INFINITY;
     else if (late !== null) facts.leaf(late.id, late.body);
-    if (skipped < advance || window.length < WINDOW_BYTES) return scanOf(facts, flow);
+    if (skipped < advance || ended) return scanOf(facts, flow);
   }
 }
 

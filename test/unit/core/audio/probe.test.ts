@@ -5,9 +5,12 @@ import type { Codec } from '../../../../src/core/audio/facts.ts';
 import { decodePeaks } from '../../../../src/core/audio/peaks.ts';
 import { createAudioProbe } from '../../../../src/core/audio/probe.ts';
 import { sampleFormatOf } from '../../../../src/core/audio/samples.ts';
-import { mp3Frames } from '../../../support/audio-files.ts';
+import { mp3Frames, OGG_FIRST, OGG_LAST, oggPage, opusHead, webmOpus } from '../../../support/audio-files.ts';
 import { declaredFixtures, fixtures, withoutLength } from '../../../support/audio-fixture-facts.ts';
 import { audioFixture, probeAudio } from '../../../support/probe-audio.ts';
+
+/** Places at which a file is cut in two; each of them is a probe. */
+const SPLITS = 1500;
 
 /** The tone has −6 dB; what is estimated of it may be 8 dB less (loudness.test.ts says what is of speech). */
 const least = (codec: string | null): number => (sampleFormatOf(codec as Codec) === null ? 50 : 125);
@@ -28,6 +31,40 @@ describe('files made by sox, lame, opusenc and ffmpeg', () => {
     const bytes = audioFixture(file);
     const whole = probeAudio(bytes);
     for (const pieceBytes of [1, 13, 997]) expect(probeAudio(bytes, pieceBytes)).toEqual(whole);
+  });
+
+  test.each(fixtures)('%s, of which each first piece is gone before the rest comes, is the same', (file) => {
+    const bytes = audioFixture(file);
+    const whole = probeAudio(bytes);
+    const step = Math.ceil(bytes.length / SPLITS);
+    for (let at = 1; at < bytes.length; at += step) {
+      const probe = createAudioProbe();
+      for (const part of [bytes.subarray(0, at), bytes.subarray(at)]) {
+        const piece = new Uint8Array(part);
+        probe.push(piece);
+        piece.buffer.transfer(0);
+      }
+      expect(probe.finish()).toEqual(whole);
+    }
+  });
+
+  test.each([700, 4096, 16_384, 17_500, 65_536])('long ones, in pieces of %i bytes', (pieceBytes) => {
+    const pages = Array.from({ length: 400 }, (_, n) =>
+      oggPage({
+        body: n === 0 ? opusHead(1, 0) : Buffer.alloc(700, n),
+        flags: n === 0 ? OGG_FIRST : n === 399 ? OGG_LAST : 0,
+        granule: BigInt(n) * 48_000n,
+      }),
+    );
+    expect(probeAudio(Buffer.concat(pages), pieceBytes).facts).toMatchObject({
+      durationMs: 399_000,
+      flags: [],
+    });
+    expect(probeAudio(webmOpus(60), pieceBytes).facts).toMatchObject({
+      codec: 'opus',
+      durationMs: 60_000,
+      flags: ['length_unknown'],
+    });
   });
 });
 
