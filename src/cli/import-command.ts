@@ -76,6 +76,11 @@ export const addImportCommand = (program: Command, withVault: (command: Command)
       '--accept-missing',
       'what stayed in an earlier run and lies there no more was dealt with, and is no exception from now on',
     )
+    .option(
+      '--yes-missing <count>',
+      'confirms --accept-missing where nothing that the journal knows lies there any more: how many files stayed',
+      parseCount,
+    )
     .option('--wipe', 'when all is stored and reported, remove the verified files, after a confirmation')
     .option('--yes-wipe <count>', 'the confirmation: how many verified files lie here', parseCount)
     .action(run(importFolder));

@@ -19,6 +19,7 @@ export type EndOptions = {
   /** In milliseconds; absent: {@link MIN_AGE}. */
   readonly minAge?: number;
   readonly acceptMissing?: boolean;
+  readonly yesMissing?: number;
   readonly wipe?: boolean;
   readonly yesWipe?: number;
 };
@@ -132,10 +133,19 @@ const wipe = async (ending: Ending, imported: Report): Promise<number> => {
   return Object.keys(result.kept).length === 0 ? code : exitCodes.findings;
 };
 
+const acceptMissing = async ({ journal, options, talk }: Ending): Promise<void> => {
+  const unconfirmed = await settleUnmet(journal, options.yesMissing);
+  if (unconfirmed === null) return;
+  const said = options.yesMissing === undefined ? '' : ` --yes-missing says ${options.yesMissing}, and`;
+  talk.line(
+    `nothing is accepted:${said} ${unconfirmed} files that stayed lie there no more, and neither does anything else that the journal knows. Is the share mounted? If it is, and has been emptied, confirm with --yes-missing ${unconfirmed}.`,
+  );
+};
+
 /** Report, and where that was asked for and confirmed, removal and another report; the exit code. */
 export const endImport = async (ending: Ending): Promise<number> => {
   const { options, journal, talk } = ending;
-  if (options.acceptMissing === true) await settleUnmet(journal);
+  if (options.acceptMissing === true) await acceptMissing(ending);
   const imported = await report(ending, 'import');
   if (imported.isElsewhere)
     talk.line('nothing that the journal knows lies in the folder any more: is the share mounted?');

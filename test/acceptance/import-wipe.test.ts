@@ -140,6 +140,24 @@ test('a share that is not mounted: told, and what stayed earlier stays an except
   expect((await share.run.report()).totals).toMatchObject({ files: 1, verified: 1, exceptions: 0 });
 });
 
+test('--accept-missing while nothing of the journal lies there settles nothing, unless the number is confirmed', async () => {
+  const share = await shareOf('accept', 'a.wav', 'b.exe', 'c.exe');
+  await share.run.run();
+  await wipe(share, 1);
+  await rename(share.folder, `${share.folder}.away`);
+  await mkdir(share.folder);
+  for (const more of [[], ['--yes-missing', '3']]) {
+    const refused = await share.run.run('--accept-missing', ...more);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain('Is the share mounted?');
+    expect(refused.stderr).toContain('confirm with --yes-missing 2');
+    expect((await share.run.report()).totals.reasons).toEqual({ not_met: 2 });
+  }
+  expect((await share.run.run('--yes-missing', '2')).code).toBe(2);
+  expect((await share.run.run('--accept-missing', '--yes-missing', '2')).code).toBe(0);
+  expect((await share.run.report()).totals).toMatchObject({ verified: 1, wiped: 1, exceptions: 0 });
+});
+
 test('what became something else, or was removed meanwhile, is accounted for', async () => {
   const share = await shareOf('gone', 'a.wav', 'b.wav', 'c.wav');
   await share.run.run();

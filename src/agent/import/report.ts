@@ -65,6 +65,9 @@ const lineOf = (entry: JournalEntry, met: boolean): Line | null => {
   return outcome === 'side_file' ? null : { file: entry.file, outcome: 'not_met', was: outcome };
 };
 
+/** Of what may still lie there. */
+const isUnmet = (outcome: Outcome): boolean => outcome !== 'wiped' && outcome !== 'settled';
+
 const createCount = () => {
   const reasons: Partial<Record<Outcome | 'not_met', number>> = {};
   const kept: Partial<Record<KeptReason, number>> = {};
@@ -111,7 +114,7 @@ export const writeReport = async (
     };
     batch += `${JSON.stringify({ report: 'callvault import', version: 1, at: at.toISOString() })}\n`;
     for await (const { entry, met } of journal.entries()) {
-      if (!met && entry.outcome !== 'wiped' && entry.outcome !== 'settled') unmet += 1;
+      if (!met && isUnmet(entry.outcome)) unmet += 1;
       const line = lineOf(entry, met);
       if (line === null) continue;
       count.add(line);
@@ -127,11 +130,20 @@ export const writeReport = async (
   return { ...count.totals(), sha256: hash.digest('hex'), path, removable, isElsewhere };
 };
 
-/** Somebody has said that what stayed and lies there no more is as it should be: it is no exception from now on. */
-export const settleUnmet = async (journal: Pick<Journal, 'entries' | 'append'>): Promise<void> => {
+/**
+ * Somebody has said that what stayed and lies there no more is as it should be: it is no exception from now on. Answers null;
+ * or, where nothing at all of what the journal knows was met, for the share may not be mounted, how many it would be, and
+ * settles nothing unless that very number is `confirmed`.
+ */
+export const settleUnmet = async (
+  journal: Pick<Journal, 'entries' | 'append' | 'metBefore'>,
+  confirmed?: number,
+): Promise<number | null> => {
   const settled: JournalEntry[] = [];
   for await (const { entry, met } of journal.entries())
     if (!met && !['verified', 'wiped', 'side_file', 'settled'].includes(entry.outcome))
       settled.push({ file: entry.file, outcome: 'settled' });
+  if (settled.length > 0 && journal.metBefore() === 0 && confirmed !== settled.length) return settled.length;
   await Promise.all(settled.map(journal.append));
+  return null;
 };

@@ -118,8 +118,11 @@ const createPatience = (ms: number, talk: ImportTalk) => {
 };
 
 /** Options that say nothing, or two things, together. */
-const assertTogether = ({ dryRun, wipe, yesWipe, listExceptions }: ImportOptions): void => {
+const assertTogether = (options: ImportOptions): void => {
+  const { dryRun, wipe, yesWipe, listExceptions, acceptMissing, yesMissing } = options;
   const invalid = (sentence: string): AppError => new AppError('config_invalid', sentence);
+  if (yesMissing !== undefined && acceptMissing !== true)
+    throw invalid('--yes-missing confirms --accept-missing, which is not given: nothing would be accepted.');
   if (yesWipe !== undefined && wipe !== true)
     throw invalid('--yes-wipe confirms --wipe, which is not given: nothing would be removed.');
   if (wipe === true && (dryRun === true || listExceptions === true))
