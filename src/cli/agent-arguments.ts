@@ -38,6 +38,9 @@ export const collectField = (text: string, known: readonly GivenField[]): readon
   }
 };
 
+/** Of `--field`. */
+export const FIELD =
+  'said of every call, as NAME=VALUE; can be given several times; not for numbers; what the side file of a recording says counts before it';
 export const SIDE_FIELD =
   'what a field is called in side files, as THEIRS=OURS; can be given several times, and what is then not known is passed over';
 

@@ -3,6 +3,7 @@ import { UNSEEN_REST_MS } from '../agent/watch-rest.ts';
 import {
   collectField,
   collectSideField,
+  FIELD,
   parseCallId,
   parseConcurrency,
   parseMediaType,
@@ -35,7 +36,6 @@ const withVault = (command: Command): Command =>
 const seconds = (flags: string, description: string, standard: number, read = parseSeconds): Option =>
   new Option(flags, description).argParser(read).default(standard * 1_000, String(standard));
 const ZONE = 'in which names of files, and side files, tell times';
-const FIELD = 'said of every call, as NAME=VALUE; can be given several times; not for numbers';
 
 const addWatchCommand = (program: Command): void => {
   withVault(

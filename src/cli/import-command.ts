@@ -1,8 +1,10 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { customGroups } from '../core/legacy-names.ts';
 import { isTimeZone } from '../core/local-time.ts';
 import {
   collectField,
   collectSideField,
+  FIELD,
   parseConcurrency,
   parseSeconds,
   SIDE_FIELD,
@@ -20,9 +22,29 @@ const parseCount = (text: string): number => {
 };
 const parseMinutes = (text: string): number => parseSeconds(text) * 60;
 
+/** What becomes of what stays, and of what is stored. */
+const withEnd = (command: Command): Command =>
+  command
+    .option('--show-names', 'name the files that stay; names may hold numbers')
+    .option(
+      '--list-exceptions',
+      'name what an import left in the folder, with its reason and the id that the report has for it; on a terminal only',
+    )
+    .option(
+      '--accept-missing',
+      'what stayed in an earlier run and lies there no more was dealt with, and is no exception from now on',
+    )
+    .option(
+      '--yes-missing <count>',
+      'confirms --accept-missing where nothing that the journal knows lies there any more: how many files stayed',
+      parseCount,
+    )
+    .option('--wipe', 'when all is stored and reported, remove the verified files, after a confirmation')
+    .option('--yes-wipe <count>', 'the confirmation: how many verified files lie here', parseCount);
+
 /** `callvault import`: the evacuation of an old share. `withVault` adds the options that name the vault. */
 export const addImportCommand = (program: Command, withVault: (command: Command) => Command): void => {
-  withVault(
+  const command = withVault(
     program
       .command('import')
       .description(
@@ -47,14 +69,9 @@ export const addImportCommand = (program: Command, withVault: (command: Command)
     )
     .option(
       '--pattern <regexp>',
-      'how paths in the share are read, with named groups (callId, caller, called, agent, queue, unit, direction, date, time, epoch); what it does not match is read as usual',
+      `how paths in the share are read, with named groups (${customGroups.join(', ')}); what it does not match is read as usual`,
     )
-    .option(
-      '--field <name=value>',
-      'said of every call, as NAME=VALUE; can be given several times; not for numbers',
-      collectField,
-      [],
-    )
+    .option('--field <name=value>', `${FIELD}, and so does what --pattern reads`, collectField, [])
     .option('--side-field <theirs=ours>', SIDE_FIELD, collectSideField, [])
     .option('--parallel <number>', 'files at a time', parseConcurrency, 4)
     .option(
@@ -66,22 +83,6 @@ export const addImportCommand = (program: Command, withVault: (command: Command)
       new Option('--patience <minutes>', 'how long the vault may take nothing')
         .argParser(parseMinutes)
         .default(3_600_000, '60'),
-    )
-    .option('--show-names', 'name the files that stay; names may hold numbers')
-    .option(
-      '--list-exceptions',
-      'name what an import left in the folder, with its reason and the id that the report has for it; on a terminal only',
-    )
-    .option(
-      '--accept-missing',
-      'what stayed in an earlier run and lies there no more was dealt with, and is no exception from now on',
-    )
-    .option(
-      '--yes-missing <count>',
-      'confirms --accept-missing where nothing that the journal knows lies there any more: how many files stayed',
-      parseCount,
-    )
-    .option('--wipe', 'when all is stored and reported, remove the verified files, after a confirmation')
-    .option('--yes-wipe <count>', 'the confirmation: how many verified files lie here', parseCount)
-    .action(run(importFolder));
+    );
+  withEnd(command).action(run(importFolder));
 };

@@ -144,7 +144,7 @@ const acceptMissing = async ({ journal, options, talk }: Ending): Promise<void> 
 
 /** Report, and where that was asked for and confirmed, removal and another report; the exit code. */
 export const endImport = async (ending: Ending): Promise<number> => {
-  const { options, journal, talk } = ending;
+  const { options, talk } = ending;
   if (options.acceptMissing === true) await acceptMissing(ending);
   const imported = await report(ending, 'import');
   if (imported.isElsewhere)

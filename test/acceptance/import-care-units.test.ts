@@ -5,7 +5,7 @@ import { type CareLineVault, openCareLine, startCareLine } from '../support/care
 import { generatedCall } from '../support/generated-call.ts';
 import { jsonOf } from '../support/http-client.ts';
 import { eventsOf, importInto, reportsOf } from '../support/import-run.ts';
-import { inspect } from '../support/vault-inspection.ts';
+import { inDatabase, inspect } from '../support/vault-inspection.ts';
 
 /** Care units that an import names and the vault does not know: found before the first file is sent. */
 let world: CareLineVault;
@@ -30,6 +30,19 @@ const shareOf = async (name: string, ...files: string[]) => {
   return { folder, run: await importInto(world, folder, `${name}.journal`) };
 };
 const stored = async (): Promise<number> => (await inspect(world.folder)).rows.length;
+/** How many recordings are of these two. */
+const unitsOf = async (): Promise<Record<string, number>> => {
+  const { rows } = await inDatabase(
+    world.folder,
+    (client) =>
+      client.query<{ name: string; recordings: number }>(
+        `SELECT u.name, count(*)::int AS recordings FROM recording r JOIN care_unit u ON u.id = r.unit_id
+         WHERE u.name IN ('Advice', 'Children') GROUP BY u.name`,
+      ),
+    'superuser',
+  );
+  return Object.fromEntries(rows.map(({ name, recordings }) => [name, recordings]));
+};
 const UNIT = '^(?<unit>[^/]+)/';
 
 let closed: string;
@@ -91,6 +104,23 @@ test('what will not be sent as its path says stops nothing: other files, side fi
   const again = await share.run.run('--pattern', UNIT, '--wipe', '--yes-wipe', '3');
   expect(eventsOf(again).find(({ event }) => event === 'wiped')).toMatchObject({ wiped: 3 });
   expect(await readdir(join(share.folder, 'Late'))).toEqual([]);
+});
+
+test('--field sets no unit over that of a side file or a path, and is asked about like those', async () => {
+  const share = await shareOf('both', 'bare.wav', 'side.wav', 'Children/path.wav');
+  await writeFile(join(share.folder, 'side.wav.json'), JSON.stringify({ callId: 's', careUnit: 'Children' }));
+  const before = await unitsOf();
+  const pattern = ['--pattern', '^(?<unit>[^/]+)/'];
+  expect((await share.run.run('--field', 'careUnit=Nowhere', ...pattern)).stderr).toContain('--field');
+  expect((await share.run.run('--field', 'careUnit=Advice', '--pattern', '^(?<unit>.)')).stderr).toContain(
+    '--pattern reads',
+  );
+  expect(await unitsOf()).toEqual(before);
+  expect(await share.run.run('--field', 'careUnit=Advice', ...pattern)).toMatchObject({ code: 0 });
+  expect(await unitsOf()).toEqual({
+    Advice: (before.Advice ?? 0) + 1,
+    Children: (before.Children ?? 0) + 2,
+  });
 });
 
 test('forty folders that are no units: each is counted', async () => {

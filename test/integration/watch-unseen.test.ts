@@ -75,7 +75,7 @@ const start = async (given: { readonly seen?: boolean; readonly once?: boolean }
     proc: join(home, 'proc'),
     concurrency: 2,
     pauses: { firstMs: 20, ceilingMs: 20 },
-    metadataOf: createMetadataOf({ timeZone: 'UTC', root: Buffer.from(spool), said: {}, last: {} }),
+    metadataOf: createMetadataOf({ timeZone: 'UTC', root: Buffer.from(spool), said: {} }),
     sides: { renames: new Map(), timeZone: 'UTC', direction: undefined },
     state: await openWatchState(null),
     onEvent: (event) => events.push(event),

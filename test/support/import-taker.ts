@@ -91,7 +91,7 @@ export const takerOf = async (
     questions,
     journal,
     gate: createDeliveryGate({ firstMs: 1, ceilingMs: 5 }),
-    callOf: createCallOf({ parse: createLegacyNames({ timeZone: 'UTC' }), last: {}, now: Date.now }),
+    callOf: createCallOf({ parse: createLegacyNames({ timeZone: 'UTC' }), said: {}, now: Date.now }),
     checkUnits: async () => null,
     sides: { renames: new Map(), timeZone: 'UTC' },
     minAge: { seenMs: minAgeMs, unseenMs },

@@ -49,35 +49,45 @@ export const modifiedMsOf = ({ state }: Pick<OpenFile, 'state'>): number =>
 
 export type CallOptions = {
   readonly parse: ParseLegacyName;
-  /** Have the last word: care unit, retention class and what else holds for the whole share. */
-  readonly last: CallFields;
+  /** Of every call: care unit, retention class and what else holds for the whole share. */
+  readonly said: CallFields;
   readonly now: () => number;
 };
 
+type Given = Readonly<Record<string, string | null | undefined>>;
+const present = (given: Given): CallFields =>
+  Object.fromEntries(
+    Object.entries(given).filter((field): field is [string, string] => typeof field[1] === 'string'),
+  );
+
+const isoOf = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString());
+
 /**
- * What the vault is told of a file: what its side file says, or where there is none, its name; the name itself, and by what the
- * delivery is known.
+ * What the vault is told of a file, and by what the delivery is known. From the most to the least reliable: its side file; where
+ * there is none, what a pattern of the operator's reads from its path; what is said of every call; where there is no side file,
+ * what its name tells by somebody's habit; and of what nobody tells, digest and time of the file. So no word about all calls is
+ * set over one about this call: who may hear it depends on its care unit.
  */
 export const createCallOf =
-  ({ parse, last, now }: CallOptions) =>
+  ({ parse, said, now }: CallOptions) =>
   (
     relative: Buffer,
     file: Pick<OpenFile, 'state' | 'bytes'>,
     sha256: string,
     side: CallFields | null = null,
   ): CallFields => {
-    const path = pathText(relative);
-    const name = (side === null ? parse : nameless)(path);
+    const name = (side === null ? parse : nameless)(pathText(relative));
     const original = plainName(nameOf(relative));
-    const { at: startedAt } = startOf(name, modifiedMsOf(file), now());
+    const { at, from } = startOf(name, modifiedMsOf(file), now());
+    const isTold = from === 'name' || from === 'day_and_file';
     const deliveryId =
       file.bytes > 0
         ? `sha256:${sha256}`
         : // Of an empty recording the name is all there is: each has its own.
           `empty:${createHash('sha256').update(original).digest('hex')}`;
-    const fields: Record<string, string | null> = {
-      callId: name.callId ?? deliveryId,
-      startedAt: startedAt === null ? null : new Date(startedAt).toISOString(),
+    const told = present({
+      callId: name.callId,
+      startedAt: isTold ? isoOf(at) : null,
       direction: name.direction,
       callerNumber: name.callerNumber,
       calledNumber: name.calledNumber,
@@ -85,10 +95,16 @@ export const createCallOf =
       agentId: name.agentId,
       queue: name.queue,
       careUnit: name.careUnit,
-      originalName: original,
+    });
+    const [asked, guessed] = name.pattern === 'custom' ? [told, {}] : [{}, told];
+    return {
+      ...present({ callId: deliveryId, startedAt: isoOf(at), originalName: original }),
+      ...guessed,
+      ...said,
+      ...asked,
+      ...side,
+      deliveryId,
     };
-    const given = Object.entries(fields).filter((field): field is [string, string] => field[1] !== null);
-    return { ...Object.fromEntries(given), ...side, ...last, deliveryId };
   };
 
 export type CallOf = ReturnType<typeof createCallOf>;

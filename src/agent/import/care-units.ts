@@ -86,14 +86,14 @@ const faultOf = ({ option, units }: NamedUnits, unknown: readonly string[], show
     'config_invalid',
     option === 'field'
       ? '--field careUnit names no active care unit of the organisation that this key is of. Nothing was sent. Write the id or the name of one as its administrator sees it, or let one be made.'
-      : `--pattern reads from the paths ${what}${shown} that ${is} no active care unit of the organisation that this key is of. Nothing was sent. Let them be made, change the pattern, or name one for all with --field careUnit=…${showNames ? '' : '; --show-names names them'}.`,
+      : `--pattern reads from the paths ${what}${shown} that ${is} no active care unit of the organisation that this key is of. Nothing was sent. Let them be made, change the pattern, or leave the group unit out of it and name one for all with --field careUnit=…${showNames ? '' : '; --show-names names them'}.`,
   );
 };
 
 export type CheckUnitsDeps = {
   readonly client: Pick<VaultClient, 'ask'>;
   /** Asked when the first file is to be sent: a run that sends none has no question. */
-  readonly named: (signal: AbortSignal) => Promise<NamedUnits>;
+  readonly named: (signal: AbortSignal) => Promise<readonly NamedUnits[]>;
   readonly showNames: boolean;
 };
 
@@ -103,22 +103,29 @@ export type CheckUnitsDeps = {
  * names are shown, when it does not.
  */
 export const createCheckUnits = ({ client, named, showNames }: CheckUnitsDeps) => {
-  let asked: NamedUnits | null = null;
+  let asked: readonly NamedUnits[] | null = null;
   let checked = false;
   let checking: Promise<Later | null> | null = null;
 
-  const check = async (signal: AbortSignal): Promise<Later | null> => {
-    asked ??= await named(signal);
+  const checkOne = async (one: NamedUnits, signal: AbortSignal): Promise<Later | null> => {
     const unknown: string[] = [];
-    for (let from = 0; from < asked.units.length; from += BATCH) {
-      const careUnits = asked.units.slice(from, from + BATCH);
+    for (let from = 0; from < one.units.length; from += BATCH) {
+      const careUnits = one.units.slice(from, from + BATCH);
       const answer = await client.ask('POST', '/v1/import-checks', { body: { careUnits }, signal });
       const said = read(answer, careUnits.length);
       if (said === null) return null;
       if ('outcome' in said) return said;
       unknown.push(...said.map((place) => careUnits[place] as string));
     }
-    if (unknown.length > 0) throw faultOf(asked, unknown, showNames);
+    if (unknown.length > 0) throw faultOf(one, unknown, showNames);
+    return null;
+  };
+  const check = async (signal: AbortSignal): Promise<Later | null> => {
+    asked ??= await named(signal);
+    for (const one of asked) {
+      const later = await checkOne(one, signal);
+      if (later !== null) return later;
+    }
     return null;
   };
 

@@ -154,14 +154,18 @@ const readTold = async (folder: string, options: ImportOptions) => {
 
 const checkUnitsOf = (folder: string, options: ImportOptions, client: VaultClient, journal: Journal) => {
   const { careUnit } = Object.fromEntries(options.field);
-  const named = async (signal: AbortSignal): Promise<NamedUnits> => {
-    if (careUnit !== undefined) return { option: 'field', units: [careUnit] };
-    if (options.pattern === undefined) return { option: 'pattern', units: [] };
-    return {
-      option: 'pattern',
-      units: await unitsInPaths({ folder, parse: parserOf(options), journal }, signal),
-    };
-  };
+  // As the calls will be said to be of them (createCallOf): the pattern's unit, and --field's where it reads none.
+  const named = async (signal: AbortSignal): Promise<readonly NamedUnits[]> => [
+    ...(careUnit === undefined ? [] : [{ option: 'field' as const, units: [careUnit] }]),
+    ...(options.pattern === undefined
+      ? []
+      : [
+          {
+            option: 'pattern' as const,
+            units: await unitsInPaths({ folder, parse: parserOf(options), journal }, signal),
+          },
+        ]),
+  ];
   const check = createCheckUnits({ client, named, showNames: options.showNames === true });
   return (signal: AbortSignal) => asTold(() => check(signal));
 };
@@ -180,7 +184,7 @@ const importAll = async (folder: string, options: ImportOptions, signal: AbortSi
       questions,
       gate: createDeliveryGate(PAUSES),
       journal,
-      callOf: createCallOf({ parse, last: Object.fromEntries(options.field), now: Date.now }),
+      callOf: createCallOf({ parse, said: Object.fromEntries(options.field), now: Date.now }),
       checkUnits: checkUnitsOf(folder, options, client, journal),
       sides: sidesOf(options),
       minAge: minAgeOf(options),

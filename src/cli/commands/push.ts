@@ -138,12 +138,8 @@ export const push = async (files: readonly string[], options: PushOptions): Prom
     metadataOf: createMetadataOf({
       timeZone: options.readName === true ? options.timeZone : null,
       root: null,
-      said,
-      last: {
-        ...told,
-        ...Object.fromEntries(options.field),
-        ...(options.callId === undefined ? {} : { callId: options.callId }),
-      },
+      said: { ...said, ...told, ...Object.fromEntries(options.field) },
+      callId: options.callId,
     }),
     sides: sidesOf(options),
     ...(options.mediaType === undefined ? {} : { mediaType: options.mediaType }),

@@ -139,7 +139,6 @@ export const watch = async (folder: string, options: WatchCommandOptions): Promi
       timeZone: options.timeZone,
       root: Buffer.from(root),
       said: Object.fromEntries(options.field),
-      last: {},
     }),
     sides: sidesOf(options),
     state,

@@ -19,7 +19,7 @@ const checkOf = (answers: (Answer | null)[], units = ['a', 'b'], option: 'field'
         return answers.shift() ?? null;
       },
     },
-    named: async () => ({ option, units }),
+    named: async () => [{ option, units }],
     showNames: true,
   });
   return { check: () => check(signal), questions };
