@@ -30,7 +30,13 @@ const calls: Record<string, Buffer> = {
   'MP3 16 kbit/s': mp3Frames(CALL_BYTES / 144),
   GSM: gsm,
   'G.722': noise,
-  'IMA ADPCM': wavFile({ data: noise, tag: 0x11, bits: 4, blockAlign: 256 }),
+  'IMA ADPCM': wavFile({
+    data: noise,
+    tag: 0x11,
+    bits: 4,
+    blockAlign: 256,
+    extension: Buffer.from([2, 0, 0xf9, 1]),
+  }),
   'FLAC, junk inside': Buffer.concat([flac, noise]),
   'nothing known': noise,
 };

@@ -15,21 +15,9 @@ const stepMoves = [-1, -1, -1, -1, 2, 4, 6, 8];
 const LAST_STEP = stepSizes.length - 1;
 
 const IMA_HEAD = 4;
-/** How many steps a sound usually is loud; fitted to speech. */
-const IMA_STEPS = 5;
 /** Samples per channel in a block of so many bytes, the one in its head included. */
 export const imaBlockSamples = (blockBytes: number, channels: number): number =>
   Math.floor((blockBytes - IMA_HEAD * channels) / (4 * channels)) * 8 + 1;
-
-/** Where one of a block's channels is. */
-type Place = { readonly channel: number; readonly channels: number };
-
-/** How loud a block begins on one channel: its first sample, or what the next ones may differ from it. */
-export const imaHeadLevel = (bytes: Buffer, at: number, { channel }: Place): number => {
-  const head = at + channel * IMA_HEAD;
-  const step = stepSizes[Math.min(LAST_STEP, bytes[head + 2]!)]!;
-  return Math.max(Math.abs(bytes.readInt16LE(head)), step * IMA_STEPS);
-};
 
 /** Decodes one block to interleaved samples of `out` from `at`. Every eight samples the channels take turns. */
 export const decodeImaBlock = (block: Buffer, channels: number, out: Int16Array, at: number): void => {
@@ -70,18 +58,9 @@ const MIN_DELTA = 16;
 const MAX_DELTA = 2 ** 20;
 
 const MS_HEAD = 7;
-/** How many steps a sound usually is loud; fitted to speech. */
-const MS_STEPS = 14;
 /** Samples per channel in a block of so many bytes, the two in its head included. */
 export const msBlockSamples = (blockBytes: number, channels: number): number =>
   Math.floor(((blockBytes - MS_HEAD * channels) * 2) / channels) + 2;
-
-/** The same of its two first samples. */
-export const msHeadLevel = (bytes: Buffer, at: number, { channel, channels }: Place): number => {
-  const word = (n: number): number =>
-    Math.abs(bytes.readInt16LE(at + channels + (n * channels + channel) * 2));
-  return Math.max(word(0) * MS_STEPS, word(1), word(2));
-};
 
 /** Decodes one block to interleaved samples of `out` from `at`. The channels take turns with every sample. */
 export const decodeMsBlock = (block: Buffer, channels: number, out: Int16Array, at: number): void => {

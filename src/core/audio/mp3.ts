@@ -42,7 +42,7 @@ export function* mp3(): Parser<AudioScan> {
   const info = parseMp3Info(yield* peek(first.frameBytes), first);
   // The frame that holds the note holds no audio.
   if (info !== null) yield* skip(first.frameBytes);
-  const body = yield* countFrames(first);
+  const body = yield* countFrames(first, info);
   return scanOf(first, info, { ...body, gaps: body.gaps || lead.junk > 0 });
 }
 
@@ -54,10 +54,10 @@ type Body = {
 };
 
 /** Goes from frame to frame: many to a window, for there is one every few dozen bytes. */
-function* countFrames(first: Mp3Header): Parser<Body> {
+function* countFrames(first: Mp3Header, info: Mp3Info | null): Parser<Body> {
   let frames = 0;
   let gaps = false;
-  const loudness = loudnessOf(first);
+  const loudness = loudnessOf(first, info);
   for (;;) {
     const window = yield* peek(WINDOW_BYTES);
     if (window.length < HEADER_BYTES)
@@ -76,13 +76,25 @@ function* countFrames(first: Mp3Header): Parser<Body> {
   }
 }
 
-/** The loudness of frame after frame, in buckets. */
-const loudnessOf = (first: Mp3Header) => {
+/** Samples by which what a granule holds is heard after its place: it sounds in the next one as well, and the filters are long. */
+const HEARD_AFTER = 540;
+/** Delay of every decoder, which players leave out together with the one that the encoder noted. */
+const DECODER_DELAY = 529;
+
+/** The loudness of frame after frame in buckets, where a player is heard to play it. */
+const loudnessOf = (first: Mp3Header, info: Mp3Info | null) => {
   const meter: LevelMeter = createLevelMeter(first.channels, first.sampleRate);
   const loudness = createMp3Loudness(first);
+  const delay = info?.delay ? HEARD_AFTER - DECODER_DELAY - info.delay : HEARD_AFTER;
+  if (delay > 0) meter.add(delay, new Float64Array(first.channels));
+  let early = Math.max(0, -delay);
   return {
     frame(bytes: Buffer, at: number): void {
-      for (const levels of loudness.frame(bytes, at)) meter.add(loudness.granuleSamples, levels);
+      for (const levels of loudness.frame(bytes, at)) {
+        const frames = Math.max(0, loudness.granuleSamples - early);
+        early -= loudness.granuleSamples - frames;
+        if (frames > 0) meter.add(frames, levels);
+      }
     },
     finish: meter.finish,
   };

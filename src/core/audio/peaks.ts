@@ -42,8 +42,12 @@ const VERSION = 1;
 
 /** −40 dBFS: above the idle noise of a line, below a voice at its other end. */
 const AUDIBLE = FULL_SCALE / 100;
-/** A channel is audible when at least this share of its buckets is: a click at answer is no speech. */
-const AUDIBLE_SHARE = 0.01;
+/**
+ * A channel is audible when at least this many tenths of a second of it are, or one in ten in shorter calls: a click at answer and
+ * one at the end are no speech, and one sentence in an hour is.
+ */
+const AUDIBLE_WINDOWS = 5;
+const WINDOWS_PER_SECOND = 10;
 
 type Buckets = {
   /** Frames for which there is room in the bucket at hand; at least one. */
@@ -51,7 +55,45 @@ type Buckets = {
   raise(channel: number, level: number): void;
   /** Goes `frames` frames on, which are no more than there is room for. */
   advance(frames: number): void;
-  finish(): Levels;
+  encode(): Buffer;
+};
+
+/** Counts on each channel the tenths of a second in which something is heard. */
+const createWindows = (channels: number, sampleRate: number) => {
+  const frames = Math.max(1, Math.round(sampleRate / WINDOWS_PER_SECOND));
+  const heard = new Uint8Array(channels);
+  const counts = new Float64Array(channels);
+  let filled = 0;
+  let windows = 0;
+
+  const close = (): void => {
+    for (let channel = 0; channel < channels; channel += 1) counts[channel]! += heard[channel]!;
+    filled = 0;
+    windows += 1;
+  };
+
+  return {
+    room: () => frames - filled,
+    /** Of the frames that {@link advance} will tell of next. */
+    raise(channel: number, level: number): void {
+      if (level > AUDIBLE) heard[channel] = 1;
+    },
+    advance(count: number): void {
+      filled += count;
+      if (filled < frames) return;
+      // A block may be longer than a window: it is as loud in all of them.
+      for (let left = filled; left >= frames; left -= frames) {
+        close();
+        filled = left - frames;
+      }
+      heard.fill(0);
+    },
+    audible(): boolean[] {
+      if (filled > 0) close();
+      const wanted = Math.min(AUDIBLE_WINDOWS, Math.max(1, windows / WINDOWS_PER_SECOND));
+      return Array.from(counts, (count) => count >= wanted);
+    },
+  };
 };
 
 /**
@@ -85,15 +127,12 @@ const createBuckets = (channels: number, sampleRate: number): Buckets => {
       filled += frames;
       if (filled === framesPerBucket) close();
     },
-    finish() {
+    encode() {
       const buckets = bucket + (filled > 0 ? 1 : 0);
       const perChannel = Array.from({ length: channels }, (_, i) =>
         cells.subarray(i * MAX_BUCKETS, i * MAX_BUCKETS + buckets),
       );
-      return {
-        encoded: encode(perChannel, { framesPerBucket, sampleRate, buckets }),
-        audible: perChannel.map(isAudible),
-      };
+      return encode(perChannel, { framesPerBucket, sampleRate, buckets });
     },
   };
 };
@@ -102,17 +141,22 @@ const createBuckets = (channels: number, sampleRate: number): Buckets => {
 export const createPeakMeter = (format: SampleFormat, channels: number, sampleRate: number): PeakMeter => {
   const frameBytes = format.bytes * channels;
   const buckets = createBuckets(channels, sampleRate);
+  const windows = createWindows(channels, sampleRate);
   const cut = Buffer.alloc(frameBytes);
   let cutBytes = 0;
 
   const measure = (loudest: Loudest, from: number, frames: number): void => {
     for (let at = from, left = frames; left > 0; ) {
-      const count = Math.min(left, buckets.room());
-      for (let channel = 0; channel < channels; channel += 1)
-        buckets.raise(channel, loudest(at + channel * format.bytes, frameBytes, count));
+      const count = Math.min(left, buckets.room(), windows.room());
+      for (let channel = 0; channel < channels; channel += 1) {
+        const level = loudest(at + channel * format.bytes, frameBytes, count);
+        buckets.raise(channel, level);
+        windows.raise(channel, level);
+      }
       at += count * frameBytes;
       left -= count;
       buckets.advance(count);
+      windows.advance(count);
     }
   };
 
@@ -129,15 +173,18 @@ export const createPeakMeter = (format: SampleFormat, channels: number, sampleRa
       measure(format.loudestIn(bytes), from, frames);
       cutBytes = bytes.copy(cut, 0, from + frames * frameBytes);
     },
-    finish: buckets.finish,
+    finish: () => ({ encoded: buckets.encode(), audible: windows.audible() }),
   };
 };
 
 /** Takes what something else has found out of how loud the sound is, stretch by stretch. */
 export const createLevelMeter = (channels: number, sampleRate: number): LevelMeter => {
   const buckets = createBuckets(channels, sampleRate);
+  const windows = createWindows(channels, sampleRate);
   return {
     add(frames, levels) {
+      for (let channel = 0; channel < channels; channel += 1) windows.raise(channel, levels[channel]!);
+      windows.advance(frames);
       for (let left = frames; left > 0; ) {
         const count = Math.min(left, buckets.room());
         for (let channel = 0; channel < channels; channel += 1)
@@ -146,18 +193,13 @@ export const createLevelMeter = (channels: number, sampleRate: number): LevelMet
         buckets.advance(count);
       }
     },
-    finish: buckets.finish,
+    finish: () => ({ encoded: buckets.encode(), audible: windows.audible() }),
   };
 };
 
 const mergePairs = (cells: Uint16Array): void => {
   for (let i = 0; i < cells.length / 2; i += 1) cells[i] = Math.max(cells[2 * i]!, cells[2 * i + 1]!);
   cells.fill(0, cells.length / 2);
-};
-
-const isAudible = (levels: Uint16Array): boolean => {
-  const loud = levels.reduce((count, level) => (level > AUDIBLE ? count + 1 : count), 0);
-  return loud > 0 && loud >= levels.length * AUDIBLE_SHARE;
 };
 
 type Scale = { readonly framesPerBucket: number; readonly sampleRate: number; readonly buckets: number };

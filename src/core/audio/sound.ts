@@ -42,7 +42,7 @@ export function* plainSound(sound: PlainSound): Parser<AudioScan> {
   const { codec, sampleRate, channels, start, declaredBytes } = sound;
   const format = sampleFormatOf(codec);
   const block = blocks[codec] ?? { blockBytes: (format?.bytes ?? 1) * channels, blockSamples: 1 };
-  const meter = meterOf({ codec, channels, sampleRate, blockBytes: block.blockBytes });
+  const meter = meterOf({ codec, channels, sampleRate, ...block });
   const present = yield* pass(declaredBytes ?? Number.POSITIVE_INFINITY, (bytes) => meter?.push(bytes));
   yield* skip(Number.POSITIVE_INFINITY);
   const bytes = present - (present % block.blockBytes);

@@ -88,11 +88,30 @@ describe('audible', () => {
     expect(measure([idle, voice]).audible).toEqual([false, true]);
   });
 
-  test('a click at answer is no speech, one percent of the call is', () => {
-    const click = idle.map((level, i) => (i < 5 ? 30_000 : level));
-    const word = idle.map((level, i) => (i < 80 ? 3000 : level));
-    expect(measure([click]).audible).toEqual([false]);
-    expect(measure([word]).audible).toEqual([true]);
+  /** Seconds of idle noise, but for what is said from which second on. */
+  const call = (seconds: number, said: Readonly<Record<number, readonly number[]>>) => {
+    const meter = createPeakMeter(format, 1, 8000);
+    const second = pcm16([...idle, ...idle]);
+    for (let n = 0; n < seconds; n += 1) {
+      const bytes = Buffer.from(second);
+      if (said[n] !== undefined) pcm16(said[n]!).copy(bytes);
+      meter.push(bytes);
+    }
+    return meter.finish().audible;
+  };
+  const click = Array<number>(400).fill(30_000);
+
+  test.each([6, 60, 3600])('clicks at the beginning and the end of %i seconds are no speech', (seconds) => {
+    expect(call(seconds, { 0: click, [seconds - 1]: click })).toEqual([false]);
+  });
+
+  test.each([6, 60, 3600])('half a second of a voice in %i seconds is', (seconds) => {
+    expect(call(seconds, { 3: voice })).toEqual([true]);
+  });
+
+  test('of a call of two seconds two tenths are enough', () => {
+    expect(call(2, { 1: voice.slice(0, 1600) })).toEqual([true]);
+    expect(call(2, { 1: voice.slice(0, 800) })).toEqual([false]);
   });
 
   test('nothing is not audible', () => {
