@@ -14,6 +14,19 @@ const stepSizes = [
 const stepMoves = [-1, -1, -1, -1, 2, 4, 6, 8];
 const LAST_STEP = stepSizes.length - 1;
 
+/** By step and code, 16 codes to a step: how the value changes, and the step of the next sample. */
+const CODES = 16;
+const changes = new Int32Array(stepSizes.length * CODES);
+const nextSteps = new Uint8Array(stepSizes.length * CODES);
+stepSizes.forEach((size, step) => {
+  for (let code = 0; code < CODES; code += 1) {
+    const change =
+      (size >> 3) + (code & 1 ? size >> 2 : 0) + (code & 2 ? size >> 1 : 0) + (code & 4 ? size : 0);
+    changes[step * CODES + code] = code & 8 ? -change : change;
+    nextSteps[step * CODES + code] = Math.max(0, Math.min(LAST_STEP, step + stepMoves[code & 7]!));
+  }
+});
+
 const IMA_HEAD = 4;
 /** Samples per channel in a block of so many bytes, the one in its head included. */
 export const imaBlockSamples = (blockBytes: number, channels: number): number =>
@@ -30,12 +43,9 @@ export const decodeImaBlock = (block: Buffer, channels: number, out: Int16Array,
     for (let group = 0; group < groups; group += 1) {
       const from = IMA_HEAD * channels + (group * channels + channel) * 4;
       for (let i = 0; i < 8; i += 1) {
-        const code = (block[from + (i >> 1)]! >> (4 * (i & 1))) & 15;
-        const size = stepSizes[step]!;
-        const change =
-          (size >> 3) + (code & 1 ? size >> 2 : 0) + (code & 2 ? size >> 1 : 0) + (code & 4 ? size : 0);
-        value = saturate(code & 8 ? value - change : value + change);
-        step = Math.max(0, Math.min(LAST_STEP, step + stepMoves[code & 7]!));
+        const code = step * CODES + ((block[from + (i >> 1)]! >> (4 * (i & 1))) & 15);
+        value = saturate(value + changes[code]!);
+        step = nextSteps[code]!;
         to += channels;
         out[to] = value;
       }
