@@ -37,6 +37,8 @@ export const fixtures: readonly Expected[] = [
   ['aac.m4a', 'audio/mp4', 'aac', 8000, 1, 600, 600],
   ['aac-moov-first.m4a', 'audio/mp4', 'aac', 8000, 1, 600, 600],
   ['aac-fragmented.m4a', 'audio/mp4', 'aac', 8000, 1, null, 728],
+  ['aac-described.m4a', 'audio/mp4', 'aac', 8000, 1, null, 728],
+  ['aac-one-fragment.m4a', 'audio/mp4', 'aac', 8000, 1, null, 728],
   ['aac.aac', 'audio/aac', 'aac', 8000, 1, null, 768],
   ['opus.webm', 'audio/webm', 'opus', 48_000, 1, 608, 606],
   ['opus-live.webm', 'audio/webm', 'opus', 48_000, 1, null, 606],
@@ -72,4 +74,10 @@ export const declaredFixtures: readonly (readonly [declared: string, ...Expected
 ];
 
 /** Written to a pipe, or as it was recorded. */
-export const withoutLength = new Set(['pipe.wav', 'opus-live.webm', 'aac-fragmented.m4a']);
+export const withoutLength = new Set([
+  'pipe.wav',
+  'opus-live.webm',
+  'aac-fragmented.m4a',
+  'aac-described.m4a',
+  'aac-one-fragment.m4a',
+]);

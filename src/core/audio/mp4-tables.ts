@@ -27,9 +27,12 @@ export type Movie = {
   /** The track of the fragment that is being read, and ticks of a sample there. */
   fragmentTrack: number | null;
   fragmentDefault: number;
-  /** Ticks announced by fragments whose sound has not come yet, and of those whose sound has. */
+  /** Ticks that the description itself tells of, before any fragment; null where its table is too long to be added up. */
+  described: number | null;
+  /** Ticks announced whose sound has not come yet, of which it has come, and of which it was cut. */
   pending: number;
   present: number;
+  lost: number;
 };
 
 export const newTrack = (): Track => ({
@@ -48,6 +51,10 @@ export const chosenTrack = ({ tracks }: Movie): Track | null =>
 /** Largest part of a table held at once. */
 const TABLE_BYTES = 65_536;
 const MAX_DEFAULTS = 16;
+const TIMES_HEAD = 8;
+const TIMES_ENTRY = 8;
+/** Frames of sound are alike: a call has one pair of times or two. */
+const TIMES_BYTES = 4096;
 
 type Read = (body: Buffer, movie: Movie, track: Track) => void;
 type Leaf = { readonly bytes: number; readonly read: Read };
@@ -103,6 +110,7 @@ const leaves: Readonly<Record<string, Leaf>> = {
       if (track.handler === '') track.handler = body.toString('latin1', 8, 12);
     },
   },
+  stts: { bytes: TIMES_BYTES, read: (body, movie, track) => readTimes(body, movie, track) },
   stsd: { bytes: 512, read: (body, _, track) => readSampleEntry(body, track) },
   tfhd: { bytes: 24, read: (body, movie) => readFragmentHeader(body, movie) },
 };
@@ -116,6 +124,17 @@ export function* readLeaf(type: string, size: number, movie: Movie): Parser<numb
   leaf.read(body, movie, movie.tracks.at(-1) ?? newTrack());
   return body.length;
 }
+
+/** Adds up the samples of a description: pairs of how many there are and how long each is. */
+const readTimes = (body: Buffer, movie: Movie, track: Track): void => {
+  if (track !== chosenTrack(movie)) return;
+  const entries = word(body, 4);
+  const isWhole = TIMES_HEAD + entries * TIMES_ENTRY <= body.length;
+  movie.described = isWhole ? 0 : null;
+  for (let at = TIMES_HEAD; isWhole && at < TIMES_HEAD + entries * TIMES_ENTRY; at += TIMES_ENTRY)
+    movie.described! += word(body, at) * word(body, at + 4);
+  movie.pending += movie.described ?? 0;
+};
 
 const HAS_BASE_OFFSET = 0x01;
 const HAS_DESCRIPTION = 0x02;

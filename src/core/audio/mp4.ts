@@ -1,5 +1,5 @@
 import { type AudioFlag, type AudioScan, bareScan, isPlausible, wholeMilliseconds } from './facts.ts';
-import { chosenTrack, type Movie, newTrack, readLeaf } from './mp4-tables.ts';
+import { chosenTrack, type Movie, newTrack, readLeaf, type Track } from './mp4-tables.ts';
 import { type Parser, skip, take } from './pull.ts';
 
 /** Boxes that hold boxes on the way to what is asked; they are entered, and nothing is believed of their length. */
@@ -19,8 +19,10 @@ export function* mp4(): Parser<AudioScan> {
     defaultDurations: new Map(),
     fragmentTrack: null,
     fragmentDefault: 0,
+    described: 0,
     pending: 0,
     present: 0,
+    lost: 0,
   };
   const flow: Flow = { boxes: 0, bytes: 0, sound: 0, cut: false, broken: false };
   while (yield* readBox(movie, flow));
@@ -90,6 +92,7 @@ function* readBody(type: string, size: number, movie: Movie, flow: Flow): Parser
   flow.sound += read;
   // What a fragment announces counts once all of its sound is there.
   if (read === size || size === Number.POSITIVE_INFINITY) movie.present += movie.pending;
+  else movie.lost += movie.pending;
   movie.pending = 0;
   return read;
 }
@@ -98,13 +101,9 @@ const scanOf = (movie: Movie, { sound, cut, broken }: Flow): AudioScan => {
   const track = chosenTrack(movie);
   const { sampleRate, channels, codec } = track ?? { sampleRate: 0, channels: 0, codec: null };
   const plausible = isPlausible(sampleRate, channels);
-  const announced = movie.fragmentsDuration || movie.duration;
-  const declared = announced === 0 ? null : wholeMilliseconds((announced / movie.timescale) * 1000);
-  const fragments =
-    track === null || track.timescale === 0
-      ? null
-      : wholeMilliseconds((movie.present / track.timescale) * 1000);
-  const present = movie.fragmented ? fragments : cut || broken || sound === 0 ? null : declared;
+  const declared = declaredMs(movie, track);
+  const whole = cut || broken || sound === 0 ? null : declared;
+  const present = movie.fragmented ? fragmentsMs(movie, track) : whole;
   const short =
     movie.fragmented && declared !== null && present !== null && present + TOLERANCE_MS < declared;
   const flags: readonly (readonly [AudioFlag, boolean])[] = [
@@ -126,6 +125,19 @@ const scanOf = (movie: Movie, { sound, cut, broken }: Flow): AudioScan => {
     durationMs: sound === 0 && track !== null ? 0 : present,
   };
 };
+
+/** What a movie with fragments says of itself may be about its beginning alone: that is no length of the whole. */
+const declaredMs = (movie: Movie, track: Track | null): number | null => {
+  const { fragmentsDuration, duration, timescale, fragmented, described } = movie;
+  const announced = fragmentsDuration || duration;
+  const ms = announced === 0 ? null : wholeMilliseconds((announced / timescale) * 1000);
+  if (!fragmented || fragmentsDuration > 0 || ms === null || !track?.timescale || !described) return ms;
+  return ms > (described / track.timescale) * 1000 + TOLERANCE_MS ? ms : null;
+};
+
+/** What is there of fragments; null where more was cut off with the last one than came before it. */
+const fragmentsMs = ({ present, lost }: Movie, track: Track | null): number | null =>
+  !track?.timescale || lost > present ? null : wholeMilliseconds((present / track.timescale) * 1000);
 
 /** Fragments hold the encoder's lead-in as well; the whole is rounded to frames. */
 const TOLERANCE_MS = 100;

@@ -95,6 +95,15 @@ describe('MP4', () => {
     });
   });
 
+  test('all in one fragment, and that is cut: how much of it is there is not known, and not nothing', () => {
+    const one = audioFixture('aac-one-fragment.m4a');
+    expect(facts(one.subarray(0, Math.floor(one.length / 2)))).toMatchObject({
+      codec: 'aac',
+      durationMs: null,
+      flags: ['length_unknown', 'truncated'],
+    });
+  });
+
   test('of fragments those count whose sound is there', () => {
     const whole = facts(fragmented).durationMs!;
     const cut = facts(fragmented.subarray(0, Math.floor(fragmented.length * 0.7)));
