@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { audioFixture } from '../support/audio-files.ts';
+import { audioFixture, OGG_FIRST, OGG_LAST, oggPage, opusHead } from '../support/audio-files.ts';
 import { sha256 } from '../support/care-line.ts';
 import { jsonOf, uploadForm } from '../support/http-client.ts';
 import { createIntegrator, type Opened } from '../support/integrator.ts';
@@ -146,6 +146,22 @@ test('raw bodies (curl -T) declare their sound the same way', async () => {
   const opened = await open(jsonOf<Kept>(reply, 201));
   expect(opened).toMatchObject({ playable: 'derived', durationMs: 600 });
   expect((await opened.listen()).body.subarray(58).equals(audio)).toBe(true);
+});
+
+test('a long Ogg sent as a raw body comes in many pieces and is whole', async () => {
+  const pages = Array.from({ length: 400 }, (_, n) =>
+    oggPage({
+      body: n === 0 ? opusHead(1, 0) : Buffer.alloc(700, n),
+      flags: n === 0 ? OGG_FIRST : n === 399 ? OGG_LAST : 0,
+      granule: BigInt(n) * 48_000n,
+    }),
+  );
+  const reply = await scene.http.put(`/v1/ingest/${randomUUID()}`, {
+    token: scene.home.source.apiKey,
+    headers: { 'content-type': 'audio/ogg', 'x-call-care-unit': scene.own.id },
+    body: Buffer.concat(pages),
+  });
+  expect(jsonOf<Kept>(reply, 201)).toMatchObject({ durationMs: 399_000, flags: [] });
 });
 
 /** 35 seconds; its derivation is wider than one part. */
