@@ -188,6 +188,60 @@ test('the same bytes twice, each with a side file: what nobody knows to be in th
   expect(left.toSorted()).toEqual([expect.stringMatching(/\.wav$/), expect.stringMatching(/\.wav\.json$/)]);
 });
 
+test('the same sound under the name of another call: an exception, and not removed before somebody has settled it', async () => {
+  const share = await shareOf('names', '0701740605_20150101_1015.wav');
+  const path = (name: string) => join(share.folder, name);
+  expect((await share.run.run()).code).toBe(0);
+  const bytes = await readFile(path('0701740605_20150101_1015.wav'));
+  const other = '0701740606_20160202_1111.wav';
+  for (const name of [other, '+46701740605_20150101_1015.wav', 'Copy (2) of it.wav']) {
+    await writeFile(path(name), bytes);
+    await utimes(path(name), OLD, OLD);
+  }
+  const ran = await wipe(share, 3);
+  expect(ran.code).toBe(1);
+  expect(wiped(ran)).toMatchObject({ wiped: 3, kept: {} });
+  expect(await readdir(share.folder)).toEqual([other]);
+  const told = eventsOf(ran).find(({ event }) => event === 'exception');
+  expect(told).toMatchObject({ outcome: 'name_not_told', reason: expect.stringContaining('time, caller') });
+  const { totals, lines, text } = await share.run.report();
+  expect(totals).toMatchObject({ verified: 3, wiped: 3, exceptions: 1, reasons: { name_not_told: 1 } });
+  expect(lines.find(({ outcome }) => outcome === 'name_not_told')?.sha256).toBeDefined();
+  expect(ran.stdout + ran.stderr + text).not.toContain('07017');
+  // Its twin is gone by now, and nobody can compare: it stays all the same.
+  expect((await share.run.run()).code).toBe(1);
+  expect((await share.run.report()).totals.reasons).toEqual({ name_not_told: 1 });
+  expect(await readdir(share.folder)).toEqual([other]);
+  const side = {
+    callId: 'another',
+    segment: 2,
+    callerNumber: '0701740606',
+    startedAt: '2016-02-02T10:11:00Z',
+  };
+  await writeFile(path(`${other}.json`), JSON.stringify(side));
+  await utimes(path(`${other}.json`), OLD, OLD);
+  const settled = await wipe(share, 1);
+  expect([settled.code, wiped(settled)]).toMatchObject([0, { wiped: 1 }]);
+  expect(await readdir(share.folder)).toEqual([]);
+});
+
+test('bytes that the vault had from somewhere else: stored, but not removed, for nobody knows as which call', async () => {
+  const first = await shareOf('elsewhere', '0701740605_20150101_1015.wav');
+  await first.run.run();
+  const share = await shareOf('here');
+  for (const name of ['0701740606_20160202_1111.wav', 'no number.wav']) {
+    await writeFile(
+      join(share.folder, name),
+      await readFile(join(first.folder, '0701740605_20150101_1015.wav')),
+    );
+    await utimes(join(share.folder, name), OLD, OLD);
+  }
+  expect((await share.run.run()).code).toBe(0);
+  const ran = await wipe(share, 2);
+  expect([ran.code, wiped(ran)]).toMatchObject([1, { wiped: 1, kept: { name_not_told: 1 } }]);
+  expect(await readdir(share.folder)).toEqual(['0701740606_20160202_1111.wav']);
+});
+
 test('what is wrong with the command line is told before anything is done, with 2', async () => {
   const share = await shareOf('usage', 'a.wav');
   for (const args of [

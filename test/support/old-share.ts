@@ -57,6 +57,8 @@ const makeFolders = async (folder: string): Promise<void> => {
 const smallCall = (n: number, bytes: number): Buffer =>
   generatedCall(1, n + 1).subarray(0, 44 + bytes + 2 * (n % 50));
 
+const stampOf = (n: number): string => `2015010${1 + (n % 9)}-${String(8 + (n % 10)).padStart(2, '0')}1500`;
+
 /**
  * An old share of `count` things, of which at least one in a hundred means harm. Small calls, all of different content but
  * some, which lie there twice.
@@ -76,6 +78,8 @@ export const makeOldShare = async (folder: string, count: number, bytes = 600): 
     else contents.add(createHash('sha256').update(content).digest('hex'));
   };
   const call = (n: number): Buffer => smallCall(n, bytes);
+  /** Its name tells nothing, and whoever has the same sound told more. */
+  const odd = (n: number): Buffer => smallCall(n + 500_000, bytes);
 
   const hostile = async (n: number): Promise<void> => {
     switch (n % 10) {
@@ -94,7 +98,7 @@ export const makeOldShare = async (folder: string, count: number, bytes = 600): 
       case 4:
         return put(
           Buffer.concat([Buffer.from(`m\xf6te-${n}`, 'latin1'), Buffer.from('.wav')]),
-          call(n),
+          odd(n),
           'verified',
         );
       case 5:
@@ -106,7 +110,7 @@ export const makeOldShare = async (folder: string, count: number, bytes = 600): 
         expected.link += 1;
         return;
       default:
-        return put(evilNames(n)[Math.floor(n / 10) % 9] as string, call(n), 'verified');
+        return put(evilNames(n)[Math.floor(n / 10) % 9] as string, odd(n), 'verified');
     }
   };
 
@@ -115,14 +119,10 @@ export const makeOldShare = async (folder: string, count: number, bytes = 600): 
     if (n % 50 === 17) await hostile(Math.floor(n / 50));
     else {
       const day = `2015/01/0${1 + (n % 9)}`;
-      const stamp = `2015010${1 + (n % 9)}-${String(8 + (n % 10)).padStart(2, '0')}1500`;
-      // Some lie there twice under another name, as copies do.
-      const content = call(n % 100 === 99 ? n - 1 : n);
-      await put(
-        `${day}/external-102-0701740${String(n % 1000).padStart(3, '0')}-${stamp}-14201073${String(n % 100).padStart(2, '0')}.${n}.wav`,
-        content,
-        'verified',
-      );
+      // Some lie there twice, in another folder, as copies do.
+      const of = n % 100 === 99 ? n - 1 : n;
+      const name = `external-102-0701740${String(of % 1000).padStart(3, '0')}-${stampOf(of)}-14201073${String(of % 100).padStart(2, '0')}.${of}.wav`;
+      await put(`${day}/${name}`, call(of), 'verified');
     }
   }
   if (fifos.length > 0) await promisify(execFile)('mkfifo', fifos);

@@ -50,9 +50,10 @@ export const callTold = (name: LegacyName, side: CallFields | null, now: number)
 const DAY_MS = 1.1 * 86_400_000;
 /** Milliseconds are whole, so that half of one can tell that a day is meant. */
 const asDay = 0.5;
+const isDay = (time: number): boolean => time % 1 !== 0;
 const differ = (a: number, b: number): boolean => {
   if (Number.isNaN(a) || Number.isNaN(b)) return false;
-  const [dayA, dayB] = [a % 1 !== 0, b % 1 !== 0];
+  const [dayA, dayB] = [isDay(a), isDay(b)];
   if (dayA === dayB) return a !== b;
   const [day, at] = dayA ? [a, b] : [b, a];
   return at < day - asDay || at >= day + DAY_MS;
@@ -95,6 +96,50 @@ const createRows = () => {
       }
       return found;
     },
+    /** What of this the row does not tell, or otherwise; changes nothing. */
+    untold(row: number, time: number, told: readonly number[]): readonly Difference[] {
+      const known = times[row] as number;
+      const isOther =
+        !Number.isNaN(time) && (Number.isNaN(known) || differ(known, time) || (isDay(known) && !isDay(time)));
+      const others = TELLING.filter((_, n) => {
+        const now = told[n] as number;
+        return now !== 0 && now !== words[row * TELLING.length + n];
+      });
+      return isOther ? ['time', ...others] : others;
+    },
+  };
+};
+
+/** As rows have it. */
+const rowOf = (told: CallTold): { readonly time: number; readonly words: readonly number[] } => ({
+  time: told.startedAt === null ? Number.NaN : told.startedAt + (told.isDay ? asDay : 0),
+  words: TELLING.map((name) => shortOf(told[name])),
+});
+
+export const tellsNothing = (told: CallTold): boolean =>
+  told.startedAt === null && TELLING.every((name) => told[name] === null);
+
+/**
+ * What is told of the calls that the vault made recordings of, by the id of the recording, and what another file that is the same
+ * recording tells besides. Memory as of {@link createCopies}.
+ */
+export const createKeptCalls = () => {
+  const table = createSeenTable();
+  const rows = createRows();
+  const keyOf = (recording: string): string => createHash('sha256').update(recording).digest('hex');
+  return {
+    /** The first word counts. */
+    keep(recording: string, told: CallTold): void {
+      const key = keyOf(recording);
+      const { time, words } = rowOf(told);
+      if (table.get(key) === null) table.set(key, rows.add(time, words));
+    },
+    /** What of this is not told of the recording, or otherwise; null: nobody knows what is told of it. */
+    untold(recording: string, told: CallTold): readonly Difference[] | null {
+      const row = table.get(keyOf(recording));
+      const { time, words } = rowOf(told);
+      return row === null ? null : rows.untold(row, time, words);
+    },
   };
 };
 
@@ -112,8 +157,7 @@ export const createCopies = () => {
         told.segment === '1'
           ? sha256
           : createHash('sha256').update(`${sha256} ${told.segment}`).digest('hex');
-      const time = told.startedAt === null ? Number.NaN : told.startedAt + (told.isDay ? asDay : 0);
-      const words = TELLING.map((name) => shortOf(told[name]));
+      const { time, words } = rowOf(told);
       const row = table.get(key);
       if (row !== null) return rows.compare(row, time, words);
       table.set(key, rows.add(time, words));

@@ -52,7 +52,7 @@ type Later = {
   readonly stopped: boolean;
   readonly reason?: string;
 };
-export type Verified = Pick<JournalEntry, 'sha256' | 'recording' | 'created' | 'side'> & {
+export type Verified = Pick<JournalEntry, 'sha256' | 'recording' | 'created' | 'resent' | 'side'> & {
   readonly outcome: 'verified';
   readonly reason?: never;
 };
@@ -60,6 +60,9 @@ type Try = Verified | Fault | Later;
 
 const isPatient = ({ stopped, retryAfter, code }: Later): boolean =>
   stopped || retryAfter !== null || code === 'unauthenticated' || code === 'clock';
+
+/** Whether the vault may have stored it all the same. `in_progress`: another delivery of these bytes is under way there. */
+const mayBeStored = ({ stopped, code }: Later): boolean => !stopped && code !== 'in_progress';
 
 /**
  * Hands one file over, as often as it takes. A vault that is away, full or asks for patience is no matter of the file: tries
@@ -108,6 +111,7 @@ export const createDeliverFile = (deps: DeliverFileDeps) => {
   };
 
   return async (file: OpenFile, told: Told, signal: AbortSignal): Promise<Verified | Fault> => {
+    let isSentBefore = false;
     for (let tries = 1; ; ) {
       const before = answered;
       const passage = await gate.enter(signal);
@@ -123,8 +127,10 @@ export const createDeliverFile = (deps: DeliverFileDeps) => {
       }
       if (result.outcome !== 'later') {
         answered += 1;
-        return result;
+        if (result.outcome !== 'verified' || result.created !== false || !isSentBefore) return result;
+        return { ...result, resent: true };
       }
+      isSentBefore ||= mayBeStored(result);
       onWaiting({ code: result.code, reason: result.reason, pauseMs });
       if (!(await counts(result, before, signal))) continue;
       if (tries >= (isPatient(result) ? MAX_PATIENT_TRIES : MAX_TRIES))

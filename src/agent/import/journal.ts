@@ -8,7 +8,11 @@ import type { SideKind } from '../side-fields.ts';
 import { type JournalLock, lockJournal } from './journal-lock.ts';
 import { createSeenTable } from './seen-table.ts';
 
-/** Everything that is not `verified`, `wiped` or `side_file`: the file stays, and the report names it. */
+/**
+ * Everything that is not `verified`, `wiped` or `side_file`: the file stays, and the report names it. `name_not_told`: the bytes
+ * are in the vault and were read back, but as another call than the name of the file tells. `cut_off`: it was begun to be sent, and
+ * the import ended before it knew the answer.
+ */
 export const importFaults = [
   'link',
   'special',
@@ -24,14 +28,22 @@ export const importFaults = [
   'damaged_in_vault',
   'not_in_vault',
   'bad_side_file',
+  'name_not_told',
+  'cut_off',
 ] as const;
 export type ImportFault = (typeof importFaults)[number];
 /**
  * Why a verified file was not removed when all were to be. It stays verified, and but for `gone`, which lay there no more though
- * nobody removed it here, it goes another time. `side_file_not_told`: the vault had these bytes already, and nobody knows whether with
- * what this side file says.
+ * nobody removed it here, it goes another time. `side_file_not_told`, `name_not_told`: the vault had these bytes already, and nobody
+ * knows whether with what this side file, or name, says.
  */
-export type KeptReason = 'growing' | 'vault_away' | 'not_removed' | 'side_file_not_told' | 'gone';
+export type KeptReason =
+  | 'growing'
+  | 'vault_away'
+  | 'not_removed'
+  | 'side_file_not_told'
+  | 'name_not_told'
+  | 'gone';
 /**
  * `side_file`: it says what a recording beside it is, and goes with that. `settled`: it stayed once, lies there no more, and
  * somebody has said that this is as it should be.
@@ -55,6 +67,8 @@ export type JournalEntry = {
   readonly recording?: string;
   /** False: the vault had these bytes already, from another name, another agent or a run that was cut off. */
   readonly created?: boolean;
+  /** Of one that was not created: an earlier try of this file was cut off, and probably created it. */
+  readonly resent?: boolean;
   /** Of a verified file: what kept it from being removed, when that was last tried. */
   readonly kept?: KeptReason;
   /** The side file whose facts went along: which file it was, in which state. */

@@ -3,6 +3,7 @@ import { isAppError } from '../../core/errors.ts';
 import type { Outcome } from './journal.ts';
 import { shownName } from './shown-name.ts';
 import type { TakeFile } from './take-file.ts';
+import type { Untold } from './untold.ts';
 import { createTaker, type Found, walk } from './walk.ts';
 
 /** What an import says while it runs. `name` is for those alone who asked for names. */
@@ -32,6 +33,7 @@ export type RunImport = {
   readonly folder: string;
   readonly parallel: number;
   readonly takeFile: TakeFile;
+  readonly untold: Untold;
   readonly onException: (exception: Exception) => void;
   readonly onProgress: (progress: Progress) => void;
 };
@@ -86,7 +88,7 @@ export const countShare = async (
 
 /** Takes everything in the share. Throws when the vault was away for too long, or the journal cannot be written. */
 export const runImport = async (
-  { folder, parallel, takeFile, onException, onProgress }: RunImport,
+  { folder, parallel, takeFile, untold, onException, onProgress }: RunImport,
   signal: AbortSignal,
 ): Promise<Progress> => {
   let progress: Progress = {
@@ -115,6 +117,7 @@ export const runImport = async (
       parallel,
       async (found, cut) => {
         const { entry, bytes, before } = await takeFile(found, cut);
+        await untold.note(found, entry);
         const verified = entry.outcome === 'verified';
         const stays = !verified && entry.outcome !== 'side_file';
         progress = {
@@ -140,6 +143,12 @@ export const runImport = async (
       },
       signal,
     );
+    const others = await untold.settle();
+    progress = {
+      ...progress,
+      verified: progress.verified - others,
+      exceptions: progress.exceptions + others,
+    };
   } finally {
     ended.abort();
     await counting;

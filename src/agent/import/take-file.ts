@@ -51,6 +51,12 @@ const open = async (path: Buffer): Promise<OpenFile | Fault> => {
   }
 };
 
+type Taking = {
+  readonly signal: AbortSignal;
+  /** Writes down that bytes of this digest are about to be sent. */
+  readonly begin: (sha256: string) => Promise<void>;
+};
+
 /** Reads one file, and hands it over when it is a finished recording. */
 const createTakeOpened = (deps: Omit<TakeFileDeps, 'journal'>) => {
   const { minAge, writersOf, sides, now } = deps;
@@ -69,19 +75,23 @@ const createTakeOpened = (deps: Omit<TakeFileDeps, 'journal'>) => {
     file: OpenFile,
     side: SideFile | null,
     told: Told,
-    signal: AbortSignal,
+    { signal, begin }: Taking,
   ): Promise<Verified | Fault> => {
-    const result = await deliver(file, told, signal);
+    // Beside the delivery, so that no file waits for the disk; side files are not removed on a guess.
+    const [result] = await Promise.all([
+      deliver(file, told, signal),
+      side === null ? begin(told.sha256) : null,
+    ]);
     if (result.outcome !== 'verified') return result;
     const isStill = (await file.unchanged()) && (side === null || (await side.file.unchanged()));
     if (!isStill) return { outcome: 'changed' };
     return side === null ? result : { ...result, side: { kind: side.kind, ...stateOf(side.file.state) } };
   };
 
-  return async (file: OpenFile, found: FoundFile, signal: AbortSignal): Promise<Verified | Fault> => {
+  return async (file: OpenFile, found: FoundFile, taking: Taking): Promise<Verified | Fault> => {
     const unfinished = await growing(found.path, file);
     if (unfinished !== null) return unfinished;
-    const { kind, sha256 } = await inspect(file, nameOf(found.relative), signal);
+    const { kind, sha256 } = await inspect(file, nameOf(found.relative), taking.signal);
     if (kind !== 'recording') return { outcome: kind };
     let side: SideFile | null = null;
     try {
@@ -89,7 +99,7 @@ const createTakeOpened = (deps: Omit<TakeFileDeps, 'journal'>) => {
       const late = side === null ? null : await growing(side.path, side.file);
       if (late !== null) return late;
       const fields: CallFields | null = side === null ? null : await readSideFile(side, sides);
-      return await takeRecording(file, side, { relative: found.relative, sha256, side: fields }, signal);
+      return await takeRecording(file, side, { relative: found.relative, sha256, side: fields }, taking);
     } catch (error) {
       if (!isAppError(error, 'not_acceptable_metadata')) throw error;
       return { outcome: 'bad_side_file', reason: error.message };
@@ -112,14 +122,28 @@ const sayable = (reason: string | undefined): Pick<JournalEntry, 'reason'> =>
           .toWellFormed(),
       };
 
-/** Taken once more, for its time changed, it is the file that the vault made the recording of, with the same side file. */
-const withCreated = (entry: JournalEntry, known: JournalEntry | null): JournalEntry =>
-  entry.created === false &&
-  known?.created === true &&
-  known.recording === entry.recording &&
-  JSON.stringify(known.side) === JSON.stringify(entry.side)
-    ? { ...entry, created: true }
-    : entry;
+/**
+ * Taken once more, for its time changed, it is the file that the vault made the recording of, with the same side file; or one
+ * whose first delivery was cut off.
+ */
+const withCreated = (entry: JournalEntry, known: JournalEntry | null): JournalEntry => {
+  if (entry.created !== false || known === null) return entry;
+  const isSame =
+    known.recording === entry.recording && JSON.stringify(known.side) === JSON.stringify(entry.side);
+  if (isSame && known.created === true) return { ...entry, created: true };
+  const isResent =
+    (isSame && known.resent === true) || (known.outcome === 'cut_off' && known.sha256 === entry.sha256);
+  return isResent && entry.side === undefined ? { ...entry, resent: true } : entry;
+};
+
+/** Whether what lies beside it is what lay there when it was verified. */
+const hasSameSide = async (path: Buffer, { side: known }: JournalEntry): Promise<boolean> => {
+  const side = await openSideFile(path).catch(() => 'unusable' as const);
+  if (side === 'unusable') return false;
+  await side?.file.close();
+  if (side === null || known === undefined) return side === null && known === undefined;
+  return known.kind === side.kind && isSameFile(known, side.file.state);
+};
 
 export const createTakeFile = (deps: TakeFileDeps) => {
   const { journal } = deps;
@@ -137,8 +161,17 @@ export const createTakeFile = (deps: TakeFileDeps) => {
     const { kept, ...rest } = known;
     const entry = kept === 'gone' ? rest : known;
     if (entry !== known) await journal.append(entry);
-    return { entry, bytes, before: true };
+    return { entry: { ...entry, outcome: 'verified' }, bytes, before: true };
   };
+
+  /**
+   * Verified by an earlier run, and nothing to be said anew of it: also one whose name was not told, which is for {@link createUntold}
+   * to say again. A side file that came meanwhile may make another recording of what was one with another file's.
+   */
+  const isDone = async (known: JournalEntry, { state }: OpenFile, path: Buffer): Promise<boolean> =>
+    (known.outcome === 'verified' || known.outcome === 'name_not_told') &&
+    isSameFile(known, state) &&
+    (known.created !== false || (await hasSameSide(path, known)));
 
   /** Never throws for what is wrong with the file; throws the signal's reason, and what the journal throws. */
   return async (found: Found, signal: AbortSignal): Promise<Taken> => {
@@ -149,17 +182,18 @@ export const createTakeFile = (deps: TakeFileDeps) => {
     if ('outcome' in opened) return settle({ file, ...opened }, known, 0);
     try {
       const { state, bytes } = opened;
-      if (known?.outcome === 'verified' && isSameFile(known, state)) return again(known, bytes);
+      if (known !== null && (await isDone(known, opened, found.path))) return again(known, bytes);
       if (await isSideFile(found.path))
         return await settle({ file, outcome: 'side_file', ...stateOf(state) }, known, bytes);
-      const { reason, ...result } = await takeOpened(opened, found, signal).catch(
-        (error: unknown): Verified | Fault => {
-          signal.throwIfAborted();
-          if (error instanceof FileChanged) return { outcome: 'changed' };
-          if (codeOf(error) === 'EUNKNOWN') throw error;
-          return { outcome: 'unreadable', code: codeOf(error) };
-        },
-      );
+      const { reason, ...result } = await takeOpened(opened, found, {
+        signal,
+        begin: (sha256) => journal.append({ file, outcome: 'cut_off', sha256, ...stateOf(state) }),
+      }).catch((error: unknown): Verified | Fault => {
+        signal.throwIfAborted();
+        if (error instanceof FileChanged) return { outcome: 'changed' };
+        if (codeOf(error) === 'EUNKNOWN') throw error;
+        return { outcome: 'unreadable', code: codeOf(error) };
+      });
       const entry = withCreated({ file, ...result, ...sayable(reason), ...stateOf(state) }, known);
       return await settle(entry, known, bytes);
     } finally {

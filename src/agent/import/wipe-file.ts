@@ -82,9 +82,10 @@ export const createWipeFile = ({ questions, writersOf, minAge, now, parallel }: 
     signal: AbortSignal,
   ): Promise<'wiped' | Stays> => {
     const both = side === null ? [file] : [file, side.file];
-    // The facts that the vault keeps of bytes are those that came with them first, which may have been another file's.
-    if (side !== null && known.side !== undefined && known.created === false) return 'side_file_not_told';
     if (!isTold(side, known) || !isSameFile(known, file.state)) return 'changed';
+    // The facts that the vault keeps of bytes are those that came with them first, which may have been another file's.
+    if (side !== null && known.created === false) return 'side_file_not_told';
+    if (known.kept === 'name_not_told') return known.kept;
     const isTouched = (ms: number): boolean => both.some(({ state }) => isYoung(state, ms, now()));
     if (isTouched(minAge.seenMs)) return 'growing';
     const stored = await inTurn(() => isStillThere(known, file, signal));

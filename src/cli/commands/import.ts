@@ -11,6 +11,7 @@ import { createNamePattern } from '../../agent/import/name-pattern.ts';
 import { runImport } from '../../agent/import/run-import.ts';
 import { shownName } from '../../agent/import/shown-name.ts';
 import { createTakeFile } from '../../agent/import/take-file.ts';
+import { createUntold } from '../../agent/import/untold.ts';
 import { createWriters } from '../../agent/import/writers.ts';
 import { openVault } from '../../agent/open-vault.ts';
 import type { VaultClient } from '../../agent/vault-client.ts';
@@ -46,7 +47,7 @@ const PAUSES = { firstMs: 500, ceilingMs: 60_000 };
 /** That are named: enough to see what they are. */
 const MAX_OTHER_CALLS = 20;
 const OTHER_CALLS =
-  'some recordings lie there twice under names that tell of different calls: an import makes one recording of them, with the facts of the file that it takes first. Find out which name is right and take the others out of the folder before (docs/import.md; --show-names names some).';
+  'some recordings lie there twice under names that tell of different calls: an import makes one recording of them, with the facts of the file that it takes first, and leaves the others in the folder. Find out which name is right and take the others out of the folder before (docs/import.md; --show-names names some).';
 
 const parserOf = ({ timeZone, pattern }: ImportOptions): ParseLegacyName =>
   createLegacyNames({
@@ -197,6 +198,12 @@ const importAll = async (folder: string, options: ImportOptions, signal: AbortSi
         folder,
         parallel: options.parallel,
         takeFile,
+        untold: createUntold({
+          parse: parserOf(options),
+          sides: sidesOf(options),
+          journal,
+          onException: talk.exception,
+        }),
         onException: talk.exception,
         onProgress: (progress) => {
           patience.through();
