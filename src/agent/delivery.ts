@@ -120,3 +120,15 @@ export const unanswered = (reason: string): Delivery => ({
   retryAfter: null,
   stopped: false,
 });
+
+/** Of a vault that nobody here vouches for. */
+export const UNTRUSTED_CODE = 'untrusted_certificate';
+
+/** What answered is not known to be the vault, and was told nothing: until an option says how it is known. */
+export const untrusted = (reason: string): Delivery => ({
+  outcome: 'later',
+  code: UNTRUSTED_CODE,
+  reason,
+  retryAfter: null,
+  stopped: true,
+});

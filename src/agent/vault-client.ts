@@ -11,7 +11,7 @@ import { pipeline } from 'node:stream/promises';
 import { AppError } from '../core/errors.ts';
 import { freeBuffer } from '../core/free-buffer.ts';
 import { isLoopbackHost } from '../core/network-address.ts';
-import { type Answer, type Delivery, deliveryOf, unanswered } from './delivery.ts';
+import { type Answer, type Delivery, deliveryOf, UNTRUSTED_CODE, unanswered, untrusted } from './delivery.ts';
 
 export type VaultClientOptions = {
   /** Of the vault, without a path. `https:`, or `http:` on this machine alone. */
@@ -120,13 +120,24 @@ const faults: Readonly<Record<string, string>> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: 'the certificate is self-signed: name it with --ca',
   SELF_SIGNED_CERT_IN_CHAIN: 'the certificate is of an authority unknown here: name that with --ca',
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'the certificate is of an authority unknown here: name that with --ca',
+  UNABLE_TO_GET_ISSUER_CERT: 'the certificate is of an authority unknown here: name that with --ca',
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'the certificate is of an authority unknown here: name that with --ca',
   ERR_TLS_CERT_ALTNAME_INVALID: 'the certificate is of another name',
   CERT_HAS_EXPIRED: 'the certificate has expired, or the clock of this machine is wrong',
   CERT_NOT_YET_VALID: 'the certificate is not valid yet, or the clock of this machine is wrong',
 };
+/** Who answers is nobody known here: only an option mends that, and no time. */
+const UNTRUSTED: ReadonlySet<string> = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+]);
+const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error ? String(error.code) : '';
 const sentenceOf = (error: unknown): string => {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = codeOf(error);
   return faults[code] ?? `the vault cannot be reached (${/^[A-Z0-9_]{1,60}$/.test(code) ? code : 'unknown'})`;
 };
 
@@ -198,7 +209,7 @@ const createAsk =
   (options: VaultClientOptions, { send, agent, url }: Way) =>
   /**
    * A short question, answered in JSON; null when there was no answer. `path` is ours, with ids that the vault gave. Throws
-   * the signal's reason and nothing else.
+   * the signal's reason and nothing else. Of a certificate that is not trusted the answer is of status 0, and ours.
    */
   async (method: 'GET' | 'POST', path: string, { body, signal }: Asking): Promise<Answer | null> => {
     signal?.throwIfAborted();
@@ -221,10 +232,11 @@ const createAsk =
       });
       request.end(bytes);
       return await readAnswer(await answered);
-    } catch {
+    } catch (error) {
       signal?.throwIfAborted();
       request.destroy();
-      return null;
+      if (!UNTRUSTED.has(codeOf(error))) return null;
+      return { status: 0, retryAfter: null, body: { code: UNTRUSTED_CODE, detail: sentenceOf(error) } };
     }
   };
 
@@ -268,7 +280,7 @@ export const createVaultClient = (options: VaultClientOptions) => {
       signal?.throwIfAborted();
       // Its own fault, not the line's: for whoever knows the file.
       if (unreadable !== null && error === unreadable) throw error;
-      return unanswered(sentenceOf(error));
+      return UNTRUSTED.has(codeOf(error)) ? untrusted(sentenceOf(error)) : unanswered(sentenceOf(error));
     }
   };
 

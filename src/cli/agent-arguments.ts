@@ -15,28 +15,37 @@ const holdsNumber = (text: string): boolean => nameMayHoldNumber(text.replace(UN
 const timeFields: ReadonlySet<string> = new Set(['startedAt', 'endedAt', 'pauses', 'segment', 'channels']);
 /** The parser of options would repeat the value, on a terminal or in somebody's log. */
 const unrepeated = (message: string): UsageError => new UsageError(new AppError('config_invalid', message));
-const seen = (): UsageError =>
+/** `others`: where else than into a side file. */
+const seen = (others = ''): UsageError =>
   unrepeated(
-    'Others on the machine see a command line: what is or may hold a number or a name goes into a side file, a variable (CALLVAULT_CALL_ID, CALLVAULT_QUEUE …) or the standard input (--metadata-stdin).',
+    `Others on the machine see a command line: what is or may hold a number or a name goes into a side file${others}.`,
   );
+const OF_PUSH =
+  ', a variable (CALLVAULT_CALL_ID, CALLVAULT_QUEUE …) or the standard input (--metadata-stdin)';
 
 export const parseCallId = (text: string): string => {
-  if (holdsNumber(text)) throw seen();
+  if (holdsNumber(text)) throw seen(OF_PUSH);
   return text;
 };
 
 /** `--field NAME=VALUE`, which may be given several times. What tells who somebody is does not belong on a command line. */
-export const collectField = (text: string, known: readonly GivenField[]): readonly GivenField[] => {
-  const [, name = '', value = ''] = /^([A-Za-z]{1,40})=(.+)$/s.exec(text) ?? [];
-  if (name === '') throw unrepeated('Write --field NAME=VALUE, such as careUnit=Advice.');
-  if (secretFields.has(name) || (!timeFields.has(name) && holdsNumber(value))) throw seen();
-  if (known.some(([other]) => other === name)) throw unrepeated(`--field ${name} was given twice.`);
-  try {
-    return [...known, ...Object.entries(judgeFields(readFields({ [name]: value })))];
-  } catch (error) {
-    throw unrepeated(isAppError(error) ? error.message : 'It cannot be sent.');
-  }
-};
+const createCollectField =
+  (others?: string) =>
+  (text: string, known: readonly GivenField[]): readonly GivenField[] => {
+    const [, name = '', value = ''] = /^([A-Za-z]{1,40})=(.+)$/s.exec(text) ?? [];
+    if (name === '') throw unrepeated('Write --field NAME=VALUE, such as careUnit=Advice.');
+    if (secretFields.has(name) || (!timeFields.has(name) && holdsNumber(value))) throw seen(others);
+    if (known.some(([other]) => other === name)) throw unrepeated(`--field ${name} was given twice.`);
+    try {
+      return [...known, ...Object.entries(judgeFields(readFields({ [name]: value })))];
+    } catch (error) {
+      throw unrepeated(isAppError(error) ? error.message : 'It cannot be sent.');
+    }
+  };
+
+export const collectField = createCollectField();
+/** The same of `push`, which can be told in other ways. */
+export const collectPushField = createCollectField(OF_PUSH);
 
 /** Of `--field`. */
 export const FIELD =

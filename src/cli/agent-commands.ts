@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import { UNSEEN_REST_MS } from '../agent/watch-rest.ts';
 import {
   collectField,
+  collectPushField,
   collectSideField,
   FIELD,
   parseCallId,
@@ -97,7 +98,7 @@ export const addAgentCommands = (program: Command): void => {
       'the call that all these files belong to; without any the digest of the file',
       parseCallId,
     )
-    .option('--field <name=value>', FIELD, collectField, [])
+    .option('--field <name=value>', FIELD, collectPushField, [])
     .option('--side-field <theirs=ours>', SIDE_FIELD, collectSideField, [])
     .option('--read-name', 'where there is no side file: read what the name of the file says of the call')
     .option('--time-zone <zone>', ZONE, parseTimeZone, 'Europe/Stockholm')

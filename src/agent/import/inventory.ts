@@ -25,7 +25,7 @@ export type Inventory = {
   readonly unknownLength: number;
   readonly formats: Readonly<Record<string, number>>;
   readonly patterns: Readonly<Partial<Record<LegacyPattern, number>>>;
-  /** Paths in which a caller's or called number was read, and others that may hold one. */
+  /** Paths in which a caller's, called or identity number was read, and others that may hold one. */
   readonly namesWithNumber: number;
   readonly namesPerhaps: number;
   /** Bytes for bytes what another file is. */

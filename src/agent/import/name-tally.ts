@@ -50,7 +50,8 @@ export const createNameTally = ({ parse, onOtherCall }: NameTallyOptions) => {
       const path = pathText(relative);
       const name = parse(path);
       patterns[name.pattern] = (patterns[name.pattern] ?? 0) + 1;
-      if (isNumber(name.callerNumber) || isNumber(name.calledNumber)) names.namesWithNumber += 1;
+      const { callerNumber, calledNumber, personalNumber } = name;
+      if ([callerNumber, calledNumber, personalNumber].some(isNumber)) names.namesWithNumber += 1;
       else if (nameMayHoldNumber(path) || mayHoldNumber(path)) names.namesPerhaps += 1;
       return name;
     },

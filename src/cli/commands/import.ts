@@ -1,6 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import { dirname, resolve, sep } from 'node:path';
 import { type AgentOptions, readAgentOptions } from '../../agent/agent-options.ts';
+import { UNTRUSTED_CODE } from '../../agent/delivery.ts';
 import { createDeliveryGate } from '../../agent/delivery-gate.ts';
 import { createCallOf } from '../../agent/import/call-of.ts';
 import { createCheckUnits, type NamedUnits, unitsInPaths } from '../../agent/import/care-units.ts';
@@ -104,6 +105,11 @@ const createPatience = (ms: number, talk: ImportTalk) => {
   let since: number | null = null;
   return {
     waiting(waiting: Waiting): void {
+      if (waiting.code === UNTRUSTED_CODE)
+        throw new AppError(
+          'storage_unavailable',
+          `Nothing was sent, for it is not known that the vault is the one (${whyOf(waiting)}). The same command, so mended, goes on where this ended.`,
+        );
       talk.waiting(waiting);
       since ??= performance.now();
       if (performance.now() - since > ms)

@@ -140,6 +140,15 @@ describe('hostile tables', () => {
     ['no start', 'uniqueid\n1'],
     ['one name twice', 'uniqueid,uniqueid,start\n1,2,3'],
     ['an open quotation mark', 'uniqueid,start\n"0701740605'],
+    // docs/radar.md: where the row ends nobody knows.
+    [
+      'an open quotation mark between good rows',
+      'uniqueid,start\na,2026-11-20 10:00:00\n"b,\nc,2026-11-20 10:00:00\n',
+    ],
+    [
+      'a stray quotation mark that the next one closes',
+      'uniqueid,start\n"a,2026-11-20 10:00:00\nb,"2026-11-20 10:00:00"\n',
+    ],
     ['another file altogether', '\u007fELF\u0002\u0001'],
   ])('%s is refused whole', (_what, text) => {
     const { code, faults } = faultOf(text);
