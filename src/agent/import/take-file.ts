@@ -78,10 +78,11 @@ const createTakeOpened = (deps: Omit<TakeFileDeps, 'journal'>) => {
     { signal, begin }: Taking,
   ): Promise<Verified | Fault> => {
     // Beside the delivery, so that no file waits for the disk; side files are not removed on a guess.
-    const [result] = await Promise.all([
-      deliver(file, told, signal),
-      side === null ? begin(told.sha256) : null,
-    ]);
+    const begun = side === null ? begin(told.sha256) : null;
+    const [delivered, written] = await Promise.allSettled([deliver(file, told, signal), begun]);
+    if (delivered.status === 'rejected') throw delivered.reason;
+    if (written.status === 'rejected') throw written.reason;
+    const result = delivered.value;
     if (result.outcome !== 'verified') return result;
     const isStill = (await file.unchanged()) && (side === null || (await side.file.unchanged()));
     if (!isStill) return { outcome: 'changed' };
