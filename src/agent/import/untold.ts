@@ -5,6 +5,7 @@ import { openSideFile, readSideFile } from '../side-files.ts';
 import { pathText } from './call-of.ts';
 import { type CallTold, callTold, createKeptCalls, type Difference, tellsNothing } from './copies.ts';
 import { isSameFile, type Journal, type JournalEntry } from './journal.ts';
+import { createPackedList } from './packed-list.ts';
 import type { Exception } from './run-import.ts';
 import { shownName } from './shown-name.ts';
 import type { Found } from './walk.ts';
@@ -17,8 +18,12 @@ export type UntoldDeps = {
   readonly onException: (exception: Exception) => void;
 };
 
-type Pending = { readonly entry: Stored; readonly relative: Buffer; readonly told: CallTold };
-type Stored = JournalEntry & { readonly recording: string };
+/** `path` is in Latin-1, which keeps every byte. The journal has what else is known of the file. */
+type Pending = Pick<JournalEntry, 'file' | 'resent'> & {
+  readonly recording: string;
+  readonly path: string;
+  readonly told: CallTold;
+};
 /**
  * What is untold. `unknown`: the vault had the bytes before, and nobody here knows what it was told of them. `either`: it was told one of
  * several calls, and nobody knows which.
@@ -52,7 +57,8 @@ type FoundFile = Found & { readonly kind: 'file' };
  */
 export const createUntold = ({ parse, sides, journal, onException }: UntoldDeps) => {
   const calls = createKeptCalls();
-  const pending: Pending[] = [];
+  // Who lost a journal goes through a whole share that the vault has already.
+  const pending = createPackedList<Pending>();
 
   /** What the vault was told of the file that it made the recording of; null: that cannot be read any more. */
   const toldOf = async ({ relative, path }: FoundFile, entry: JournalEntry): Promise<CallTold | null> => {
@@ -74,12 +80,13 @@ export const createUntold = ({ parse, sides, journal, onException }: UntoldDeps)
   /** Those whose first delivery was cut off, and of which the vault says nothing else, were told, unless they contradict each other. */
   const settleResent = (): ReadonlySet<string> => {
     const clashing = new Set<string>();
-    const resent = pending.filter(({ entry }) => entry.resent === true);
-    const unknown = resent.filter(({ entry, told }) => calls.untold(entry.recording, told) === null);
-    for (const { entry, told } of unknown) {
-      const differs = calls.untold(entry.recording, told);
-      if (differs === null) calls.keep(entry.recording, told);
-      else if (differs.length > 0) clashing.add(entry.recording);
+    const unknown: Pending[] = [];
+    for (const item of pending.items())
+      if (item.resent === true && calls.untold(item.recording, item.told) === null) unknown.push(item);
+    for (const { recording, told } of unknown) {
+      const differs = calls.untold(recording, told);
+      if (differs === null) calls.keep(recording, told);
+      else if (differs.length > 0) clashing.add(recording);
     }
     return clashing;
   };
@@ -87,7 +94,7 @@ export const createUntold = ({ parse, sides, journal, onException }: UntoldDeps)
   return {
     /** Every file that is verified, as far as this run has met it. */
     async note(found: Found, entry: JournalEntry): Promise<void> {
-      const { outcome, recording } = entry;
+      const { file, outcome, recording, resent } = entry;
       if (found.kind !== 'file' || outcome !== 'verified' || recording === undefined) return;
       // With a side file nothing is removed unless it was told (createWipeFile).
       if (entry.created !== true && entry.side !== undefined) return;
@@ -95,26 +102,31 @@ export const createUntold = ({ parse, sides, journal, onException }: UntoldDeps)
       if (told === null) return;
       if (entry.created === true) calls.keep(recording, told);
       else if (!tellsNothing(told))
-        pending.push({ entry: { ...entry, recording }, relative: found.relative, told });
+        pending.add({
+          file,
+          recording,
+          path: found.relative.toString('latin1'),
+          told,
+          ...(resent === undefined ? {} : { resent }),
+        });
     },
 
     /** Writes down what was found, and says it; how many of the verified are exceptions. */
     async settle(): Promise<number> {
       const clashing = settleResent();
       let exceptions = 0;
-      for (const { entry, relative, told } of pending) {
-        const judged = clashing.has(entry.recording)
-          ? 'either'
-          : (calls.untold(entry.recording, told) ?? 'unknown');
-        const known = await journal.find(entry.file, 'look');
+      for (const { file, recording, path, told } of pending.items()) {
+        const judged = clashing.has(recording) ? 'either' : (calls.untold(recording, told) ?? 'unknown');
+        const known = await journal.find(file, 'look');
+        if (known === null) continue;
         // What contradicted it may be removed by now: that settles nothing.
-        const isAsBefore = judged === 'unknown' && known?.outcome === 'name_not_told';
-        const next = isAsBefore ? known : entryOf(entry, judged);
+        const isAsBefore = judged === 'unknown' && known.outcome === 'name_not_told';
+        const next = isAsBefore ? known : entryOf({ ...known, outcome: 'verified' }, judged);
         if (JSON.stringify(known) !== JSON.stringify(next)) await journal.append(next);
         if (next.outcome !== 'name_not_told') continue;
         exceptions += 1;
-        const { file, outcome, reason = '' } = next;
-        onException({ file, outcome, reason, name: shownName(relative) });
+        const { outcome, reason = '' } = next;
+        onException({ file, outcome, reason, name: shownName(Buffer.from(path, 'latin1')) });
       }
       return exceptions;
     },
