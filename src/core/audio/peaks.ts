@@ -58,27 +58,31 @@ type Buckets = {
   encode(): Buffer;
 };
 
-/** Counts on each channel the tenths of a second in which something is heard. */
+/** Counts on each channel the tenths of a second in which something is heard, until that is enough on all of them. */
 const createWindows = (channels: number, sampleRate: number) => {
   const frames = Math.max(1, Math.round(sampleRate / WINDOWS_PER_SECOND));
   const heard = new Uint8Array(channels);
   const counts = new Float64Array(channels);
   let filled = 0;
   let windows = 0;
+  let isDecided = false;
 
   const close = (): void => {
     for (let channel = 0; channel < channels; channel += 1) counts[channel]! += heard[channel]!;
     filled = 0;
     windows += 1;
+    isDecided = counts.every((count) => count >= AUDIBLE_WINDOWS);
   };
 
   return {
-    room: () => frames - filled,
+    /** Frames that may be told of at once. */
+    room: () => (isDecided ? Number.POSITIVE_INFINITY : frames - filled),
     /** Of the frames that {@link advance} will tell of next. */
     raise(channel: number, level: number): void {
       if (level > AUDIBLE) heard[channel] = 1;
     },
     advance(count: number): void {
+      if (isDecided) return;
       filled += count;
       if (filled < frames) return;
       // A block may be longer than a window: it is as loud in all of them.
