@@ -60,7 +60,7 @@ const decodedMeter = ({
 };
 
 /**
- * How loud blocks are by what they say of their own loudness: no sample is decoded, which for GSM would cost twenty times what
+ * How loud blocks are by what they say of their own loudness: no sample is decoded, which for GSM would cost many times what
  * storing the call does. Factors are fitted to what the decoders make of speech.
  */
 type BlockLoudness = {
